@@ -1,0 +1,1 @@
+"""The dialer (discador): a pure core, adapters to Asterisk and Postgres, and its service."""

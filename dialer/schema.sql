@@ -1,0 +1,78 @@
+CREATE TABLE IF NOT EXISTS campaign (
+    id          text PRIMARY KEY,            -- deterministic: the mailing's id
+    name        text NOT NULL,               -- config/campaigns/<name>.yaml
+    settings    jsonb NOT NULL,
+    status      text NOT NULL DEFAULT 'running'
+                CHECK (status IN ('running', 'paused', 'stopping', 'finished', 'failed')),
+    reason      text,
+    submitted_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+
+CREATE TABLE IF NOT EXISTS lead (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    campaign_id text NOT NULL REFERENCES campaign (id),
+    rank        integer NOT NULL,
+    cpf         text NOT NULL,
+    name        text NOT NULL,
+    crm         text NOT NULL,
+    convenio    text NOT NULL,
+    contract    text NOT NULL,
+    amount      numeric(14, 2) NOT NULL,
+    phones      text[] NOT NULL,             -- best first
+    status      text NOT NULL DEFAULT 'waiting'
+                CHECK (status IN ('waiting', 'active', 'ended')),
+    next_phone  integer NOT NULL DEFAULT 0,  -- index in phones
+    not_before  timestamptz NOT NULL DEFAULT now(),
+    end_reason  text,
+    UNIQUE (campaign_id, cpf)
+);
+CREATE INDEX IF NOT EXISTS lead_hopper ON lead (campaign_id, not_before, rank)
+    WHERE status = 'waiting';
+
+-- Written before the PBX is asked to dial; its id is the ChannelId and the ActionID of the call.
+CREATE TABLE IF NOT EXISTS attempt (
+    id            text PRIMARY KEY,
+    campaign_id   text NOT NULL REFERENCES campaign (id),
+    lead_id       bigint NOT NULL REFERENCES lead (id),
+    number        integer NOT NULL,          -- 1 for the lead's first attempt
+    cpf           text NOT NULL,
+    phone         text NOT NULL,
+    pbx           text NOT NULL,
+    operator      text,
+    state         text NOT NULL DEFAULT 'dialling' CHECK (state IN
+                  ('dialling', 'ringing', 'answered', 'waiting', 'talking', 'ended')),
+    placed        boolean NOT NULL DEFAULT true, -- false: proved that no call left the PBX
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    ringing_at    timestamptz,
+    answered_at   timestamptz,
+    detected_at   timestamptz,
+    connected_at  timestamptz,
+    ended_at      timestamptz,
+    hangup_cause  integer,                   -- Q.850
+    outcome       text,                      -- zanc_pipeline.common.outcomes.Outcome
+    tabulation    text,
+    promise_date  date,
+    promise_amount numeric(14, 2),
+    exported_at   timestamptz,               -- when localization answered that it is durable
+    UNIQUE (lead_id, number)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS attempt_one_at_a_time ON attempt (lead_id) WHERE state <> 'ended';
+CREATE INDEX IF NOT EXISTS attempt_outbox ON attempt (ended_at) WHERE exported_at IS NULL;
+
+CREATE TABLE IF NOT EXISTS operator (
+    id          text PRIMARY KEY,            -- op01 …: also the SIP endpoint
+    name        text NOT NULL,
+    state       text NOT NULL DEFAULT 'offline' CHECK (state IN
+                ('offline', 'paused', 'idle', 'reserved', 'talking', 'wrapup')),
+    attempt_id  text,
+    since       timestamptz NOT NULL DEFAULT now()
+);
+-- How long each operator spent in each state: occupancy is computed from it.
+CREATE TABLE IF NOT EXISTS operator_time (
+    operator_id text NOT NULL REFERENCES operator (id),
+    campaign_id text,
+    state       text NOT NULL,
+    started_at  timestamptz NOT NULL,
+    ended_at    timestamptz NOT NULL
+);

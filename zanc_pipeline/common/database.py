@@ -1,0 +1,89 @@
+"""PostgreSQL access: short transactions through psycopg2, errors in one line."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+import psycopg2.extras
+
+from zanc_pipeline.common.errors import UnavailableError
+from zanc_pipeline.common.settings import Settings
+
+Connection = psycopg2.extensions.connection
+
+CONNECT_TIMEOUT_SECONDS = 5
+
+
+def connect(settings: Settings, database: str, *, application: str = "zanc") -> Connection:
+    """Open a connection to ``database`` (``zanc``, ``dialer``, ``crm_norma``, …).
+
+    Raises UnavailableError, which names the server's address, when it does not answer.
+    """
+    target = settings.postgres.target(database)
+    try:
+        connection: Connection = psycopg2.connect(
+            **target,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            application_name=application,
+            cursor_factory=psycopg2.extras.RealDictCursor,
+        )
+    except psycopg2.OperationalError as error:
+        address = f"{target['host']}:{target['port']}"
+        reason = str(error).strip().splitlines() or [""]
+        raise UnavailableError("PostgreSQL", f"{address}/{database}", reason[-1]) from None
+    return connection
+
+
+@contextmanager
+def transaction(
+    settings: Settings, database: str, *, application: str = "zanc"
+) -> Iterator[psycopg2.extras.RealDictCursor]:
+    """A cursor (rows are dicts) inside one transaction: commit at the end, roll back on error."""
+    connection = connect(settings, database, application=application)
+    try:
+        with connection, connection.cursor() as cursor:
+            yield cursor
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        if connection.closed or isinstance(error, psycopg2.InterfaceError):
+            address = f"{settings.postgres.host}:{settings.postgres.port}"
+            reason = str(error).strip().splitlines()[:1] or [""]
+            raise UnavailableError("PostgreSQL", f"{address}/{database}", reason[0]) from error
+        raise
+    finally:
+        connection.close()
+
+
+def ensure_schema(settings: Settings, database: str, package: str) -> None:
+    """Apply ``schema.sql`` of ``package``; it is written so that applying it again does nothing."""
+    script = resources.files(package).joinpath("schema.sql").read_text(encoding="utf-8")
+    with transaction(settings, database) as cursor:
+        # Two processes that start together would collide in the catalogue without the lock.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (package,))
+        cursor.execute(script)
+
+
+def copy_rows(
+    cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """COPY ``rows`` into ``table`` (a name of ours, never user input); ``None`` becomes NULL."""
+    buffer = io.StringIO()
+    for row in rows:
+        buffer.write("\t".join(_copy_text(value) for value in row))
+        buffer.write("\n")
+    buffer.seek(0)
+    cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", buffer)
+
+
+def _copy_text(value: object) -> str:
+    if value is None:
+        return "\\N"
+    text = str(value)
+    return (
+        text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+    )

@@ -1,0 +1,1 @@
+"""Loads accepted deliveries into the four CRMs and takes call outcomes back to them."""

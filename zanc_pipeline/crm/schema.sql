@@ -1,0 +1,57 @@
+CREATE SCHEMA IF NOT EXISTS crm;
+
+-- Which delivery is in which CRM. The CRM itself holds the same mark, written in the transaction
+-- that loads it; this row only follows.
+CREATE TABLE IF NOT EXISTS crm.load (
+    delivery_id  bigint PRIMARY KEY,
+    convenio     text NOT NULL,
+    crm          text NOT NULL,
+    status       text NOT NULL CHECK (status IN ('loading', 'loaded', 'rolled_back')),
+    rows_loaded  integer,
+    rows_changed integer,
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    finished_at  timestamptz
+);
+
+-- The portfolio as the CRMs hold it, in canonical form: what mailings are built from.
+CREATE TABLE IF NOT EXISTS crm.person (
+    cpf        text PRIMARY KEY,
+    name       text NOT NULL,
+    birth_date date,
+    email      text,
+    city       text,
+    state      text,
+    deceased   boolean NOT NULL DEFAULT false,
+    updated_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS crm.contract (
+    convenio     text NOT NULL,
+    contract     text NOT NULL,
+    crm          text NOT NULL,
+    cpf          text NOT NULL REFERENCES crm.person (cpf),
+    product      text,
+    amount       numeric(14, 2) NOT NULL,    -- reais open
+    due_date     date NOT NULL,              -- of the oldest open instalment
+    status       text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'paid', 'removed')),
+    delivery_id  bigint NOT NULL,
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (convenio, contract)
+);
+CREATE INDEX IF NOT EXISTS contract_cpf ON crm.contract (cpf);
+
+-- What operators tabulated: promises, deaths, wrong persons; read by the mailings' suppression.
+CREATE TABLE IF NOT EXISTS crm.outcome (
+    call_id      text PRIMARY KEY,           -- the dialer's attempt id
+    crm          text NOT NULL,
+    convenio     text NOT NULL,
+    contract     text,
+    cpf          text NOT NULL,
+    phone        text NOT NULL,
+    started_at   timestamptz NOT NULL,
+    outcome      text NOT NULL,
+    tabulation   text,
+    promise_date date,
+    promise_amount numeric(14, 2),
+    returned_at  timestamptz                 -- when the CRM itself took it
+);
+CREATE INDEX IF NOT EXISTS outcome_cpf ON crm.outcome (cpf, started_at);

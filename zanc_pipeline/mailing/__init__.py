@@ -1,0 +1,1 @@
+"""Strategies and the mailing builder: whom to call, on which phone, and why."""

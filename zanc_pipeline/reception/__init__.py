@@ -1,0 +1,1 @@
+"""Receives creditors' files: layouts, readers, validation, quarantine, the delivery ledger."""

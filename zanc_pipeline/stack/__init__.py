@@ -1,0 +1,1 @@
+"""Starts, checks and stops the local processes."""
