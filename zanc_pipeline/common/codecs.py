@@ -15,9 +15,75 @@ from decimal import Decimal, InvalidOperation
 _NOT_DIGIT = re.compile(r"\D")
 
 DDDS = frozenset(
-    "11 12 13 14 15 16 17 18 19 21 22 24 27 28 31 32 33 34 35 37 38 41 42 43 44 45 46 47 48 49 51 "
-    "53 54 55 61 62 63 64 65 66 67 68 69 71 73 74 75 77 79 81 82 83 84 85 86 87 88 89 91 92 93 94 "
-    "95 96 97 98 99".split()
+    [
+        "11",
+        "12",
+        "13",
+        "14",
+        "15",
+        "16",
+        "17",
+        "18",
+        "19",
+        "21",
+        "22",
+        "24",
+        "27",
+        "28",
+        "31",
+        "32",
+        "33",
+        "34",
+        "35",
+        "37",
+        "38",
+        "41",
+        "42",
+        "43",
+        "44",
+        "45",
+        "46",
+        "47",
+        "48",
+        "49",
+        "51",
+        "53",
+        "54",
+        "55",
+        "61",
+        "62",
+        "63",
+        "64",
+        "65",
+        "66",
+        "67",
+        "68",
+        "69",
+        "71",
+        "73",
+        "74",
+        "75",
+        "77",
+        "79",
+        "81",
+        "82",
+        "83",
+        "84",
+        "85",
+        "86",
+        "87",
+        "88",
+        "89",
+        "91",
+        "92",
+        "93",
+        "94",
+        "95",
+        "96",
+        "97",
+        "98",
+        "99",
+    ]
 )
 """Area codes in service (Anatel's national numbering plan)."""
 
@@ -36,7 +102,8 @@ def cpf_check_digits(base: str) -> str:
     digits = [int(digit) for digit in base]
     for _ in range(2):
         total = sum(
-            weight * digit for weight, digit in zip(range(len(digits) + 1, 1, -1), digits, strict=True)
+            weight * digit
+            for weight, digit in zip(range(len(digits) + 1, 1, -1), digits, strict=True)
         )
         digits.append((total * 10 % 11) % 10)
     return f"{digits[-2]}{digits[-1]}"
@@ -77,7 +144,9 @@ def parse_phone(text: str, *, ddd: str = "") -> Phone | None:
     return None
 
 
-def parse_money(text: str, *, decimal: str = ",", implied_decimals: int | None = None) -> Decimal | None:
+def parse_money(
+    text: str, *, decimal: str = ",", implied_decimals: int | None = None
+) -> Decimal | None:
     """An amount in reais with at most two decimals, or ``None``.
 
     ``decimal`` is the decimal mark; the other of ``.`` and ``,`` may group thousands. With
@@ -90,7 +159,9 @@ def parse_money(text: str, *, decimal: str = ",", implied_decimals: int | None =
         return Decimal(compact).scaleb(-implied_decimals)
     group = "." if decimal == "," else ","
     mark, thousands = re.escape(decimal), re.escape(group)
-    if not re.fullmatch(rf"[+-]?(\d+|\d{{1,3}}({thousands}\d{{3}})+)({mark}\d{{1,2}})?", compact, re.ASCII):
+    if not re.fullmatch(
+        rf"[+-]?(\d+|\d{{1,3}}({thousands}\d{{3}})+)({mark}\d{{1,2}})?", compact, re.ASCII
+    ):
         return None
     try:
         return Decimal(compact.replace(group, "").replace(decimal, "."))

@@ -43,7 +43,7 @@ def connect(settings: Settings, database: str, *, application: str = "zanc") -> 
 @contextmanager
 def transaction(
     settings: Settings, database: str, *, application: str = "zanc"
-) -> Iterator[psycopg2.extras.RealDictCursor]:
+) -> Iterator[Any]:
     """A cursor (rows are dicts) inside one transaction: commit at the end, roll back on error."""
     connection = connect(settings, database, application=application)
     try:
@@ -84,6 +84,4 @@ def _copy_text(value: object) -> str:
     if value is None:
         return "\\N"
     text = str(value)
-    return (
-        text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-    )
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

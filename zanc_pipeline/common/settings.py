@@ -132,9 +132,7 @@ class WorldSettings(_Part):
 class Settings(BaseSettings):
     """Everything that can be set. Build it with ``load_settings``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ZANC_", env_nested_delimiter="__", extra="forbid"
-    )
+    model_config = SettingsConfigDict(env_prefix="ZANC_", env_nested_delimiter="__", extra="forbid")
 
     root: Path
     var: Path = Path("var")

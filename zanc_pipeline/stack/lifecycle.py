@@ -1,0 +1,207 @@
+"""Brings the whole stack up and down, one visible step at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
+
+from zanc_pipeline.common.errors import StackError, UnavailableError
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.stack import asterisk, parts, postgres
+from zanc_pipeline.stack.supervisor import Process, Supervisor, end, left_behind
+
+Progress = Callable[[str], None]
+
+_ROOMS_WITH_TABLES = (
+    ("zanc", "zanc_pipeline.reception"),
+    ("zanc", "zanc_pipeline.crm"),
+    ("zanc", "zanc_pipeline.localization"),
+    ("zanc", "zanc_pipeline.scoring"),
+    ("zanc", "zanc_pipeline.mailing"),
+    ("dialer", "dialer"),
+)
+_GUARD = "guard"
+
+
+def up(settings: Settings, progress: Progress) -> None:
+    """Start everything that does not run yet and wait until each part answers.
+
+    A second call finds all of it running and does nothing. Raises StackError, in one line, when a
+    port is taken or a part does not come up; what was started is then stopped again.
+    """
+    with _one_at_a_time(settings):
+        supervisor = Supervisor(settings)
+        fresh = not supervisor.running()
+        if fresh:
+            end(left_behind(settings))
+        waves = parts.processes(settings)
+        _check_ports(supervisor, waves)
+        try:
+            _install(settings, progress)
+            everything = [process for wave in waves for process in wave]
+            supervisor.start([*everything, _guard()])
+            supervisor.launch(_GUARD)
+            for wave in waves:
+                _start_wave(supervisor, wave, progress)
+                if wave[0].name == "postgres":
+                    _prepare(settings, progress)
+            if not settings.postgres.embedded:
+                _prepare(settings, progress)
+            supervisor.stop(_GUARD)
+        except BaseException:
+            if fresh:
+                progress("stopping what was started")
+                down(settings, progress)
+            raise
+
+
+def down(settings: Settings, progress: Progress) -> None:
+    """Stop every process of this stack; nothing of it runs afterwards."""
+    supervisor = Supervisor(settings)
+    if supervisor.running():
+        progress("stopping all processes")
+        supervisor.shutdown()
+    orphans = left_behind(settings)
+    if orphans:
+        progress(f"ending {len(orphans)} processes that an earlier run left")
+        end(orphans)
+    for instance in parts.instances(settings).values():
+        asterisk.remove_short_folder(instance)
+
+
+def status(settings: Settings) -> list[dict[str, object]]:
+    """For each part: its name, supervisord's state, whether it answers, its ports and its log."""
+    supervisor = Supervisor(settings)
+    running = supervisor.running()
+    everything = [process for wave in parts.processes(settings) for process in wave]
+
+    def look(process: Process) -> dict[str, object]:
+        state = supervisor.state(process.name) if running else "STOPPED"
+        return {
+            "name": process.name,
+            "title": process.title,
+            "state": state,
+            "healthy": state == "RUNNING" and process.healthy(),
+            "ports": list(process.ports),
+            "log": str(supervisor.log(process.name)),
+        }
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(look, everything))
+
+
+@contextmanager
+def _one_at_a_time(settings: Settings) -> Iterator[None]:
+    folder = settings.var / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "up.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("another 'zanc up' of this folder is running") from None
+        yield
+
+
+def _check_ports(supervisor: Supervisor, waves: list[list[Process]]) -> None:
+    alive = supervisor.running()
+    for process in (process for wave in waves for process in wave):
+        if alive and supervisor.state(process.name) in {"RUNNING", "STARTING", "BACKOFF"}:
+            continue
+        for port in process.ports:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    raise StackError(
+                        f"port {port} ({process.title}) is taken by another program: stop it, or "
+                        "change the port in config/stack.yaml, or set ZANC_PORT_OFFSET=100"
+                    ) from None
+
+
+def _install(settings: Settings, progress: Progress) -> None:
+    if settings.postgres.embedded:
+        postgres.initialise(settings)
+    if settings.airflow.embedded:
+        parts.write_airflow_passwords(settings)
+    if settings.mlflow.embedded:
+        parts.write_mlflow_auth(settings)
+    instances = parts.instances(settings)
+    versions: set[asterisk.Version] = {instance.version for instance in instances.values()}
+    for version in sorted(versions):
+        asterisk.install(version, parts.asterisk_root(settings, version), progress)
+    if instances:
+        speech = import_module("zanc_pipeline.world.speech")
+        espeak = speech.install(parts.cache_folder(settings) / "espeak", progress)
+        speech.ensure_speech(parts.speech_folder(settings), espeak, progress)
+    running = Supervisor(settings)
+    for name, instance in instances.items():
+        if not (running.running() and running.state(name) == "RUNNING"):
+            asterisk.render(instance)
+
+
+def _prepare(settings: Settings, progress: Progress) -> None:
+    """Databases and tables of ours, and Airflow's migration: each does nothing when done."""
+    if not postgres.answers(settings):
+        raise UnavailableError("PostgreSQL", f"{settings.postgres.host}:{settings.postgres.port}")
+    postgres.create_databases(settings)
+    progress("databases and tables")
+    ensure_schema = import_module("zanc_pipeline.common.database").ensure_schema
+    for database, package in _ROOMS_WITH_TABLES:
+        ensure_schema(settings, database, package)
+    import_module("zanc_pipeline.crm.service").ensure(settings)
+    if settings.airflow.embedded:
+        progress("Airflow's database")
+        _migrate_airflow(settings)
+
+
+def _migrate_airflow(settings: Settings) -> None:
+    log = settings.var / "log" / "airflow-migrate.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [str(parts.BIN / "airflow"), "db", "migrate"],
+            env={**os.environ, **parts.airflow_environment(settings)},
+            cwd=settings.root,
+            stdout=output,
+            stderr=output,
+            check=False,
+            timeout=300,
+        )
+    if done.returncode != 0:
+        raise StackError(f"Airflow's database could not be migrated: see {log}")
+
+
+def _start_wave(supervisor: Supervisor, wave: list[Process], progress: Progress) -> None:
+    began = time.monotonic()
+    waiting = {process.name: process for process in wave}
+    for process in wave:
+        supervisor.launch(process.name)
+    while waiting:
+        for process in list(waiting.values()):
+            seconds = time.monotonic() - began
+            if process.healthy():
+                progress(f"{process.title} is up ({seconds:.0f} s)")
+                del waiting[process.name]
+            elif supervisor.state(process.name) == "FATAL" or seconds > process.start_seconds:
+                raise StackError(
+                    f"{process.title} did not come up: see {supervisor.log(process.name)}"
+                )
+        time.sleep(0.25)
+
+
+def _guard() -> Process:
+    return Process(
+        name=_GUARD,
+        title="guard of this start",
+        command=[sys.executable, "-m", "zanc_pipeline.stack.guard", str(os.getpid())],
+        healthy=lambda: True,
+    )
