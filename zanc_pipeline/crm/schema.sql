@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS crm.load (
     delivery_id  bigint PRIMARY KEY,
     convenio     text NOT NULL,
     crm          text NOT NULL,
-    status       text NOT NULL CHECK (status IN ('loading', 'loaded', 'rolled_back')),
+    status       text NOT NULL CHECK (status IN
+                 ('loading', 'loaded', 'rolling_back', 'rolled_back')),
     rows_loaded  integer,
     rows_changed integer,
     started_at   timestamptz NOT NULL DEFAULT now(),
@@ -38,6 +39,17 @@ CREATE TABLE IF NOT EXISTS crm.contract (
     PRIMARY KEY (convenio, contract)
 );
 CREATE INDEX IF NOT EXISTS contract_cpf ON crm.contract (cpf);
+CREATE INDEX IF NOT EXISTS contract_crm ON crm.contract (crm, convenio) WHERE status = 'open';
+
+-- What each delivery overwrote in the two tables above, so that it can be taken out again.
+CREATE TABLE IF NOT EXISTS crm.journal (
+    seq         bigint GENERATED ALWAYS AS IDENTITY,
+    delivery_id bigint NOT NULL,
+    table_name  text NOT NULL,
+    row_key     text[] NOT NULL,
+    before      jsonb                        -- NULL: the delivery inserted the row
+);
+CREATE INDEX IF NOT EXISTS journal_delivery ON crm.journal (delivery_id);
 
 -- What operators tabulated: promises, deaths, wrong persons; read by the mailings' suppression.
 CREATE TABLE IF NOT EXISTS crm.outcome (
@@ -52,6 +64,10 @@ CREATE TABLE IF NOT EXISTS crm.outcome (
     tabulation   text,
     promise_date date,
     promise_amount numeric(14, 2),
+    return_batch bigint,                     -- fixed before it is sent: a retry sends the same set
     returned_at  timestamptz                 -- when the CRM itself took it
 );
+CREATE INDEX IF NOT EXISTS outcome_pending ON crm.outcome (crm, return_batch)
+    WHERE returned_at IS NULL;
+CREATE SEQUENCE IF NOT EXISTS crm.return_batch;
 CREATE INDEX IF NOT EXISTS outcome_cpf ON crm.outcome (cpf, started_at);

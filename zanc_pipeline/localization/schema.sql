@@ -39,11 +39,14 @@ CREATE TABLE IF NOT EXISTS localization.person_phone (
     attempts          integer NOT NULL DEFAULT 0,
     answers           integer NOT NULL DEFAULT 0,
     right_parties     integer NOT NULL DEFAULT 0,
-    misses_in_a_row   integer NOT NULL DEFAULT 0,
+    misses_in_a_row   integer NOT NULL DEFAULT 0, -- calls that nobody answered since the last answer
     last_outcome      text,
     last_attempt_at   timestamptz,
     last_answer_at    timestamptz,
     last_right_party_at timestamptz,
+    invalids          integer NOT NULL DEFAULT 0,
+    last_wrong_person_at timestamptz,
+    deceased          boolean NOT NULL DEFAULT false, -- somebody there said that the debtor died
     suppressed        text,                  -- why it must not be dialled for this person, or NULL
     PRIMARY KEY (cpf, phone)
 ) WITH (fillfactor = 70);
