@@ -42,10 +42,10 @@ def up(settings: Settings, progress: Progress) -> None:
         fresh = not supervisor.running()
         if fresh:
             end(left_behind(settings))
-        waves = parts.processes(settings)
-        _check_ports(supervisor, waves)
+        _check_ports(supervisor, parts.processes(settings))
         try:
             _install(settings, progress)
+            waves = parts.processes(settings)
             everything = [process for wave in waves for process in wave]
             supervisor.start([*everything, _guard()])
             supervisor.launch(_GUARD)

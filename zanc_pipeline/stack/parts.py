@@ -182,6 +182,7 @@ def _postgres(settings: Settings) -> Iterator[Process]:
             healthy=lambda: postgres.answers(settings),
             ports=(settings.postgres.port,),
             stop_signal="INT",
+            stop_children=False,  # the postmaster ends its children itself, in order
             stop_seconds=30,
         )
 
@@ -243,12 +244,16 @@ def _asterisks(settings: Settings) -> Iterator[Process]:
         yield Process(
             name=name,
             title=f"Asterisk {instance.version} ({name})",
-            command=asterisk.command(instance),
+            command=asterisk.command(instance) if _installed(instance) else [],
             healthy=_booted(instance),
             ports=(instance.ami_port,),
             environment={MARK: str(settings.var)},
             stop_seconds=10,
         )
+
+
+def _installed(instance: asterisk.AsteriskInstance) -> bool:
+    return (instance.install_root / "usr" / "sbin" / "asterisk").is_file()
 
 
 def _booted(instance: asterisk.AsteriskInstance) -> Callable[[], bool]:

@@ -37,6 +37,7 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
     stop_seconds: int = 15
+    stop_children: bool = True
     start_seconds: int = 90
 
 
@@ -183,7 +184,7 @@ class Supervisor:
             "startretries=5",
             f"stopsignal={process.stop_signal}",
             f"stopwaitsecs={process.stop_seconds}",
-            "stopasgroup=false",
+            f"stopasgroup={str(process.stop_children).lower()}",
             "killasgroup=true",
             "redirect_stderr=true",
             f"stdout_logfile={_escape(self.log(process.name))}",
