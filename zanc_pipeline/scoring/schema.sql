@@ -9,6 +9,8 @@ CREATE TABLE IF NOT EXISTS scoring.portfolio_history (
     amount      numeric(14, 2) NOT NULL,
     due_date    date NOT NULL,
     paid        boolean NOT NULL,            -- … and whether it was paid in the 30 days after it
+    product     text,
+    birth_date  date,                        -- of the debtor
     PRIMARY KEY (convenio, contract, snapshot_on)
 );
 
@@ -17,6 +19,7 @@ CREATE TABLE IF NOT EXISTS scoring.phone_score (
     phone         text NOT NULL,
     hour          smallint NOT NULL,         -- local hour in which the call would start
     answer        real NOT NULL,             -- P(a person answers)
+    day           date NOT NULL,             -- the day whose hours these are
     model_version text NOT NULL,
     scored_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (cpf, phone, hour)

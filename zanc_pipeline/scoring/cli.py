@@ -1,0 +1,104 @@
+"""``zanc models``: train, score, promote, compare."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from zanc_pipeline.common.logging import configure_logging
+from zanc_pipeline.common.settings import settings
+
+
+@click.group()
+def models() -> None:
+    """Train, compare and promote the models; score the portfolio with the champions."""
+    configure_logging("WARNING")
+
+
+@models.command()
+@click.option("--spec", required=True, type=click.Path(path_type=Path), help="models/X/model.yaml.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="A CSV or Parquet to learn from; without it, the databases named by the spec's source.",
+)
+def train(spec: Path, data: Path | None) -> None:
+    """Train a model, log it to MLflow and promote it by its rule; print one JSON object."""
+    from zanc_pipeline.scoring import service
+
+    click.echo(json.dumps(service.train(settings(), spec, data).to_json(), ensure_ascii=False))
+
+
+@models.command()
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The day whose hours are scored; the latest delivery's without it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def score(day: datetime | None, as_json: bool) -> None:
+    """Score every phone and contract of the open portfolio with the champions."""
+    from zanc_pipeline.mailing.service import latest_day
+    from zanc_pipeline.scoring import service
+
+    result = service.score(settings(), day.date() if day else latest_day(settings()))
+    if as_json:
+        click.echo(json.dumps(result.to_json()))
+        return
+    click.echo(
+        f"{result.phones} phones for the hours of {result.day} by {result.answer_version}, "
+        f"{result.contracts} contracts by {result.payment_version}"
+    )
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version", type=int)
+def promote(name: str, version: int) -> None:
+    """Make VERSION of model NAME the champion, whatever the rule says (also to roll back)."""
+    from zanc_pipeline.scoring import registry
+
+    with registry.connected(settings()) as known:
+        known.promote(name, version)
+    click.echo(f"{name} version {version} is the champion")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def compare(name: str, as_json: bool) -> None:
+    """List the versions of model NAME with what each measured on its holdout."""
+    from zanc_pipeline.scoring import registry
+
+    with registry.connected(settings()) as known:
+        versions = known.versions(name)
+    if as_json:
+        click.echo(json.dumps([asdict(version) for version in versions], ensure_ascii=False))
+        return
+    click.echo(f"{'version':>7}  {'alias':<10} {'kind':<9} {'AUC':>6} {'AP':>6} {'Brier':>6}  why")
+    for one in versions:
+        auc, precision, brier = (
+            one.metrics.get(key, float("nan")) for key in ("auc", "average_precision", "brier")
+        )
+        click.echo(
+            f"{one.version:>7}  {','.join(one.aliases):<10} {one.kind:<9} {auc:6.4f} "
+            f"{precision:6.4f} {brier:6.4f}  {one.why}"
+        )
+
+
+@models.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def history(file: Path, as_json: bool) -> None:
+    """Load what became of past contracts (CSV or Parquet) into scoring.portfolio_history."""
+    from zanc_pipeline.scoring.history import load
+
+    rows, changed = load(settings(), file)
+    if as_json:
+        click.echo(json.dumps({"rows": rows, "changed": changed}))
+        return
+    click.echo(f"{rows} rows read, {changed} new or changed")

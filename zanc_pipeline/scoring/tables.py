@@ -1,0 +1,198 @@
+"""A table from a file, and any table checked against a spec before a model may learn from it."""
+
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.masking import mask_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from zanc_pipeline.scoring.spec import Spec
+
+TRUE = frozenset({"true", "t", "1", "1.0", "yes", "y", "sim", "s"})
+FALSE = frozenset({"false", "f", "0", "0.0", "no", "n", "nao", "não"})
+
+LABEL = "_label"
+"""Column of a prepared table: the target as 0.0 or 1.0."""
+
+TIME = "_time"
+"""Column of a prepared table: what its rows are ordered by."""
+
+MIN_ROWS = 200
+"""Under this many rows neither training nor its evaluation says anything."""
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A Parquet or delimited text file (delimiter and encoding detected), cells unconverted.
+
+    Raises DataError when the file is absent, empty or not a table.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise DataError(f"{path}: the file does not exist")
+    try:
+        if path.suffix.lower() in {".parquet", ".pq"}:
+            return pd.read_parquet(path)
+        encoding = _encoding(path)
+        with path.open(encoding=encoding, newline="") as lines:
+            head = lines.read(65_536)
+        if not head.strip():
+            raise DataError(f"{path}: the file is empty")
+        return pd.read_csv(
+            path, sep=_delimiter(head), dtype="str", encoding=encoding, keep_default_na=False
+        ).replace("", None)
+    except (ValueError, OSError, csv.Error) as error:
+        raise DataError(f"{path}: not a table: {str(error).splitlines()[0]}") from None
+
+
+def _encoding(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig") as text:
+            while text.read(1 << 20):
+                pass
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8-sig"
+
+
+def _delimiter(head: str) -> str:
+    header = next(csv.reader([head.splitlines()[0]], delimiter="\x00"))[0]
+    counts = {mark: header.count(mark) for mark in (";", ",", "\t", "|")}
+    best = max(counts, key=lambda mark: counts[mark])
+    return best if counts[best] else ","
+
+
+def prepare(table: pd.DataFrame, spec: Spec, *, where: str) -> tuple[pd.DataFrame, Spec]:
+    """Typed features, label and time of a table, in order of time, within the spec's window.
+
+    Returns the table and the spec with the features that are really there. Raises DataError,
+    which names ``where``, the column, and for a bad value its row (the first data row is 1).
+    """
+    _require_columns(table, spec, where)
+    typed = table.loc[:, [*spec.id_columns]].copy()
+    typed[LABEL] = _label(table[spec.target.column], spec, where)
+    typed[TIME] = _time(table, spec, where)
+    for name, feature in spec.features.items():
+        if name in table.columns:
+            typed[name] = _feature(table[name], feature.type, where)
+    typed = typed.sort_values(TIME, kind="stable", ignore_index=True)
+    if spec.window.days is not None:
+        oldest = typed[TIME].iloc[-1] - timedelta(days=spec.window.days)
+        typed = typed[typed[TIME] >= oldest].reset_index(drop=True)
+    if spec.window.rows is not None:
+        typed = typed.tail(spec.window.rows).reset_index(drop=True)
+    if len(typed) < MIN_ROWS:
+        raise DataError(f"{where}: {len(typed)} rows; a model needs at least {MIN_ROWS}")
+    kept = {}
+    for name, feature in spec.features.items():
+        if name in typed.columns and typed[name].notna().any():
+            kept[name] = feature
+        elif feature.required:
+            raise DataError(
+                f"{where}: column '{name}' is empty in every row: fill it, or exclude it"
+            )
+    return typed, spec.model_copy(update={"features": kept})
+
+
+def _require_columns(table: pd.DataFrame, spec: Spec, where: str) -> None:
+    if not len(table):
+        raise DataError(f"{where}: there are no rows to learn from")
+    needed = [spec.target.column, *spec.id_columns]
+    needed += [spec.time_column] if spec.time_column else []
+    needed += [name for name, feature in spec.features.items() if feature.required]
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{where}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+            f"it has {', '.join(str(name) for name in table.columns[:40])}"
+        )
+
+
+def _label(column: pd.Series[Any], spec: Spec, where: str) -> np.ndarray[Any, Any]:
+    name = spec.target.column
+    if column.isna().any():
+        raise DataError(f"{where}: the target '{name}' is empty in row {_first(column.isna())}")
+    text = column.astype("str").str.strip()
+    if spec.target.positive is not None:
+        label = (text == spec.target.positive).to_numpy(np.float64)
+    else:
+        lower = text.str.lower()
+        unclear = ~lower.isin(TRUE | FALSE)
+        if unclear.any():
+            raise DataError(
+                f"{where}: the target '{name}' holds '{mask_text(text[unclear].iloc[0])}' in row "
+                f"{_first(unclear)}: say in target.positive which value counts as 1"
+            )
+        label = lower.isin(TRUE).to_numpy(np.float64)
+    if label.min() == label.max():
+        only = "positives" if label.min() else "negatives"
+        raise DataError(f"{where}: the target '{name}' has only {only}: nothing can be learnt")
+    return label
+
+
+def _time(table: pd.DataFrame, spec: Spec, where: str) -> Any:
+    import pandas as pd
+
+    if spec.time_column is None:
+        return np.arange(len(table))
+    column = table[spec.time_column]
+    times = pd.to_datetime(column, errors="coerce", utc=True)
+    if times.isna().any():
+        row = _first(times.isna())
+        raise DataError(
+            f"{where}: '{mask_text(str(column.iloc[row - 1]))}' in row {row} of the time column "
+            f"'{spec.time_column}' is not a date"
+        )
+    future = times > datetime.now(UTC) + timedelta(days=1)
+    if future.any():
+        row = _first(future)
+        raise DataError(
+            f"{where}: {times.iloc[row - 1]:%Y-%m-%d} in row {row} of the time column "
+            f"'{spec.time_column}' is in the future"
+        )
+    return times.to_numpy()
+
+
+def _feature(column: pd.Series[Any], kind: str, where: str) -> pd.Series[Any]:
+    import pandas as pd
+
+    if kind == "categorical":
+        return column.astype("str").where(column.notna()).astype(object)
+    if kind == "boolean" and not pd.api.types.is_bool_dtype(column):
+        lower = column.astype("str").str.strip().str.lower()
+        numbers = pd.Series(np.nan, index=column.index)
+        numbers[lower.isin(TRUE)] = 1.0
+        numbers[lower.isin(FALSE)] = 0.0
+    else:
+        numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    wrong = numbers.isna() & column.notna()
+    if wrong.any() and kind == "numeric":
+        text = column[wrong].astype("str")
+        text = text[text.str.fullmatch(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")]
+        comma = text.str.replace(".", "").str.replace(",", ".")
+        numbers = numbers.where(~wrong, pd.to_numeric(comma, errors="coerce"))
+        wrong = numbers.isna() & column.notna()
+    if wrong.any():
+        row = _first(wrong)
+        raise DataError(
+            f"{where}: '{mask_text(str(column.iloc[row - 1]))}' in row {row} of column "
+            f"'{column.name}' is not {'a number' if kind == 'numeric' else 'yes or no'}"
+        )
+    infinite = numbers.isin([np.inf, -np.inf])
+    if infinite.any():
+        row = _first(infinite)
+        raise DataError(f"{where}: column '{column.name}' is infinite in row {row}")
+    return numbers
+
+
+def _first(flags: pd.Series[bool]) -> int:
+    return int(flags.to_numpy(bool).argmax()) + 1
