@@ -126,6 +126,7 @@ class WorldSettings(_Part):
     past_calls: int
     operators: int
     agi_port: Port
+    any_hour: bool
     time_scale: float
 
 

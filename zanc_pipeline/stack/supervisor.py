@@ -94,7 +94,7 @@ class Supervisor:
         while not self.running():
             if done.returncode != 0 or time.monotonic() > deadline:
                 reason = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-                raise StackError(f"supervisord did not start: {reason[-1]}")
+                raise StackError(f"supervisord did not start: {reason[0]}")
             time.sleep(0.1)
 
     def _reload(self) -> None:
@@ -171,7 +171,7 @@ class Supervisor:
 
     def _section(self, process: Process) -> list[str]:
         environment = ",".join(
-            f'{key}="{_escape(value)}"' for key, value in sorted(process.environment.items())
+            f"{key}={_quote(value)}" for key, value in sorted(process.environment.items())
         )
         return [
             f"[program:{process.name}]",
@@ -194,7 +194,18 @@ class Supervisor:
 
 
 def _escape(value: object) -> str:
-    return str(value).replace("%", "%%").replace('"', '\\"')
+    text = str(value)
+    if " ;" in text or " #" in text:
+        raise StackError(f"supervisord would read a comment in '{text}': take another path")
+    return text.replace("%", "%%")
+
+
+def _quote(value: str) -> str:
+    """supervisord knows quotes but no escape for them."""
+    mark = "'" if '"' in value else '"'
+    if mark in value or "\n" in value:
+        raise StackError("an environment value may not hold both kinds of quotes or a newline")
+    return f"{mark}{_escape(value)}{mark}"
 
 
 def left_behind(settings: Settings) -> list[psutil.Process]:

@@ -1,0 +1,210 @@
+"""The demo: one simulated day on the real stack, from upload to calls, then reconciled."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.errors import StackError
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.stack import lifecycle
+from zanc_pipeline.world import report
+from zanc_pipeline.world.airflow_api import AirflowApi
+
+Progress = Callable[[str], None]
+
+CAMPAIGN = "cobranca_geral"
+FILES_SECONDS = 300
+MAILING_SECONDS = 300
+CAMPAIGN_SECONDS = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploads:
+    """What this demo put on the FTP server."""
+
+    began: datetime
+    ended: datetime
+    files: tuple[str, ...]
+
+
+def run(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Play one day and return the report's facts; the stack stays up.
+
+    The first demo of a folder makes the world and its past; each later one sends the last day's
+    files again (they are duplicates) and then a fresh day's.
+    """
+    began = datetime.now(UTC)
+    lifecycle.up(settings, progress)
+    first = not (settings.var / "world" / "loaded").exists()
+    airflow = AirflowApi(settings)
+    if first:
+        _make_world(settings, progress)
+    airflow.wait_for_dags(_dags(settings))
+    _train(settings, airflow, progress)
+    if first:
+        _zanc(settings, "world", "upload", "--with-faults")
+    else:
+        progress("uploading the files of the last day again: they are duplicates")
+        _zanc(settings, "world", "upload")
+        _wait_for_files(settings, began, progress)
+        progress("a fresh day")
+        _zanc(settings, "world", "next-day")
+        _zanc(settings, "world", "upload")
+    uploaded = datetime.now(UTC)
+    progress("files uploaded by FTP")
+    _wait_for_files(settings, began, progress)
+    mailing = _wait_for_mailing(settings, began, progress)
+    _wait_for_campaign(settings, mailing, progress)
+    _wait_for_quiet(airflow, began)
+    return report.gather(settings, airflow, began=began, uploaded=uploaded, mailing=mailing)
+
+
+def _dags(settings: Settings) -> set[str]:
+    names = {f"reception__{convenio}" for convenio in settings.convenios}
+    for campaign in settings.campaigns:
+        names |= {f"mailing__{campaign}", f"campaign__{campaign}"}
+    return names | {"training__answer", "training__payment"}
+
+
+def _make_world(settings: Settings, progress: Progress) -> None:
+    folder = settings.var / "world"
+    progress(f"making a world of {settings.world.debtors:,} debtors")
+    _zanc(settings, "world", "generate")
+    progress(f"loading {settings.world.past_calls:,} past calls into the localization base")
+    _zanc(settings, "localization", "load", str(folder / "history" / "calls.parquet"))
+    _zanc(settings, "models", "history", str(folder / "history" / "portfolio.csv"))
+    (folder / "loaded").touch()
+
+
+def _train(settings: Settings, airflow: AirflowApi, progress: Progress) -> None:
+    progress("training the models on the past calls and payments")
+    runs = {dag: airflow.trigger(dag) for dag in ("training__answer", "training__payment")}
+    deadline = time.monotonic() + FILES_SECONDS
+    for dag, run_id in runs.items():
+        while (state := airflow.state(dag, run_id)) not in {"success", "failed"}:
+            _give_up_after(deadline, f"{dag} is still {state}")
+            time.sleep(1)
+        progress(f"{dag}: {state}")
+        if state == "failed":
+            address = settings.web_url(settings.airflow)
+            raise StackError(f"the DAG run {dag} failed: see {address}/dags/{dag}/runs/{run_id}")
+
+
+def _wait_for_files(settings: Settings, began: datetime, progress: Progress) -> None:
+    expected = _files_on_server(settings)
+    told: set[int] = set()
+    deadline = time.monotonic() + FILES_SECONDS
+    while True:
+        with transaction(settings, "zanc") as cursor:
+            cursor.execute(
+                "SELECT id, convenio, file_name, remote_path, size_bytes, remote_modified, status,"
+                " rows_accepted, rows_rejected, reason, received_at"
+                " FROM reception.delivery ORDER BY id"
+            )
+            rows = cursor.fetchall()
+        for row in rows:
+            final = row["status"] in {"loaded", "quarantined", "duplicate"}
+            if final and row["id"] not in told and row["received_at"] >= began:
+                told.add(row["id"])
+                progress(_delivery_line(row))
+        done = {
+            (row["remote_path"], row["size_bytes"], row["remote_modified"])
+            for row in rows
+            if row["status"] in {"loaded", "quarantined", "duplicate"}
+        }
+        waiting = expected - done
+        if not waiting:
+            return
+        names = ", ".join(sorted(path for path, _, _ in waiting))
+        _give_up_after(deadline, f"no verdict yet on {names}")
+        time.sleep(1)
+
+
+def _delivery_line(row: dict[str, Any]) -> str:
+    if row["status"] == "loaded":
+        return (
+            f"{row['file_name']} ({row['convenio']}): {row['rows_accepted']:,} rows loaded, "
+            f"{row['rows_rejected']:,} rejected"
+        )
+    return f"{row['file_name']} ({row['convenio']}): {row['status']}: {row['reason']}"
+
+
+def _files_on_server(settings: Settings) -> set[tuple[str, int, str]]:
+    from zanc_pipeline.reception import arrivals
+
+    return {(found.path, found.size, found.modified) for found in arrivals.scan(settings)}
+
+
+def _wait_for_mailing(settings: Settings, began: datetime, progress: Progress) -> str:
+    progress("scoring and building the mailing")
+    deadline = time.monotonic() + MAILING_SECONDS
+    while True:
+        with transaction(settings, "zanc") as cursor:
+            cursor.execute(
+                "SELECT id, leads FROM mailing.mailing WHERE campaign = %s AND built_at >= %s"
+                " ORDER BY built_at DESC LIMIT 1",
+                (CAMPAIGN, began),
+            )
+            row = cursor.fetchone()
+        if row:
+            progress(f"mailing {row['id']}: {row['leads']} people to call")
+            return str(row["id"])
+        _give_up_after(deadline, f"no mailing for {CAMPAIGN} yet")
+        time.sleep(1)
+
+
+def _wait_for_campaign(settings: Settings, mailing: str, progress: Progress) -> None:
+    deadline = time.monotonic() + CAMPAIGN_SECONDS
+    last = ""
+    while True:
+        figures = report.campaign_figures(settings, mailing)
+        if figures is not None:
+            line = (
+                f"campaign: {figures['leads_ended']} of {figures['leads']} people ended, "
+                f"{figures['attempts']} calls, {figures['humans']} said alô, "
+                f"{figures['live']} lines open"
+            )
+            if line != last:
+                progress(line)
+                last = line
+            if figures["status"] in {"finished", "failed"}:
+                return
+        _give_up_after(deadline, f"the campaign {mailing} has not ended")
+        time.sleep(5)
+
+
+def _wait_for_quiet(airflow: AirflowApi, began: datetime) -> None:
+    """Wait until no run that this demo caused is queued or running."""
+    deadline = time.monotonic() + MAILING_SECONDS
+    while any(
+        run["state"] in {"queued", "running"} for run in airflow.runs(since=began.isoformat())
+    ):
+        _give_up_after(deadline, "DAG runs still go on")
+        time.sleep(2)
+
+
+def _give_up_after(deadline: float, what: str) -> None:
+    if time.monotonic() > deadline:
+        raise StackError(f"{what}: see the Airflow UI and var/log, then run the demo again")
+
+
+def _zanc(settings: Settings, *arguments: str) -> None:
+    """Run a ``zanc`` command as a person would; its error becomes ours."""
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("zanc")), *arguments],
+        cwd=settings.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise StackError(f"zanc {' '.join(arguments)}: {lines[-1].removeprefix('zanc: ')}")

@@ -1,0 +1,382 @@
+"""What the demo shows at its end, and the checks that every count reconciles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.masking import mask
+from zanc_pipeline.common.outcomes import PERSON_ANSWERED
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.stack import asterisk, parts
+from zanc_pipeline.world.airflow_api import AirflowApi
+
+
+def gather(
+    settings: Settings, airflow: AirflowApi, *, began: datetime, uploaded: datetime, mailing: str
+) -> dict[str, Any]:
+    """Collect every figure from the parts themselves; ``problems`` lists what does not add up."""
+    facts: dict[str, Any] = {
+        "began": began,
+        "seconds": round((datetime.now(UTC) - began).total_seconds()),
+        "deliveries": _deliveries(settings, began),
+        "crms": _crms(settings),
+        "localization": _localization(settings),
+        "models": _models(settings),
+        "mailing": _mailing(settings, mailing),
+        "campaign": campaign_figures(settings, mailing),
+        "lines": _lines(settings),
+        "runs": _runs(airflow, began),
+        "addresses": _addresses(settings),
+    }
+    first_ring = (facts["campaign"] or {}).get("first_ring_at")
+    facts["seconds_to_first_ring"] = (
+        round((first_ring - uploaded).total_seconds()) if first_ring else None
+    )
+    facts["problems"] = problems(facts)
+    return facts
+
+
+def problems(facts: dict[str, Any]) -> list[str]:
+    """Every failed run and every pair of counts that should agree and does not."""
+    found = [
+        f"DAG run {run['dag']} {run['run']} ended as {run['state']}"
+        for run in facts["runs"]
+        if run["state"] != "success"
+    ]
+    for row in facts["deliveries"]:
+        parts_of = (row["rows_accepted"] or 0) + (row["rows_rejected"] or 0)
+        if row["status"] == "loaded" and parts_of != row["rows_total"]:
+            found.append(
+                f"{row['file_name']}: {row['rows_total']} rows came, {parts_of} accounted for"
+            )
+        if row["expected"] and row["status"] == "loaded":
+            for kind, count in row["expected"].items():
+                if row[kind] != count:
+                    found.append(
+                        f"{row['file_name']}: {kind} is {row[kind]}, the creditor sent {count}"
+                    )
+    for crm, counts in facts["crms"].items():
+        if counts["rows"] != counts["expected"]:
+            found.append(f"CRM {crm} holds {counts['rows']} rows, {counts['expected']} were loaded")
+    base = facts["localization"]
+    if base["calls_from_dialer"] != base["attempts_to_export"]:
+        found.append(
+            f"localization holds {base['calls_from_dialer']} of the dialer's "
+            f"{base['attempts_to_export']} calls"
+        )
+    found += facts["lines"]["differences"]
+    campaign = facts["campaign"]
+    if campaign is None:
+        found.append("the dialer does not know the campaign")
+    elif campaign["status"] != "finished" or campaign["leads_ended"] != campaign["leads"]:
+        found.append(
+            f"campaign {campaign['status']}: {campaign['leads_ended']} of {campaign['leads']} ended"
+        )
+    for step in facts["mailing"]["unbalanced"]:
+        found.append(f"mailing: {step}")
+    return found
+
+
+def campaign_figures(settings: Settings, campaign: str) -> dict[str, Any] | None:
+    """The campaign as the dialer's database holds it, or None before it was submitted."""
+    with transaction(settings, "dialer") as cursor:
+        cursor.execute("SELECT status FROM campaign WHERE id = %s", (campaign,))
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        figures: dict[str, Any] = {"id": campaign, "status": row["status"]}
+        cursor.execute(
+            "SELECT count(*) AS leads, count(*) FILTER (WHERE status = 'ended') AS leads_ended"
+            " FROM lead WHERE campaign_id = %s",
+            (campaign,),
+        )
+        figures |= cursor.fetchone()
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE state <> 'ended') AS live,"
+            " count(*) FILTER (WHERE placed) AS attempts,"
+            " count(*) FILTER (WHERE outcome = ANY(%s)) AS humans,"
+            " count(*) FILTER (WHERE connected_at IS NOT NULL) AS connected,"
+            " count(*) FILTER (WHERE outcome = 'abandoned') AS abandoned,"
+            " avg(extract(epoch FROM connected_at - detected_at)) AS mean_wait_seconds,"
+            " avg(extract(epoch FROM ended_at - connected_at)) AS mean_talk_seconds,"
+            " min(ringing_at) AS first_ring_at, min(created_at) AS first_call_at,"
+            " max(ended_at) AS last_call_at"
+            " FROM attempt WHERE campaign_id = %s",
+            (sorted(PERSON_ANSWERED), campaign),
+        )
+        figures |= cursor.fetchone()
+        cursor.execute(
+            "SELECT outcome, count(*) AS n FROM attempt WHERE campaign_id = %s AND placed"
+            " AND outcome IS NOT NULL GROUP BY outcome ORDER BY n DESC",
+            (campaign,),
+        )
+        figures["outcomes"] = {row["outcome"]: row["n"] for row in cursor.fetchall()}
+        cursor.execute(
+            "SELECT tabulation, count(*) AS n FROM attempt WHERE campaign_id = %s"
+            " AND tabulation IS NOT NULL GROUP BY tabulation ORDER BY n DESC",
+            (campaign,),
+        )
+        figures["tabulations"] = {row["tabulation"]: row["n"] for row in cursor.fetchall()}
+        cursor.execute(
+            "SELECT state, sum(extract(epoch FROM ended_at - started_at)) AS seconds"
+            " FROM operator_time WHERE campaign_id = %s GROUP BY state",
+            (campaign,),
+        )
+        seconds = {row["state"]: float(row["seconds"]) for row in cursor.fetchall()}
+    worked = seconds.get("talking", 0.0) + seconds.get("wrapup", 0.0)
+    total = worked + seconds.get("idle", 0.0) + seconds.get("reserved", 0.0)
+    figures["occupancy"] = worked / total if total else None
+    figures["abandoned_share"] = (
+        figures["abandoned"] / figures["humans"] if figures["humans"] else None
+    )
+    return figures
+
+
+def _deliveries(settings: Settings, began: datetime) -> list[dict[str, Any]]:
+    from zanc_pipeline.world.files import expected_rows
+
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "SELECT id, convenio, file_name, status, rows_total, rows_accepted, rows_rejected,"
+            " reason FROM reception.delivery WHERE received_at >= %s ORDER BY id",
+            (began,),
+        )
+        rows = [dict(row) for row in cursor.fetchall()]
+        for row in rows:
+            row["expected"] = expected_rows(settings, row["file_name"])
+            cursor.execute(
+                "SELECT field, problem, count(*) AS n, min(line) AS line"
+                " FROM reception.rejected_row WHERE delivery_id = %s"
+                " GROUP BY field, problem ORDER BY n DESC LIMIT 3",
+                (row["id"],),
+            )
+            row["rejections"] = [dict(kind) for kind in cursor.fetchall()]
+    return rows
+
+
+def _crms(settings: Settings) -> dict[str, dict[str, int]]:
+    from zanc_pipeline.crm import service
+
+    held = service.counts(settings)
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "SELECT crm, count(*) AS contracts, count(DISTINCT cpf) AS people"
+            " FROM crm.contract WHERE status = 'open' GROUP BY crm"
+        )
+        mirror = {row["crm"]: row for row in cursor.fetchall()}
+    expected = {}
+    for crm, config in settings.crms.items():
+        one_row_a_client = config["adapter"] == "fixed_width"
+        row = mirror.get(crm, {"contracts": 0, "people": 0})
+        expected[crm] = {
+            "rows": held.get(crm, 0),
+            "expected": row["people"] if one_row_a_client else row["contracts"],
+        }
+    return expected
+
+
+def _localization(settings: Settings) -> dict[str, int]:
+    with transaction(settings, "dialer") as cursor:
+        cursor.execute("SELECT id FROM attempt WHERE state = 'ended' AND placed")
+        attempts = [row["id"] for row in cursor.fetchall()]
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("SELECT count(*) AS n FROM localization.call")
+        calls = cursor.fetchone()["n"]
+        cursor.execute("SELECT count(DISTINCT phone) AS n FROM localization.person_phone")
+        phones = cursor.fetchone()["n"]
+        cursor.execute(
+            "SELECT count(*) AS n FROM localization.call WHERE call_id = ANY(%s)", (attempts,)
+        )
+        ours = cursor.fetchone()["n"]
+    return {
+        "calls": calls,
+        "phones": phones,
+        "attempts_to_export": len(attempts),
+        "calls_from_dialer": ours,
+    }
+
+
+def _models(settings: Settings) -> list[dict[str, Any]]:
+    from zanc_pipeline.scoring.service import champions
+    from zanc_pipeline.world.ceiling import answer_ceiling, payment_ceiling
+
+    ceilings = {"answer": answer_ceiling, "payment": payment_ceiling}
+    found = []
+    for model in champions(settings):
+        holdout = settings.var / "models" / model["run_id"] / "holdout.parquet"
+        ceiling = ceilings[model["name"]](settings, holdout)
+        found.append({**model, "ceiling": ceiling})
+    return found
+
+
+def _mailing(settings: Settings, mailing: str) -> dict[str, Any]:
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("SELECT * FROM mailing.mailing WHERE id = %s", (mailing,))
+        row = dict(cursor.fetchone())
+        cursor.execute(
+            "SELECT count(*) AS n, count(rank) AS kept FROM mailing.candidate"
+            " WHERE mailing_id = %s",
+            (mailing,),
+        )
+        counted = cursor.fetchone()
+    unbalanced = []
+    if counted["kept"] != row["leads"]:
+        unbalanced.append(f"{row['leads']} leads, but {counted['kept']} candidates kept")
+    if row["waterfall"][0]["people"] != counted["n"]:
+        unbalanced.append("the waterfall does not start with all candidates")
+    return {**row, "unbalanced": unbalanced}
+
+
+def _lines(settings: Settings) -> dict[str, Any]:
+    """The dialer's attempts against the carrier's own records, number by number."""
+    with transaction(settings, "dialer") as cursor:
+        cursor.execute("SELECT phone, count(*) AS n FROM attempt WHERE placed GROUP BY phone")
+        dialled = Counter({row["phone"]: row["n"] for row in cursor.fetchall()})
+    carrier = parts.instances(settings)["carrier"]
+    carried = Counter(row.destination for row in asterisk.read_cdr(carrier.cdr_path))
+    different = sorted(number for number in dialled | carried if dialled[number] != carried[number])
+    return {
+        "attempts": dialled.total(),
+        "carrier_calls": carried.total(),
+        "numbers": len(dialled | carried),
+        "differences": [
+            f"number {mask(number)}: dialled {dialled[number]} times, "
+            f"the carrier saw {carried[number]}"
+            for number in different
+        ],
+    }
+
+
+def _runs(airflow: AirflowApi, began: datetime) -> list[dict[str, str]]:
+    return [
+        {"dag": run["dag_id"], "run": run["dag_run_id"], "state": run["state"]}
+        for run in airflow.runs(since=began.isoformat())
+    ]
+
+
+def _addresses(settings: Settings) -> list[dict[str, str]]:
+    return [
+        {
+            "what": what,
+            "url": settings.web_url(part),
+            "user": part.username,
+            "password": part.password,
+        }
+        for what, part in (("Airflow", settings.airflow), ("MLflow", settings.mlflow))
+    ]
+
+
+def show(facts: dict[str, Any]) -> None:
+    """Print the report as one screen."""
+    console = Console(width=100, highlight=False)
+    console.rule(f"[bold]Zanc Pipeline: one day, in {facts['seconds']} s")
+    _show_deliveries(console, facts)
+    _show_base(console, facts)
+    _show_mailing(console, facts["mailing"])
+    _show_campaign(console, facts)
+    _show_runs(console, facts["runs"])
+    for address in facts["addresses"]:
+        console.print(
+            f"{address['what']:8} {address['url']}   user [bold]{address['user']}[/]   "
+            f"password [bold]{address['password']}[/]"
+        )
+    console.print("The stack stays up: look around, then 'make down'.")
+    if facts["problems"]:
+        console.print("[bold red]What does not reconcile:")
+        for problem in facts["problems"]:
+            console.print(f"  - {problem}", markup=False)
+    else:
+        console.print("[bold green]Every run succeeded and every count reconciles.")
+
+
+def _show_deliveries(console: Console, facts: dict[str, Any]) -> None:
+    table = Table("file", "convênio", "status", "rows", "accepted", "rejected", box=None)
+    for row in facts["deliveries"]:
+        counts = (row["rows_total"], row["rows_accepted"], row["rows_rejected"])
+        table.add_row(
+            row["file_name"], row["convenio"], row["status"], *(_number(count) for count in counts)
+        )
+    console.print(table)
+    for row in facts["deliveries"]:
+        if row["status"] != "loaded":
+            console.print(f"  {row['file_name']}: {row['reason']}", markup=False)
+        for kind in row["rejections"]:
+            console.print(
+                f"  {row['file_name']}: {kind['n']} × {kind['field']}: {kind['problem']} "
+                f"(first: line {kind['line']})",
+                markup=False,
+            )
+
+
+def _show_base(console: Console, facts: dict[str, Any]) -> None:
+    rows = ", ".join(f"{crm} {counts['rows']:,}" for crm, counts in facts["crms"].items())
+    base = facts["localization"]
+    console.print(f"\nCRMs          {rows} rows")
+    console.print(
+        f"Localization  {base['calls']:,} calls to {base['phones']:,} phones, "
+        f"{base['calls_from_dialer']:,} of them by this dialer"
+    )
+    for model in facts["models"]:
+        console.print(
+            f"Model {model['name']:8} version {model['version']}: AUC {model['auc']:.3f} "
+            f"on the holdout; the law itself {model['ceiling']:.3f}"
+        )
+
+
+def _show_mailing(console: Console, mailing: dict[str, Any]) -> None:
+    console.print(f"\nMailing {mailing['id']}")
+    for step in mailing["waterfall"]:
+        console.print(f"  {step['people']:>8,}  {step['texto']}", markup=False)
+    expected = ", ".join(f"{key} {value:,.1f}" for key, value in mailing["expected"].items())
+    console.print(f"  expected: {expected}")
+
+
+def _show_campaign(console: Console, facts: dict[str, Any]) -> None:
+    campaign, lines = facts["campaign"], facts["lines"]
+    if campaign is None:
+        return
+    outcomes = ", ".join(f"{name} {count}" for name, count in campaign["outcomes"].items())
+    tabulations = ", ".join(f"{name} {count}" for name, count in campaign["tabulations"].items())
+    console.print(f"\nCampaign {campaign['id']}: {campaign['status']}")
+    console.print(f"  attempts     {campaign['attempts']}: {outcomes}")
+    console.print(f"  tabulated    {tabulations or 'nothing'}")
+    console.print(
+        f"  operators    occupied {_share(campaign['occupancy'])} of the time; abandoned "
+        f"{_share(campaign['abandoned_share'])} of those who answered; a person waited "
+        f"{_seconds(campaign['mean_wait_seconds'])} for an operator"
+    )
+    console.print(f"  first ring   {_seconds(facts['seconds_to_first_ring'])} after the upload")
+    console.print(
+        f"  carrier      {lines['carrier_calls']} calls in its own records, "
+        f"{lines['attempts']} in the dialer's, {lines['numbers']} numbers, "
+        f"{len(lines['differences'])} differences"
+    )
+
+
+def _show_runs(console: Console, runs: list[dict[str, str]]) -> None:
+    by_dag: dict[str, Counter[str]] = {}
+    for run in runs:
+        by_dag.setdefault(run["dag"], Counter())[run["state"]] += 1
+    text = ", ".join(
+        f"{dag} {'/'.join(f'{count} {state}' for state, count in states.items())}"
+        for dag, states in sorted(by_dag.items())
+    )
+    console.print(f"\nDAG runs      {text}\n")
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _share(value: float | None) -> str:
+    return "—" if value is None else f"{value:.1%}"
+
+
+def _seconds(value: float | None) -> str:
+    return "—" if value is None else f"{float(value):.1f} s"
