@@ -1,0 +1,143 @@
+"""Which delivery is in which CRM: ``crm.load`` beside ``reception.delivery``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from zanc_pipeline.common.database import connect, transaction
+from zanc_pipeline.common.errors import ConfigError, DataError
+from zanc_pipeline.common.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An accepted delivery and what became of its load (``status`` None: never begun)."""
+
+    delivery_id: int
+    convenio: str
+    crm: str
+    reference_date: date
+    status: str | None
+    rows: int | None
+    changed: int | None
+
+    @property
+    def order(self) -> tuple[date, int]:
+        """Deliveries of a convênio follow each other by business day, then by arrival."""
+        return self.reference_date, self.delivery_id
+
+
+_ENTRY = """
+    SELECT d.id, d.convenio, d.status AS reception_status, d.reason,
+           coalesce(d.reference_date, (d.received_at AT TIME ZONE 'America/Sao_Paulo')::date)
+               AS reference_date,
+           l.status, l.rows_loaded, l.rows_changed
+    FROM reception.delivery d LEFT JOIN crm.load l ON l.delivery_id = d.id
+"""
+
+
+def entry(settings: Settings, delivery_id: int) -> Entry:
+    """The delivery's entry.
+
+    Raises DataError when there is no such delivery or reception did not accept it, ConfigError
+    when its convênio names no CRM.
+    """
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(f"{_ENTRY} WHERE d.id = %s", (delivery_id,))
+        row = cursor.fetchone()
+    if row is None:
+        raise DataError(f"there is no delivery {delivery_id}: see 'zanc reception deliveries'")
+    if row["reception_status"] not in ("accepted", "loaded"):
+        reason = f": {row['reason']}" if row["reason"] else ""
+        raise DataError(
+            f"delivery {delivery_id} of {row['convenio']} is {row['reception_status']}, "
+            f"not accepted{reason}"
+        )
+    return _entry(settings, row)
+
+
+def of_convenio(settings: Settings, convenio: str, statuses: tuple[str, ...]) -> list[Entry]:
+    """The deliveries of a convênio whose load is in one of ``statuses``, oldest first."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(f"{_ENTRY} WHERE d.convenio = %s AND l.status IN %s", (convenio, statuses))
+        rows = cursor.fetchall()
+    return sorted((_entry(settings, row) for row in rows), key=lambda found: found.order)
+
+
+def begin(settings: Settings, load: Entry) -> None:
+    """Record that the load is under way."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "INSERT INTO crm.load (delivery_id, convenio, crm, status) "
+            "VALUES (%s, %s, %s, 'loading') ON CONFLICT (delivery_id) DO UPDATE "
+            "SET status = 'loading', crm = excluded.crm, started_at = now(), finished_at = NULL",
+            (load.delivery_id, load.convenio, load.crm),
+        )
+
+
+def set_rolling_back(settings: Settings, delivery_id: int) -> None:
+    """Record that a rollback is under way: until it ends, the delivery cannot be loaded."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "UPDATE crm.load SET status = 'rolling_back' WHERE delivery_id = %s", (delivery_id,)
+        )
+
+
+def finish(cursor: Any, delivery_id: int, *, rows: int, changed: int) -> None:
+    """Mark the delivery loaded, in the transaction of the mirror."""
+    cursor.execute(
+        "UPDATE crm.load SET status = 'loaded', rows_loaded = %s, rows_changed = %s, "
+        "finished_at = now() WHERE delivery_id = %s",
+        (rows, changed, delivery_id),
+    )
+    cursor.execute(
+        "UPDATE reception.delivery SET status = 'loaded' WHERE id = %s AND status = 'accepted'",
+        (delivery_id,),
+    )
+
+
+def finish_rollback(cursor: Any, delivery_id: int) -> None:
+    """Mark the delivery rolled back, and accepted again in reception."""
+    cursor.execute(
+        "UPDATE crm.load SET status = 'rolled_back', finished_at = now() WHERE delivery_id = %s",
+        (delivery_id,),
+    )
+    cursor.execute(
+        "UPDATE reception.delivery SET status = 'accepted' WHERE id = %s AND status = 'loaded'",
+        (delivery_id,),
+    )
+
+
+@contextmanager
+def serialised(settings: Settings, crm: str, purpose: str) -> Iterator[None]:
+    """Hold the lock of ``purpose`` on ``crm``, for all processes; it goes when the holder dies."""
+    connection = connect(settings, "zanc", application=f"zanc crm {purpose} {crm}")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (f"crm {purpose} {crm}",))
+        yield
+    finally:
+        connection.close()
+
+
+def _entry(settings: Settings, row: Any) -> Entry:
+    convenio = row["convenio"]
+    crm = settings.convenios.get(convenio, {}).get("crm")
+    if crm not in settings.crms:
+        raise ConfigError(
+            f"config/convenios/{convenio}/convenio.yaml: crm '{crm}' has no file in config/crms"
+        )
+    return Entry(
+        delivery_id=row["id"],
+        convenio=convenio,
+        crm=crm,
+        reference_date=row["reference_date"],
+        status=row["status"],
+        rows=row["rows_loaded"],
+        changed=row["rows_changed"],
+    )

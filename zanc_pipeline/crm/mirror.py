@@ -1,0 +1,80 @@
+"""The portfolio as the CRMs hold it, in canonical form: ``crm.person`` and ``crm.contract``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psycopg2 import sql
+
+from zanc_pipeline.crm.adapters.postgres import STAGED_DELIVERY
+from zanc_pipeline.crm.entities import Portfolio
+from zanc_pipeline.crm.merge import Target, copy_table, merge, undo
+
+_JOURNAL = sql.Identifier("crm", "journal")
+
+_PERSON = Target(
+    table=sql.Identifier("crm", "person"),
+    name="person",
+    key=("cpf",),
+    columns=("cpf", "name", "birth_date", "email", "city", "state", "deceased"),
+    stamps=(("updated_at", "now()"),),
+    shared=True,
+    used_by="EXISTS (SELECT 1 FROM crm.contract c WHERE c.cpf = t.cpf)",
+)
+_CONTRACT = Target(
+    table=sql.Identifier("crm", "contract"),
+    name="contract",
+    key=("convenio", "contract"),
+    columns=("convenio", "contract", "crm", "cpf", "product", "amount", "due_date", "status"),
+    stamps=(("delivery_id", "%(delivery_id)s"), ("updated_at", "now()")),
+)
+
+# What a convênio does not send does not erase what another one sent. A death that any creditor
+# reported stands, whatever the others say: the harm of calling is greater.
+_STAGE_PERSON = """
+    CREATE TEMP TABLE stage_person ON COMMIT DROP AS
+    SELECT d.cpf, d.name, coalesce(d.birth_date, p.birth_date) AS birth_date,
+           coalesce(d.email, p.email) AS email, coalesce(d.city, p.city) AS city,
+           coalesce(d.state, p.state) AS state,
+           d.deceased OR coalesce(p.deceased, false) AS deceased
+    FROM (SELECT DISTINCT ON (cpf) * FROM delivery_row ORDER BY cpf, deceased DESC, line DESC) d
+    LEFT JOIN crm.person p USING (cpf)
+"""
+_STAGE_CONTRACT = """
+    CREATE TEMP TABLE stage_contract ON COMMIT DROP AS
+    SELECT %(convenio)s::text AS convenio, contract, %(crm)s::text AS crm, cpf, product, amount,
+           due_date, 'open' AS status
+    FROM delivery_row
+    UNION ALL
+    SELECT t.convenio, t.contract, t.crm, t.cpf, t.product, t.amount, t.due_date, 'removed'
+    FROM crm.contract t
+    WHERE t.convenio = %(convenio)s AND t.status = 'open'
+      AND NOT EXISTS (SELECT 1 FROM delivery_row d WHERE d.contract = t.contract)
+"""
+
+
+def write(cursor: Any, portfolio: Portfolio, crm: str) -> None:
+    """Merge the delivery into the mirror, in the caller's transaction."""
+    _lock(cursor)
+    cursor.execute(STAGED_DELIVERY)
+    copy_table(cursor, sql.Identifier("delivery_row"), portfolio.table)
+    cursor.execute("ANALYZE delivery_row")
+    for stage, script, target in (
+        ("stage_person", _STAGE_PERSON, _PERSON),
+        ("stage_contract", _STAGE_CONTRACT, _CONTRACT),
+    ):
+        cursor.execute(script, {"convenio": portfolio.convenio, "crm": crm})
+        cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(stage)))
+        merge(cursor, target, sql.Identifier(stage), _JOURNAL, portfolio.delivery_id)
+
+
+def take_out(cursor: Any, delivery_id: int) -> None:
+    """Undo ``write``, in the caller's transaction."""
+    _lock(cursor)
+    for target in (_CONTRACT, _PERSON):
+        undo(cursor, target, _JOURNAL, delivery_id)
+
+
+def _lock(cursor: Any) -> None:
+    # Convênios of different CRMs share persons: without it two loads could deadlock on them.
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('crm.mirror'))")

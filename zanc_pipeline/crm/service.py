@@ -1,0 +1,270 @@
+"""Loads deliveries into the CRMs, takes them out again, and takes call outcomes back.
+
+A load is exactly once: the CRM holds a mark of the delivery, written in the transaction that
+loads its rows; the mirror and the ledger follow in a second transaction. A process killed between
+the two leaves the mark, and the next call finds it and only completes the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
+from itertools import groupby
+
+from zanc_pipeline.common.database import copy_rows, ensure_schema, transaction
+from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.crm import ledger, mirror
+from zanc_pipeline.crm.adapters import adapter_for
+from zanc_pipeline.crm.adapters.base import CrmAdapter
+from zanc_pipeline.crm.entities import (
+    OUTCOME_COLUMNS,
+    CallOutcome,
+    LoadResult,
+    Portfolio,
+    read_portfolio,
+)
+
+__all__ = [
+    "CallOutcome",
+    "LoadResult",
+    "Reconciliation",
+    "counts",
+    "ensure",
+    "load",
+    "reconcile",
+    "return_outcomes",
+    "rollback",
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconciliation:
+    """Open rows of a convênio in its CRM beside what the mirror says there should be.
+
+    ``unit`` is what a row of that CRM is: ``contracts`` or ``clients``.
+    """
+
+    crm: str
+    convenio: str
+    unit: str
+    expected: int
+    found: int
+
+
+def ensure(settings: Settings) -> None:
+    """Create the schema ``crm`` and whatever is missing in the CRMs.
+
+    Raises ConfigError when a CRM's table lacks a column, UnavailableError when one is away.
+    """
+    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
+    for crm in settings.crms:
+        adapter_for(settings, crm).ensure()
+
+
+def load(settings: Settings, delivery_id: int) -> LoadResult:
+    """Load an accepted delivery into its CRM and the mirror, exactly once.
+
+    Repeated, it returns the recorded result. Raises DataError when the delivery was not accepted
+    or a newer one of its convênio is loaded, ConflictError when a rollback of it was begun,
+    UnavailableError when a part is away (a retry completes the load).
+    """
+    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
+    crm = ledger.entry(settings, delivery_id).crm
+    adapter = adapter_for(settings, crm)
+    with ledger.serialised(settings, crm, "load"):
+        entry = ledger.entry(settings, delivery_id)
+        if entry.status == "loaded":
+            return _result(entry)
+        if entry.status == "rolling_back":
+            raise ConflictError(
+                f"the rollback of delivery {delivery_id} was interrupted: run "
+                f"'zanc crm rollback {delivery_id}' again before loading it"
+            )
+        adapter.ensure()
+        for interrupted in ledger.of_convenio(settings, entry.convenio, ("loading",)):
+            if interrupted.order < entry.order and adapter.loaded(interrupted.delivery_id):
+                _load(settings, adapter, interrupted)
+        newer = _later(settings, entry, ("loaded", "rolling_back"))
+        if newer:
+            raise DataError(
+                f"delivery {delivery_id} of {entry.convenio} is of {entry.reference_date}, but "
+                f"delivery {newer[-1].delivery_id} of {newer[-1].reference_date} is already "
+                "loaded: an older portfolio does not replace a newer one"
+            )
+        return _load(settings, adapter, entry)
+
+
+def rollback(settings: Settings, delivery_id: int) -> None:
+    """Take a whole delivery out of its CRM and the mirror, restoring what it overwrote.
+
+    Raises ConflictError, which names the delivery, when a later one of its convênio is loaded;
+    DataError when the delivery is not loaded.
+    """
+    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
+    crm = ledger.entry(settings, delivery_id).crm
+    adapter = adapter_for(settings, crm)
+    with ledger.serialised(settings, crm, "load"):
+        entry = ledger.entry(settings, delivery_id)
+        if entry.status == "rolled_back":
+            return
+        if entry.status is None:
+            raise DataError(f"delivery {delivery_id} is not loaded: there is nothing to roll back")
+        adapter.ensure()
+        later = _later(settings, entry, ("loading", "loaded", "rolling_back"))
+        later = [one for one in later if one.status != "loading" or adapter.loaded(one.delivery_id)]
+        if later:
+            raise ConflictError(
+                f"delivery {later[-1].delivery_id} of {entry.convenio} "
+                f"({later[-1].reference_date}) was loaded after delivery {delivery_id}: roll it "
+                "back first"
+            )
+        ledger.set_rolling_back(settings, delivery_id)
+        adapter.rollback(delivery_id)
+        with transaction(settings, "zanc", application="zanc crm rollback") as cursor:
+            mirror.take_out(cursor, delivery_id)
+            ledger.finish_rollback(cursor, delivery_id)
+
+
+def counts(settings: Settings) -> dict[str, int]:
+    """Open rows in each CRM, asked of the CRM itself (of ``remessa``: clients, not contracts)."""
+    return {crm: sum(adapter_for(settings, crm).count().values()) for crm in settings.crms}
+
+
+def reconcile(settings: Settings) -> list[Reconciliation]:
+    """Compare what each CRM holds with the mirror, convênio by convênio."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "SELECT crm, convenio, count(*) AS contracts, count(DISTINCT cpf) AS clients "
+            "FROM crm.contract WHERE status = 'open' GROUP BY crm, convenio"
+        )
+        expected = {(row["crm"], row["convenio"]): row for row in cursor.fetchall()}
+    lines = []
+    for crm in settings.crms:
+        adapter = adapter_for(settings, crm)
+        found = adapter.count()
+        convenios = {convenio for owner, convenio in expected if owner == crm} | set(found)
+        lines += [
+            Reconciliation(
+                crm=crm,
+                convenio=convenio,
+                unit=adapter.unit,
+                expected=expected.get((crm, convenio), {}).get(adapter.unit, 0),
+                found=found.get(convenio, 0),
+            )
+            for convenio in sorted(convenios)
+        ]
+    return lines
+
+
+def return_outcomes(settings: Settings, outcomes: Iterable[CallOutcome]) -> int:
+    """Record the outcomes and give every pending one to the CRM of its debt; how many it took.
+
+    At least once, without duplicates. A CRM that is down holds back only itself: its outcomes stay
+    pending, the other CRMs are served, and then UnavailableError is raised.
+    """
+    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
+    _record(settings, list(outcomes))
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "SELECT DISTINCT crm FROM crm.outcome WHERE returned_at IS NULL ORDER BY crm"
+        )
+        pending = [row["crm"] for row in cursor.fetchall()]
+    returned, failures = 0, []
+    for crm in pending:
+        try:
+            returned += _return_to(settings, crm)
+        except UnavailableError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return returned
+
+
+def _load(settings: Settings, adapter: CrmAdapter, entry: ledger.Entry) -> LoadResult:
+    portfolio = _portfolio(settings, entry)
+    ledger.begin(settings, entry)
+    taken = adapter.load(portfolio)
+    with transaction(settings, "zanc", application="zanc crm load") as cursor:
+        mirror.write(cursor, portfolio, entry.crm)
+        ledger.finish(cursor, entry.delivery_id, rows=taken.rows, changed=taken.changed)
+    return LoadResult(
+        delivery_id=entry.delivery_id, crm=entry.crm, rows=taken.rows, changed=taken.changed
+    )
+
+
+def _portfolio(settings: Settings, entry: ledger.Entry) -> Portfolio:
+    return read_portfolio(
+        settings.var / "deliveries" / str(entry.delivery_id) / "accepted.parquet",
+        delivery_id=entry.delivery_id,
+        convenio=entry.convenio,
+        reference_date=entry.reference_date,
+    )
+
+
+def _later(
+    settings: Settings, entry: ledger.Entry, statuses: tuple[str, ...]
+) -> list[ledger.Entry]:
+    return [
+        other
+        for other in ledger.of_convenio(settings, entry.convenio, statuses)
+        if other.order > entry.order
+    ]
+
+
+def _result(entry: ledger.Entry) -> LoadResult:
+    return LoadResult(
+        delivery_id=entry.delivery_id,
+        crm=entry.crm,
+        rows=entry.rows or 0,
+        changed=entry.changed or 0,
+    )
+
+
+def _record(settings: Settings, outcomes: list[CallOutcome]) -> None:
+    columns = ", ".join(OUTCOME_COLUMNS)
+    unknown = {outcome.crm for outcome in outcomes} - set(settings.crms)
+    if unknown:
+        raise DataError(f"outcomes name the CRM '{sorted(unknown)[0]}', which config/crms has not")
+    with transaction(settings, "zanc", application="zanc crm outcomes") as cursor:
+        cursor.execute("CREATE TEMP TABLE outcome_row (LIKE crm.outcome) ON COMMIT DROP")
+        copy_rows(cursor, "outcome_row", OUTCOME_COLUMNS, map(astuple, outcomes))
+        cursor.execute(
+            f"INSERT INTO crm.outcome ({columns}) SELECT DISTINCT ON (call_id) {columns} "  # noqa: S608 (constants)
+            "FROM outcome_row ORDER BY call_id ON CONFLICT (call_id) DO NOTHING"
+        )
+
+
+def _return_to(settings: Settings, crm: str) -> int:
+    adapter = adapter_for(settings, crm)
+    returned = 0
+    with ledger.serialised(settings, crm, "return"):
+        adapter.ensure()
+        for batch, outcomes in _batches(settings, crm):
+            adapter.record_outcomes(batch, outcomes)
+            with transaction(settings, "zanc") as cursor:
+                cursor.execute(
+                    "UPDATE crm.outcome SET returned_at = now() "
+                    "WHERE crm = %s AND return_batch = %s AND returned_at IS NULL",
+                    (crm, batch),
+                )
+                returned += cursor.rowcount
+    return returned
+
+
+def _batches(settings: Settings, crm: str) -> Iterator[tuple[int, list[CallOutcome]]]:
+    """Pending outcomes in batches; those of an earlier try keep the batch they were given then."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "UPDATE crm.outcome SET return_batch = (SELECT nextval('crm.return_batch')) "
+            "WHERE crm = %s AND returned_at IS NULL AND return_batch IS NULL",
+            (crm,),
+        )
+        cursor.execute(
+            "SELECT * FROM crm.outcome WHERE crm = %s AND returned_at IS NULL "
+            "ORDER BY return_batch, started_at, call_id",
+            (crm,),
+        )
+        rows = cursor.fetchall()
+    for batch, group in groupby(rows, key=lambda row: int(row["return_batch"])):
+        yield batch, [CallOutcome.from_row(row) for row in group]
