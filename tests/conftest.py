@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,21 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port_offset
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import postgres
-
-
-def free_port_offset() -> int:
-    """An offset that moves every port of ``config/stack.yaml`` to a range that is free now."""
-    for offset in range(20000 + (os.getpid() % 50) * 200, 40000, 200):
-        if all(_free(port + offset) for port in (5442, 8080, 5500, 2121, 8765, 8780, 5138, 5238)):
-            return offset
-    raise RuntimeError("no free range of ports")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture(scope="session")

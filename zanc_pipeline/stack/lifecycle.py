@@ -135,17 +135,28 @@ def _install(settings: Settings, progress: Progress) -> None:
     if settings.mlflow.embedded:
         parts.write_mlflow_auth(settings)
     instances = parts.instances(settings)
-    versions: set[asterisk.Version] = {instance.version for instance in instances.values()}
-    for version in sorted(versions):
-        asterisk.install(version, parts.asterisk_root(settings, version), progress)
     if instances:
-        speech = import_module("zanc_pipeline.world.speech")
-        espeak = speech.install(parts.cache_folder(settings) / "espeak", progress)
-        speech.ensure_speech(parts.speech_folder(settings), espeak, progress)
+        _install_telephony(settings, {each.version for each in instances.values()}, progress)
     running = Supervisor(settings)
     for name, instance in instances.items():
         if not (running.running() and running.state(name) == "RUNNING"):
             asterisk.render(instance)
+
+
+def _install_telephony(
+    settings: Settings, versions: set[asterisk.Version], progress: Progress
+) -> None:
+    speech = import_module("zanc_pipeline.world.speech")
+    espeak = parts.cache_folder(settings) / "espeak"
+    with ThreadPoolExecutor(3) as pool:
+        fetched = [
+            pool.submit(asterisk.install, version, parts.asterisk_root(settings, version), progress)
+            for version in sorted(versions)
+        ]
+        fetched.append(pool.submit(speech.install, espeak, progress))
+        for each in fetched:
+            each.result()
+    speech.ensure_speech(parts.speech_folder(settings), espeak, progress)
 
 
 def _prepare(settings: Settings, progress: Progress) -> None:

@@ -1,0 +1,192 @@
+"""The whole line on real parts, small: two days, the second with processes killed on the way."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from tests.ports import free_port_offset
+from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.settings import Settings, load_settings
+from zanc_pipeline.stack import asterisk, parts
+from zanc_pipeline.stack.supervisor import left_behind
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+ZANC = Path(sys.executable).with_name("zanc")
+PEOPLE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack of the tests' own: its settings and the environment its commands run in."""
+
+    settings: Settings
+    environment: dict[str, str]
+
+    def zanc(self, *arguments: str, timeout: float = 800) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(ZANC), *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def demo(self) -> dict[str, Any]:
+        output = self.settings.var / "report.json"
+        output.unlink(missing_ok=True)
+        done = self.zanc("demo", "--output", str(output))
+        assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        report: dict[str, Any] = json.loads(output.read_text())
+        return report
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("line")
+    config = folder / "config"
+    shutil.copytree(ROOT / "config", config)
+    campaign = config / "campaigns" / "cobranca_geral.yaml"
+    strategy = yaml.safe_load(campaign.read_text())
+    strategy["capacidade"]["pessoas"] = PEOPLE
+    campaign.write_text(yaml.safe_dump(strategy, allow_unicode=True))
+    chosen = {
+        "ZANC_VAR": str(folder / "var"),
+        "ZANC_CONFIG": str(config),
+        "ZANC_PORT_OFFSET": str(free_port_offset()),
+        "ZANC_CACHE": os.environ.get("ZANC_CACHE", str(ROOT / "var" / "cache")),
+        "ZANC_WORLD__DEBTORS": "1500",
+        "ZANC_WORLD__PAST_CALLS": "20000",
+        "ZANC_WORLD__OPERATORS": "4",
+        "ZANC_WORLD__TIME_SCALE": "6",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in chosen.items():
+            patch.setenv(key, value)
+        settings = load_settings()
+        running = Stack(settings=settings, environment=dict(os.environ))
+        try:
+            yield running
+        finally:
+            done = running.zanc("down", timeout=180)
+            left = [" ".join(process.cmdline()) for process in left_behind(settings)]
+    assert done.returncode == 0
+    assert left == []
+
+
+def test_a_day_runs_from_upload_to_outcome(stack: Stack) -> None:
+    report = stack.demo()
+
+    by_status = Counter(row["status"] for row in report["deliveries"])
+    assert by_status["loaded"] == 4
+    assert by_status["quarantined"] >= 3
+    quarantined = [row for row in report["deliveries"] if row["status"] == "quarantined"]
+    assert all(row["reason"] for row in quarantined)
+    loaded = [row for row in report["deliveries"] if row["status"] == "loaded"]
+    assert {row["convenio"] for row in loaded} == set(stack.settings.convenios)
+    assert all(row["rows_rejected"] > 0 for row in loaded)
+    assert all(crm["rows"] == crm["expected"] > 0 for crm in report["crms"].values())
+    assert 0 < report["campaign"]["leads"] <= PEOPLE
+    assert report["campaign"]["connected"] > 0
+    assert report["lines"]["attempts"] == report["lines"]["carrier_calls"] > 0
+    assert {model["name"] for model in report["models"]} == {"answer", "payment"}
+    for model in report["models"]:
+        assert 0.5 < model["auc"] <= model["ceiling"] + 0.05
+
+
+def test_a_second_day_survives_kills_and_calls_nobody_twice(stack: Stack) -> None:
+    before = _loads(stack.settings)
+    demo = subprocess.Popen(
+        [str(ZANC), "demo", "--output", str(stack.settings.var / "second.json")],
+        cwd=ROOT,
+        env=stack.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        _wait_for_live_calls(stack.settings, demo)
+        _kill(stack.settings, "dialer", "serve")
+        time.sleep(8)
+        _kill(stack.settings, "airflow", "scheduler")
+        _kill(stack.settings, "airflow", "triggerer")
+        time.sleep(8)
+        _kill(stack.settings, "dialer", "serve")
+        output, _ = demo.communicate(timeout=800)
+    finally:
+        demo.kill()
+    assert demo.returncode == 0, output[-6000:]
+
+    report = json.loads((stack.settings.var / "second.json").read_text())
+    by_status = Counter(row["status"] for row in report["deliveries"])
+    assert by_status["duplicate"] >= 4
+    assert by_status["loaded"] == 4
+    assert len(_loads(stack.settings)) == len(before) + 4
+    _assert_every_lead_ended_and_no_attempt_was_placed_twice(stack.settings)
+
+
+def test_down_leaves_nothing_and_up_again_finds_everything(stack: Stack) -> None:
+    assert stack.zanc("down").returncode == 0
+    assert left_behind(stack.settings) == []
+    assert stack.zanc("down").returncode == 0
+    up = stack.zanc("up")
+    assert up.returncode == 0, up.stderr
+    status = stack.zanc("status", "--json")
+    assert status.returncode == 0
+    assert all(part["healthy"] for part in json.loads(status.stdout))
+
+
+def _loads(settings: Settings) -> list[int]:
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("SELECT delivery_id FROM crm.load WHERE status = 'loaded' ORDER BY 1")
+        return [row["delivery_id"] for row in cursor.fetchall()]
+
+
+def _wait_for_live_calls(settings: Settings, demo: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 500
+    while time.monotonic() < deadline and demo.poll() is None:
+        with transaction(settings, "dialer") as cursor:
+            cursor.execute("SELECT count(*) AS live FROM attempt WHERE state <> 'ended'")
+            if cursor.fetchone()["live"] >= 2:
+                return
+        time.sleep(0.5)
+    pytest.fail("no calls came")
+
+
+def _kill(settings: Settings, *words: str) -> None:
+    """kill -9 the process of the stack whose command line ends in these words."""
+    for process in left_behind(settings):
+        line = process.cmdline()
+        if [Path(word).name for word in line[-len(words) :]] == list(words):
+            process.kill()
+            psutil.wait_procs([process], timeout=5)
+            return
+    pytest.fail(f"{' '.join(words)} does not run")
+
+
+def _assert_every_lead_ended_and_no_attempt_was_placed_twice(settings: Settings) -> None:
+    with transaction(settings, "dialer") as cursor:
+        cursor.execute("SELECT count(*) AS n FROM lead WHERE status <> 'ended'")
+        assert cursor.fetchone()["n"] == 0
+        cursor.execute("SELECT count(*) AS n FROM attempt WHERE state <> 'ended'")
+        assert cursor.fetchone()["n"] == 0
+        cursor.execute("SELECT phone, count(*) AS n FROM attempt WHERE placed GROUP BY phone")
+        dialled = {row["phone"]: row["n"] for row in cursor.fetchall()}
+    carrier = parts.instances(settings)["carrier"]
+    carried = Counter(row.destination for row in asterisk.read_cdr(carrier.cdr_path))
+    assert dict(carried) == dialled
