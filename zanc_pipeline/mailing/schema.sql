@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS mailing.mailing (
     path        text NOT NULL,               -- the Parquet file, relative to var/
     sha256      text NOT NULL,
     waterfall   jsonb NOT NULL,              -- [{"step", "texto", "people"}…]: in, removed by, kept
-    expected    jsonb NOT NULL               -- {"answers", "payments", "cost", "profit"}
+    expected    jsonb NOT NULL,              -- {"answers", "payments", "cost", "profit"}
+    UNIQUE (campaign, day, inputs_hash)
 );
 
 -- One row for every candidate, kept or not, so that "why is this CPF (not) in?" has an answer.

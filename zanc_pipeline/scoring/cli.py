@@ -42,7 +42,7 @@ def train(spec: Path, data: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def score(day: datetime | None, as_json: bool) -> None:
     """Score every phone and contract of the open portfolio with the champions."""
-    from zanc_pipeline.mailing.service import latest_day
+    from zanc_pipeline.common.days import latest_day
     from zanc_pipeline.scoring import service
 
     result = service.score(settings(), day.date() if day else latest_day(settings()))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.days import LOCAL_ZONE
 from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.frames import read_frame
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED
 from zanc_pipeline.scoring.features import (
-    LOCAL_ZONE,
     LOOKBACK_DAYS,
     UNINFORMATIVE,
     AnswerHistory,
@@ -31,12 +30,13 @@ RAW_CALL_COLUMNS = ("crm", "call_id", "cpf", "phone", "started_at", "outcome")
 _CALLS = """
     SELECT crm, call_id, cpf, phone, extract(epoch FROM started_at)::float8 AS started,
            ring_seconds, talk_seconds, outcome, tabulation
-    FROM localization.call WHERE started_at >= %s AND started_at < %s
+    FROM localization.call WHERE started_at >= %(since)s AND started_at < %(until)s
     ORDER BY started_at, crm, call_id
 """
 _FIRST_SEEN = """
     SELECT phone,
-           extract(epoch FROM min(first_seen)::timestamp AT TIME ZONE %s)::float8 AS first_seen
+           extract(epoch FROM min(first_seen)::timestamp AT TIME ZONE %(zone)s)::float8
+               AS first_seen
     FROM localization.person_phone GROUP BY phone
 """
 _PORTFOLIO = """
@@ -52,48 +52,26 @@ _OPEN_CONTRACTS = """
 """
 _OPEN_PHONES = """
     SELECT pp.cpf, pp.phone,
-           extract(epoch FROM pp.first_seen::timestamp AT TIME ZONE %s)::float8 AS first_seen
+           extract(epoch FROM pp.first_seen::timestamp AT TIME ZONE %(zone)s)::float8 AS first_seen
     FROM localization.person_phone pp
     WHERE pp.suppressed IS NULL
       AND EXISTS (SELECT 1 FROM crm.contract c WHERE c.cpf = pp.cpf AND c.status = 'open')
     ORDER BY pp.cpf, pp.phone
 """
-_TYPES = {
-    "started": "float64",
-    "ring_seconds": "float64",
-    "talk_seconds": "float64",
-    "first_seen": "float64",
-    "amount": "float64",
-}
-_DATES = ("snapshot_on", "due_date", "birth_date")
+NUMBERS = ("started", "ring_seconds", "talk_seconds", "first_seen", "amount")
 
 
-def query(settings: Settings, sql: str, parameters: tuple[object, ...] = ()) -> pd.DataFrame:
-    """The rows of a SELECT, by COPY through a temporary file; texts stay texts, NULL is null."""
-    import pandas as pd
-
-    with tempfile.TemporaryFile() as rows:
-        with transaction(settings, "zanc", application="zanc-scoring") as cursor:
-            select = cursor.mogrify(sql, parameters).decode()
-            cursor.copy_expert(f"COPY ({select}) TO STDOUT WITH (FORMAT csv, HEADER)", rows)
-        rows.seek(0)
-        header = rows.readline().decode().strip().split(",")
-        rows.seek(0)
-        table = pd.read_csv(
-            rows,
-            dtype={name: _TYPES.get(name, "str") for name in header},
-            keep_default_na=False,
-            na_values=[""],
-        )
-    for name in _DATES:
-        if name in table.columns:
-            table[name] = pd.to_datetime(table[name], format="%Y-%m-%d")
-    return table
+def query(
+    settings: Settings, sql: str, parameters: dict[str, object], *, dates: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """The rows of one of the SELECTs above."""
+    with transaction(settings, "zanc", application="zanc-scoring") as cursor:
+        return read_frame(cursor, sql, parameters, numbers=NUMBERS, dates=dates)
 
 
 def recorded_calls(settings: Settings, since: datetime, until: datetime) -> pd.DataFrame:
     """The calls that started in ``[since, until)``, in order of time."""
-    return query(settings, _CALLS, (since, until))
+    return query(settings, _CALLS, {"since": since, "until": until})
 
 
 def training_table(settings: Settings, spec: Spec, now: datetime) -> pd.DataFrame:
@@ -105,9 +83,9 @@ def training_table(settings: Settings, spec: Spec, now: datetime) -> pd.DataFram
             raise DataError(
                 "localization.call is empty: load the history with 'zanc localization load FILE'"
             )
-        phones = query(settings, _FIRST_SEEN, (LOCAL_ZONE,))
+        phones = query(settings, _FIRST_SEEN, {"zone": LOCAL_ZONE})
         return answer_table(calls, phones.set_index("phone")["first_seen"])
-    portfolio = query(settings, _PORTFOLIO)
+    portfolio = query(settings, _PORTFOLIO, {}, dates=("snapshot_on", "due_date", "birth_date"))
     if not len(portfolio):
         raise DataError(
             "scoring.portfolio_history is empty: load it with 'zanc models history FILE.csv'"
@@ -176,7 +154,7 @@ def open_contracts(settings: Settings, day: date, at: datetime) -> pd.DataFrame:
     """The open portfolio in the form that ``PaymentHistory.features`` describes."""
     import pandas as pd
 
-    contracts = query(settings, _OPEN_CONTRACTS)
+    contracts = query(settings, _OPEN_CONTRACTS, {}, dates=("due_date", "birth_date"))
     contracts["snapshot_on"] = pd.Timestamp(day)
     contracts["at"] = at.timestamp()
     return contracts
@@ -184,12 +162,7 @@ def open_contracts(settings: Settings, day: date, at: datetime) -> pd.DataFrame:
 
 def open_phones(settings: Settings) -> pd.DataFrame:
     """``cpf``, ``phone``, ``first_seen`` of the phones that may be dialled for an open contract."""
-    return query(settings, _OPEN_PHONES, (LOCAL_ZONE,))
-
-
-def local_midnight(day: date) -> datetime:
-    """The moment at which ``day`` begins where the calls are made."""
-    return datetime.combine(day, time(), ZoneInfo(LOCAL_ZONE))
+    return query(settings, _OPEN_PHONES, {"zone": LOCAL_ZONE})
 
 
 def _epoch(moments: pd.Series[Any]) -> pd.Series[float]:

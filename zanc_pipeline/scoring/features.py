@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zanc_pipeline.common.days import LOCAL_ZONE
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED, Outcome, Tabulation
 from zanc_pipeline.scoring.timeline import Ints, Timeline
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LOCAL_ZONE = "America/Sao_Paulo"
 LOOKBACK_DAYS = 180
 """No feature looks further back, so that a longer history does not shift what serving sees."""
 

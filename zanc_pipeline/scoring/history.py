@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zanc_pipeline.common.codecs import parse_cpf
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.frames import copy_frame
 from zanc_pipeline.scoring.tables import FALSE, TRUE, read_table
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ def load(settings: Settings, path: Path) -> tuple[int, int]:
         cursor.execute(
             "CREATE TEMPORARY TABLE staged (LIKE scoring.portfolio_history) ON COMMIT DROP"
         )
-        buffer = _csv(clean)
-        cursor.copy_expert(f"COPY staged ({names}) FROM STDIN WITH (FORMAT csv)", buffer)
+        copy_frame(cursor, "staged", clean)
         cursor.execute(_MERGE.format(columns=names, updates=updates))
         return len(clean), cursor.rowcount
 
@@ -84,9 +84,3 @@ def _refuse(wrong: pd.Series[bool], values: pd.Series[str] | None, problem: str)
         row = int(wrong.to_numpy(bool).argmax())
         found = "" if values is None else f", found '{str(values.iloc[row])[:40]}'"
         raise DataError(f"{problem} (data row {row + 1}{found})")
-
-
-def _csv(table: pd.DataFrame) -> object:
-    import io
-
-    return io.StringIO(table.to_csv(index=False, header=False, na_rep=""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +13,7 @@ import numpy as np
 
 from zanc_pipeline.common.database import ensure_schema, transaction
 from zanc_pipeline.common.errors import ConfigError, DataError
+from zanc_pipeline.common.frames import copy_frame
 from zanc_pipeline.scoring import dataset, plots, registry
 from zanc_pipeline.scoring.features import LOOKBACK_DAYS, AnswerHistory, PaymentHistory
 from zanc_pipeline.scoring.metrics import evaluate
@@ -295,10 +295,7 @@ def _swap(cursor: Any, table: str, rows: pd.DataFrame) -> None:
     aside = f"{table}_next"
     cursor.execute(f"DROP TABLE IF EXISTS {aside}")
     cursor.execute(f"CREATE TABLE {aside} (LIKE {table} INCLUDING DEFAULTS)")
-    buffer = io.StringIO(rows.to_csv(index=False, header=False))
-    cursor.copy_expert(
-        f"COPY {aside} ({', '.join(rows.columns)}) FROM STDIN WITH (FORMAT csv)", buffer
-    )
+    copy_frame(cursor, aside, rows)
     cursor.execute(
         "SELECT pg_get_constraintdef(oid) AS key FROM pg_constraint "
         "WHERE conrelid = %s::regclass AND contype = 'p'",

@@ -1,0 +1,95 @@
+"""``zanc mailing``: build a mailing and say why somebody is in it or not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from zanc_pipeline.common.codecs import parse_cpf
+from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.logging import configure_logging
+from zanc_pipeline.common.settings import settings
+
+if TYPE_CHECKING:
+    from zanc_pipeline.mailing.service import Mailing
+
+
+@click.group()
+def mailing() -> None:
+    """Build the ranked list of people to call; explain who is in it and who is not."""
+    configure_logging("WARNING")
+
+
+@mailing.command()
+@click.option("--campaign", required=True, help="A file of config/campaigns, without .yaml.")
+@click.option(
+    "--day", type=click.DateTime(["%Y-%m-%d"]), help="The latest delivery's day without it."
+)
+@click.option("--explain", is_flag=True, help="Say who was left out and why (in Portuguese).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def build(campaign: str, day: datetime | None, explain: bool, as_json: bool) -> None:
+    """Build the mailing of a campaign for a day; the same inputs give the same mailing."""
+    from zanc_pipeline.mailing import service
+
+    stack = settings()
+    made = service.build(stack, campaign, day.date() if day else service.latest_day(stack))
+    if as_json:
+        click.echo(json.dumps(made.to_json(), ensure_ascii=False))
+        return
+    click.echo(f"{made.id}: {made.leads} pessoas{'' if made.created else ' (já existia)'}")
+    if explain:
+        click.echo(explanation(made))
+
+
+@mailing.command()
+@click.argument("cpf")
+@click.option("--campaign", required=True, help="A file of config/campaigns, without .yaml.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def why(cpf: str, campaign: str, as_json: bool) -> None:
+    """Say why the person with this CPF is in the campaign's latest mailing, or why not."""
+    from zanc_pipeline.mailing import service
+
+    number = parse_cpf(cpf)
+    if number is None:
+        raise DataError("o CPF informado não é válido: confira os dígitos")
+    reason = service.why(settings(), campaign, number)
+    if as_json:
+        click.echo(json.dumps(asdict(reason) | {"day": reason.day.isoformat()}, ensure_ascii=False))
+        return
+    place = f"{reason.rank}º da fila" if reason.rank is not None else "ficou de fora"
+    profit = "" if reason.profit is None else f"; lucro esperado {_reais(reason.profit)}"
+    click.echo(f"{reason.mailing_id}: {place}: {reason.texto}{profit}")
+
+
+def explanation(made: Mailing) -> str:
+    """The waterfall and the expected result of a mailing, as the analyst reads them."""
+    lines = [f"Mailing {made.id}, dia {made.day:%d/%m/%Y}", ""]
+    last = len(made.waterfall) - 1
+    for position, step in enumerate(made.waterfall):
+        sign = "  " if position == 0 else ("= " if position == last else "− ")
+        lines.append(f"{sign}{_thousands(int(step['people'])):>9}  {step['texto']}")
+    expected = made.expected
+    lines += [
+        "",
+        "Na primeira ligação a cada pessoa espera-se:",
+        f"  atendimentos {_decimal(expected['answers'])}, "
+        f"pagamentos {_decimal(expected['payments'])}, "
+        f"custo {_reais(expected['cost'])}, lucro {_reais(expected['profit'])}",
+    ]
+    return "\n".join(lines)
+
+
+def _thousands(number: int) -> str:
+    return f"{number:,}".replace(",", ".")
+
+
+def _decimal(number: float) -> str:
+    return f"{number:,.1f}".translate(str.maketrans(",.", ".,"))
+
+
+def _reais(amount: float) -> str:
+    return "R$ " + f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))

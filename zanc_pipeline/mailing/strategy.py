@@ -1,0 +1,166 @@
+"""``config/campaigns/<name>.yaml``: whom to call, whom never, how much, at what cost.
+
+Analysts write these files, so whatever is wrong in one is explained in Portuguese, by file and key.
+The ``discador`` section is only passed on: the dialer checks it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.settings import read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic_core import ErrorDetails
+
+    from zanc_pipeline.common.settings import Settings
+
+CAMPAIGN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
+"""Also a part of file names, DAG ids and mailing ids."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Audience(_Part):
+    """Which contracts count: at least so much open (reais), at least so many days late."""
+
+    valor_minimo: Decimal = Field(default=Decimal(0), ge=0)
+    atraso_minimo_dias: int = Field(default=0, ge=0)
+
+
+class Never(_Part):
+    """Who is left out whatever the profit."""
+
+    falecidos: bool = True
+    promessas_em_curso: bool = True
+    conversou_nos_ultimos_dias: int = Field(default=3, ge=0, le=365)
+
+
+class Capacity(_Part):
+    """How many people a mailing holds at most, and how many phones of each."""
+
+    pessoas: int = Field(gt=0)
+    telefones_por_pessoa: int = Field(default=2, gt=0, le=10)
+
+
+class Economy(_Part):
+    """``comissao`` is a share of what is paid; the costs are in reais."""
+
+    comissao: float = Field(gt=0, le=1)
+    custo_por_tentativa: float = Field(ge=0)
+    custo_por_minuto: float = Field(ge=0)
+    custo_hora_operador: float = Field(ge=0)
+
+
+class Strategy(_Part):
+    """One campaign. Read it with ``load_strategy``."""
+
+    nome: str = Field(min_length=1, max_length=80)
+    convenios: Literal["todos"] | list[str]
+    publico: Audience = Audience()
+    nunca_chamar: Never = Never()
+    capacidade: Capacity
+    economia: Economy
+    discador: dict[str, Any]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all that decides who is called; how to dial is not part of it."""
+        content = self.model_dump(mode="json", exclude={"nome", "discador"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def load_strategy(settings: Settings, campaign: str) -> Strategy:
+    """The strategy called ``campaign``; ConfigError, in Portuguese, names file, key and remedy."""
+    path = settings.config / "campaigns" / f"{campaign}.yaml"
+    if CAMPAIGN_NAME.fullmatch(campaign) is None or not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise ConfigError(
+            f"não há campanha '{campaign[:60]}': as que existem em config/campaigns são "
+            f"{', '.join(known) or 'nenhuma'}"
+        )
+    file = f"config/campaigns/{path.name}"
+    return check_strategy(read_yaml(path), file=file, convenios=settings.convenios)
+
+
+def check_strategy(
+    content: Mapping[str, Any], *, file: str, convenios: Mapping[str, object]
+) -> Strategy:
+    """Check the content of a strategy; ``convenios`` are those that exist."""
+    try:
+        strategy = Strategy.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(dict.fromkeys(_explain(problem) for problem in error.errors()))
+        raise ConfigError(f"{file}: {problems}") from None
+    if isinstance(strategy.convenios, list):
+        for name in strategy.convenios:
+            if name not in convenios:
+                raise ConfigError(
+                    f"{file}: convenios: '{name}' não existe{_did_you_mean(name, convenios)}"
+                )
+        if not strategy.convenios:
+            raise ConfigError(f"{file}: convenios: a lista está vazia; escreva 'todos' ou nomes")
+    return strategy
+
+
+_TEXTS = {
+    "missing": "falta esta chave",
+    "bool_type": "esperado true ou false",
+    "bool_parsing": "esperado true ou false",
+    "int_type": "esperado um número inteiro",
+    "int_parsing": "esperado um número inteiro",
+    "int_from_float": "esperado um número inteiro",
+    "float_type": "esperado um número, com ponto decimal",
+    "float_parsing": "esperado um número, com ponto decimal",
+    "decimal_type": "esperado um valor em reais, com ponto decimal (50.00)",
+    "decimal_parsing": "esperado um valor em reais, com ponto decimal (50.00)",
+    "string_type": "esperado um texto",
+    "string_too_short": "o texto está vazio",
+    "string_too_long": "o texto é longo demais (máximo {max_length})",
+    "list_type": "esperado 'todos' ou uma lista de convênios: [banco_aurora, energia_sul]",
+    "literal_error": "esperado 'todos' ou uma lista de convênios: [banco_aurora, energia_sul]",
+    "dict_type": "esperadas linhas 'chave: valor' abaixo desta chave",
+    "model_type": "esperadas linhas 'chave: valor' abaixo desta chave",
+    "greater_than": "precisa ser maior que {gt}",
+    "greater_than_equal": "precisa ser no mínimo {ge}",
+    "less_than_equal": "pode ser no máximo {le}",
+    "finite_number": "esperado um número finito",
+}
+
+
+def _explain(problem: ErrorDetails) -> str:
+    # A union adds the name of its branch to the place: the analyst wrote only the key.
+    place = [str(step) for step in problem["loc"]]
+    if place[:1] == ["convenios"]:
+        place = place[:1]
+    key = ".".join(place) or "o arquivo"
+    if problem["type"] == "extra_forbidden":
+        section = Strategy.model_fields if len(place) == 1 else _section(place[0])
+        return f"{key}: chave desconhecida{_did_you_mean(place[-1], section)}"
+    text = _TEXTS.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
+    if problem["type"] == "missing":
+        return f"{key}: {text}"
+    return f"{key}: {text}, veio {str(problem['input'])[:40]!r}"
+
+
+def _section(name: str) -> Mapping[str, object]:
+    part = Strategy.model_fields[name].annotation
+    return getattr(part, "model_fields", {})
+
+
+def _did_you_mean(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"; você quis dizer '{close[0]}'?"
+    return f"; existem: {', '.join(known)}"
