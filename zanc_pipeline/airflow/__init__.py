@@ -11,4 +11,5 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "zanc-pipeline",
         "name": "Zanc Pipeline",
         "description": "Reception, CRM load, localization, scores, mailings and campaigns.",
+        "extra-links": ["zanc_pipeline.airflow.links.MlflowModelLink"],
     }

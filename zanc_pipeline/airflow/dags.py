@@ -1,0 +1,170 @@
+"""Builds the DAGs from ``config/`` and ``models/``; the files under ``dags/`` only call it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pendulum
+from airflow.sdk import DAG, CronTriggerTimetable
+
+from zanc_pipeline.airflow import assets
+from zanc_pipeline.airflow.operators import (
+    BuildMailingOperator,
+    InspectReceptionOperator,
+    ReceiveOperator,
+    ReturnOutcomesOperator,
+    RunCampaignOperator,
+    TrainModelOperator,
+)
+from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.settings import Settings, load_settings, read_yaml
+
+TIMEZONE = "America/Sao_Paulo"
+UNKNOWN_CONVENIO = "desconhecido"
+
+_START = pendulum.datetime(2026, 1, 1, tz=TIMEZONE)
+_OWNER = "zanc"
+_PATIENT = {
+    "retries": 8,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=2),
+}
+"""A part that is down is waited for about nine minutes; then a person clears the task."""
+
+
+def reception_dags(doc: str) -> list[DAG]:
+    """``reception__<convenio>`` for every convênio, and one for files of an unknown one."""
+    settings = load_settings()
+    names = _named(settings, "convenios/*/convenio.yaml", lambda path: path.parent.name)
+    names[UNKNOWN_CONVENIO] = "Convênio desconhecido"
+    return [_reception(convenio, name, doc) for convenio, name in names.items()]
+
+
+def mailing_dags(doc: str) -> list[DAG]:
+    """``mailing__<campaign>`` for every campaign."""
+    return [_mailing(campaign, name, doc) for campaign, name in _campaigns().items()]
+
+
+def campaign_dags(doc: str) -> list[DAG]:
+    """``campaign__<campaign>`` for every campaign."""
+    return [_campaign(campaign, name, doc) for campaign, name in _campaigns().items()]
+
+
+def training_dags(doc: str) -> list[DAG]:
+    """``training__<model>`` for every ``models/<model>/model.yaml``."""
+    root = load_settings().root
+    specs = sorted(root.glob("models/*/model.yaml"))
+    return [_training(spec.parent.name, str(spec.relative_to(root)), doc) for spec in specs]
+
+
+def _reception(convenio: str, name: str, doc: str) -> DAG:
+    with _dag(
+        f"reception__{convenio}",
+        f"Recepção · {name}",
+        doc,
+        schedule=[assets.arrivals(convenio)],
+        tags=["recepção", convenio],
+    ) as dag:
+        receive = ReceiveOperator(
+            task_id="receber", task_display_name="Receber e carregar", convenio=convenio, **_PATIENT
+        )
+        inspect = InspectReceptionOperator(
+            task_id="conferir",
+            task_display_name="Conferir o que não entrou",
+            received_by=receive.task_id,
+        )
+        receive >> inspect
+    return dag
+
+
+def _mailing(campaign: str, name: str, doc: str) -> DAG:
+    with _dag(
+        f"mailing__{campaign}",
+        f"Mailing · {name}",
+        doc,
+        schedule=[assets.PORTFOLIO],
+        tags=["mailing", campaign],
+    ) as dag:
+        BuildMailingOperator(
+            task_id="montar",
+            task_display_name="Pontuar e montar o mailing",
+            campaign=campaign,
+            **_PATIENT,
+        )
+    return dag
+
+
+def _campaign(campaign: str, name: str, doc: str) -> DAG:
+    with _dag(
+        f"campaign__{campaign}",
+        f"Campanha · {name}",
+        doc,
+        schedule=[assets.mailing(campaign)],
+        tags=["campanha", campaign],
+    ) as dag:
+        run = RunCampaignOperator(
+            task_id="discar", task_display_name="Discar", campaign=campaign, **_PATIENT
+        )
+        outcomes = ReturnOutcomesOperator(
+            task_id="devolver_resultados",
+            task_display_name="Devolver os resultados aos CRMs",
+            run_by=run.task_id,
+            **_PATIENT,
+        )
+        # Calls that were made count, whatever became of the campaign: it runs after a failure too.
+        run >> outcomes.as_teardown(on_failure_fail_dagrun=True)
+    return dag
+
+
+def _training(model: str, spec: str, doc: str) -> DAG:
+    with _dag(
+        f"training__{model}",
+        f"Treino · {_MODEL_NAMES.get(model, model)}",
+        doc,
+        schedule=CronTriggerTimetable("0 5 * * 0", timezone=TIMEZONE),
+        tags=["treino", model],
+    ) as dag:
+        TrainModelOperator(
+            task_id="treinar", task_display_name="Treinar e promover", spec=spec, **_PATIENT
+        )
+    return dag
+
+
+_MODEL_NAMES = {"answer": "quem atende", "payment": "quem paga"}
+
+
+def _dag(dag_id: str, name: str, doc: str, *, schedule: Any, tags: list[str]) -> DAG:
+    return DAG(
+        dag_id,
+        dag_display_name=name,
+        description=doc.strip().splitlines()[0],
+        doc_md=doc,
+        schedule=schedule,
+        start_date=_START,
+        catchup=False,
+        max_active_runs=1,
+        default_args={"owner": _OWNER},
+        tags=tags,
+    )
+
+
+def _campaigns() -> dict[str, str]:
+    return _named(load_settings(), "campaigns/*.yaml", lambda path: path.stem)
+
+
+def _named(settings: Settings, pattern: str, identify: Any) -> dict[str, str]:
+    """The ``nome`` of each file by its id; a file that cannot be read keeps its id as name.
+
+    One broken file must not take the DAGs of all others away; its own tasks say what is wrong.
+    """
+    names: dict[str, str] = {}
+    for path in sorted(Path(settings.config).glob(pattern)):
+        identity = identify(path)
+        try:
+            names[identity] = str(read_yaml(path).get("nome", identity))
+        except ConfigError:
+            names[identity] = identity
+    return names

@@ -1,0 +1,108 @@
+"""The dialer service, as the DAGs and the triggerer call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from zanc_pipeline.common.errors import ConfigError, ConflictError, DataError, UnavailableError
+from zanc_pipeline.common.settings import Settings
+
+ENDED = frozenset({"finished", "failed"})
+"""The states that a campaign does not leave."""
+
+_PAGE = 500
+
+
+class DialerClient:
+    """A thin client of the dialer's HTTP service; its address and token come from the settings.
+
+    Every method raises UnavailableError when the service does not answer (a retry helps),
+    ConfigError when it refuses the token, ConflictError when the campaign is known with another
+    content and DataError when it refuses the request itself.
+    """
+
+    def __init__(self, settings: Settings, *, timeout_seconds: float = 15) -> None:
+        self.address = settings.web_url(settings.dialer)
+        self._http = httpx.Client(
+            base_url=self.address,
+            timeout=timeout_seconds,
+            headers={"Authorization": f"Bearer {settings.secret('dialer_token')}"},
+            trust_env=False,
+        )
+
+    def campaign(self, campaign_id: str) -> dict[str, Any] | None:
+        """The campaign's state and counts, or None when the dialer does not know it."""
+        answer = self._call("GET", f"/v1/campaigns/{_checked(campaign_id)}", missing_is_fine=True)
+        return None if answer is None else _object(answer)
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        """All campaigns that the dialer knows."""
+        answer = self._call("GET", "/v1/campaigns")
+        listed = answer.get("campaigns", []) if isinstance(answer, dict) else answer
+        return [_object(one) for one in listed or []]
+
+    def submit(self, campaign_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Create the campaign; repeating the same content changes nothing."""
+        return _object(self._call("PUT", f"/v1/campaigns/{_checked(campaign_id)}", json=body))
+
+    def stop(self, campaign_id: str) -> None:
+        """Place no more calls in the campaign; those under way end by themselves."""
+        self._call("POST", f"/v1/campaigns/{_checked(campaign_id)}/stop")
+
+    def attempts(self, campaign_id: str) -> Iterator[dict[str, Any]]:
+        """All attempts of the campaign that ended, page by page."""
+        after: str | None = None
+        while True:
+            params: dict[str, Any] = {"limit": _PAGE} | ({"after": after} if after else {})
+            path = f"/v1/campaigns/{_checked(campaign_id)}/attempts"
+            answer = self._call("GET", path, params=params)
+            page = answer.get("attempts", []) if isinstance(answer, dict) else answer or []
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = str(page[-1]["id"])
+
+    def _call(
+        self, method: str, path: str, *, missing_is_fine: bool = False, **options: Any
+    ) -> Any:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            reason = str(error) or type(error).__name__
+            raise UnavailableError("The dialer", self.address, reason) from None
+        status = response.status_code
+        if status == 404 and missing_is_fine:
+            return None
+        if status < 400:
+            return _json(response) if response.content else None
+        where, said = f"the dialer at {self.address}{path}", response.text[:300]
+        if status >= 500 or status == 429:
+            raise UnavailableError("The dialer", self.address, f"HTTP {status} {said}")
+        if status in {401, 403}:
+            raise ConfigError(f"{where} refuses our token: check var/secrets/dialer_token")
+        if status == 409:
+            raise ConflictError(f"{where} holds another content under this id: {said}")
+        raise DataError(f"{where} answers HTTP {status}: {said}")
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        address = str(response.request.url)
+        raise UnavailableError("The dialer", address, "its answer is not JSON") from None
+
+
+def _object(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise DataError(f"the dialer answered a {type(answer).__name__}, expected an object")
+    return answer
+
+
+def _checked(campaign_id: str) -> str:
+    if not campaign_id.replace("-", "").replace("_", "").isalnum() or not campaign_id.isascii():
+        raise DataError(f"'{campaign_id}' is not a campaign id")
+    return campaign_id

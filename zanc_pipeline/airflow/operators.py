@@ -1,0 +1,243 @@
+"""The tasks of our DAGs: thin shells that call a step and speak to Airflow."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, BaseOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from zanc_pipeline.airflow import assets
+from zanc_pipeline.airflow.errors import plain_errors
+from zanc_pipeline.airflow.hooks import DialerClient
+from zanc_pipeline.airflow.links import MlflowModelLink
+from zanc_pipeline.airflow.steps import (
+    Reception,
+    build_mailing,
+    campaigns_to_run,
+    loaded_since,
+    receive_convenio,
+    return_outcomes,
+    submit_campaign,
+    wait_until_quiet,
+)
+from zanc_pipeline.airflow.triggers import CampaignTrigger
+from zanc_pipeline.common.settings import load_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+_CAMPAIGN_IDS = "campaign_ids"
+
+
+class ReceiveOperator(BaseOperator):
+    """Receives and loads every complete file of a convênio that the ledger does not know.
+
+    Returns what became of the files (``steps.Reception``). Updates the asset ``portfolio`` only
+    when something was loaded; a run that finds nothing to do is skipped.
+    """
+
+    template_fields = ("convenio",)
+    ui_color = "#e8f1fb"
+
+    def __init__(self, *, convenio: str, **kwargs: Any) -> None:
+        super().__init__(outlets=[assets.updates(assets.PORTFOLIO)], **kwargs)
+        self.convenio = convenio
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Do the reception; a part that is down fails the try, and the next one does the rest."""
+        with plain_errors():
+            settings = load_settings()
+            result = receive_convenio(settings, self.convenio, self._announced(context))
+            deliveries = [one["delivery"] for one in result.loaded]
+            if context["ti"].try_number > 1:
+                # An earlier try may have loaded and died before it could say so.
+                since = context["dag_run"].run_after - timedelta(minutes=1)
+                deliveries = loaded_since(settings, self.convenio, since)
+        if deliveries:
+            _announce(context, assets.PORTFOLIO, {"convenio": self.convenio, "loaded": deliveries})
+        elif result.empty:
+            raise AirflowSkipException(f"{self.convenio}: nothing new arrived")
+        return asdict(result)
+
+    def _announced(self, context: Context) -> list[Any]:
+        events = context["triggering_asset_events"].values()
+        payloads = [event.extra.get("payload") for batch in events for event in batch]
+        return [
+            upload
+            for payload in payloads
+            if isinstance(payload, dict)
+            for upload in payload.get("uploads", [])
+        ]
+
+
+class InspectReceptionOperator(BaseOperator):
+    """Shows what did not go through: skipped when all did, failed when a person must act.
+
+    A quarantined file is the clerk's daily bread and stays green; what neither the file nor a
+    retry explains (a wrong configuration, a bug) is red.
+    """
+
+    ui_color = "#fdf3d8"
+
+    def __init__(self, *, received_by: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.received_by = received_by
+
+    def execute(self, context: Context) -> list[str]:
+        """Log one line a file that is not loaded; the lines are the task's result."""
+        result = Reception(**context["ti"].xcom_pull(task_ids=self.received_by))
+        lines = [
+            *(_line("em quarentena", one) for one in result.quarantined),
+            *(_line("não carregado", one) for one in result.not_loaded),
+            *(_line("repetido", one) for one in result.duplicates),
+        ]
+        for line in lines:
+            self.log.warning(line)
+        if result.problems:
+            raise AirflowFailException("; ".join(result.problems))
+        if not lines:
+            raise AirflowSkipException("every file was loaded")
+        return lines
+
+
+class BuildMailingOperator(BaseOperator):
+    """Scores the portfolio and builds a campaign's mailing; skipped when it is nothing new."""
+
+    ui_color = "#e9f7e9"
+
+    def __init__(self, *, campaign: str, **kwargs: Any) -> None:
+        super().__init__(outlets=[assets.updates(assets.mailing(campaign))], **kwargs)
+        self.campaign = campaign
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Wait for files on their way, score, build, and announce a mailing that is new."""
+        with plain_errors():
+            settings = load_settings()
+            wait_until_quiet(settings)
+            mailing, new = build_mailing(settings, self.campaign)
+        summary = {
+            "mailing_id": mailing.id,
+            "day": mailing.day.isoformat(),
+            "leads": mailing.leads,
+            "waterfall": mailing.waterfall,
+        }
+        if not mailing.leads:
+            raise AirflowSkipException(f"mailing {mailing.id} has nobody to call")
+        # A retry announces it again: the try before may have died after it built it.
+        if not new and context["ti"].try_number == 1:
+            raise AirflowSkipException(f"nothing new: {mailing.id} is the mailing of these inputs")
+        self.log.info("mailing %s: %d leads", mailing.id, mailing.leads)
+        asset = assets.mailing(self.campaign)
+        _announce(context, asset, {"mailing_id": mailing.id, "leads": mailing.leads})
+        return summary
+
+
+class RunCampaignOperator(BaseOperator):
+    """Has the dialer run the campaign's mailings and waits, without a slot, until they ended.
+
+    A campaign's id is its mailing's, so a task that is retried, cleared or whose worker died
+    finds its campaign again and places no call twice; no job id needs to be stored for that.
+    Returns the ids of the campaigns.
+    """
+
+    ui_color = "#fbe8e6"
+
+    def __init__(self, *, campaign: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.campaign = campaign
+
+    def execute(self, context: Context) -> None:
+        """Submit what is not in the dialer yet, then defer until all of it ended."""
+        with plain_errors():
+            settings = load_settings()
+            client = DialerClient(settings)
+            ids = campaigns_to_run(settings, client, self.campaign, _mailings(context))
+            if not ids:
+                raise AirflowSkipException(f"{self.campaign}: no mailing was ever built")
+            for mailing_id in ids:
+                submit_campaign(settings, client, mailing_id)
+        context["ti"].xcom_push(key=_CAMPAIGN_IDS, value=ids)
+        self.defer(
+            trigger=CampaignTrigger(ids),
+            method_name="ended",
+            kwargs={"campaign_ids": ids},
+        )
+
+    def ended(self, context: Context, event: dict[str, Any], campaign_ids: list[str]) -> list[str]:
+        """All campaigns ended, or the dialer stayed away: the result, or a failure in one line."""
+        if event["problem"]:
+            raise AirflowException(event["problem"])
+        with plain_errors():
+            client = DialerClient(load_settings())
+            states = {campaign_id: client.campaign(campaign_id) for campaign_id in campaign_ids}
+        failed = []
+        for campaign_id, state in states.items():
+            if state is None:
+                raise AirflowException(f"campaign {campaign_id}: the dialer lost it")
+            self.log.info("campaign %s: %s", campaign_id, state)
+            if state["status"] == "failed":
+                failed.append(f"campaign {campaign_id} failed: {state.get('reason')}")
+        if failed:
+            raise AirflowFailException("; ".join(failed))
+        return campaign_ids
+
+
+class ReturnOutcomesOperator(BaseOperator):
+    """Gives the CRMs the outcome of every call; also of a campaign that failed half way."""
+
+    ui_color = "#e8f1fb"
+
+    def __init__(self, *, run_by: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.run_by = run_by
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """Return all ended attempts of the run's campaigns; repeated, it changes nothing."""
+        ids = context["ti"].xcom_pull(task_ids=self.run_by, key=_CAMPAIGN_IDS)
+        if not ids:
+            raise AirflowSkipException("no campaign was submitted")
+        with plain_errors():
+            settings = load_settings()
+            return return_outcomes(settings, DialerClient(settings), ids)
+
+
+class TrainModelOperator(BaseOperator):
+    """Trains the model of a ``models/*/model.yaml`` and promotes it by the rule stated there."""
+
+    operator_extra_links = (MlflowModelLink(),)
+    ui_color = "#efe8fb"
+
+    def __init__(self, *, spec: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.spec = spec
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Train; the result is what ``zanc models train`` prints."""
+        from zanc_pipeline.scoring import service
+
+        with plain_errors():
+            settings = load_settings()
+            result = service.train(settings, settings.root / Path(self.spec)).to_json()
+            mlflow = settings.web_url(settings.mlflow)
+        self.log.info("%s", result)
+        url = f"{mlflow}/#/models/{result['name']}/versions/{result['model_version']}"
+        context["ti"].xcom_push(key=MlflowModelLink().xcom_key, value=url)
+        return result
+
+
+def _announce(context: Context, asset: Asset, extra: dict[str, Any]) -> None:
+    context["outlet_events"][assets.updates(asset)].add(asset, extra=extra)
+
+
+def _mailings(context: Context) -> set[str]:
+    events = context["triggering_asset_events"].values()
+    return {event.extra["mailing_id"] for batch in events for event in batch if event.extra}
+
+
+def _line(what: str, entry: dict[str, Any]) -> str:
+    where = f" (relatório em {entry['folder']})" if entry["folder"] else ""
+    return f"{entry['file']}: {what}: {entry['reason'] or 'sem motivo registrado'}{where}"
