@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.world import truth
 from zanc_pipeline.world.law import Random
 from zanc_pipeline.world.people import plain
 
@@ -59,7 +61,9 @@ class DayFile:
 Cells = dict[str, str]
 
 
-def make_file(convenio: str, rows: Sequence[Row], day: date, sequence: int, random: Random) -> DayFile:
+def make_file(
+    convenio: str, rows: Sequence[Row], day: date, sequence: int, random: Random
+) -> DayFile:
     """The file of ``convenio`` for ``day``; ``sequence`` counts its files from 1.
 
     About 0.5 % of the rows are spoiled (at least one when there are ten or more).
@@ -88,9 +92,9 @@ def spoil_cpf(cpf: str) -> str:
 # --- banco_aurora: delimited, Latin-1, decimal comma ---------------------------------------------
 
 _AURORA = (
-    "CPF;NOME;CONTRATO;PRODUTO;VALOR;VENCIMENTO;NASCIMENTO;EMAIL;CIDADE;UF;"
-    "DDD1;FONE1;DDD2;FONE2;DDD3;FONE3;OBITO"
-).split(";")
+    "CPF", "NOME", "CONTRATO", "PRODUTO", "VALOR", "VENCIMENTO", "NASCIMENTO", "EMAIL", "CIDADE",
+    "UF", "DDD1", "FONE1", "DDD2", "FONE2", "DDD3", "FONE3", "OBITO",
+)  # fmt: skip
 
 
 def _aurora(rows: Sequence[Row], day: date, sequence: int, spoiled: dict[int, str]) -> bytes:
@@ -290,6 +294,18 @@ _FORMS = {
 }
 
 
+def expected_rows(settings: Settings, file_name: str) -> dict[str, int] | None:
+    """What reception must report of a good file of ours; None for any other file."""
+    with truth.reading(truth.truth_path(settings)) as connection:
+        row = connection.execute(
+            "SELECT rows_good, rows_bad FROM file WHERE name = ? AND fault IS NULL", (file_name,)
+        ).fetchone()
+    if row is None:
+        return None
+    good, bad = row["rows_good"], row["rows_bad"]
+    return {"rows_total": good + bad, "rows_accepted": good, "rows_rejected": bad}
+
+
 # --- files that must be quarantined whole ---------------------------------------------------------
 
 
@@ -303,20 +319,21 @@ class FaultyFile:
     fault: str
 
 
-def make_faults(day: date, good: dict[str, DayFile]) -> list[FaultyFile]:
+def make_faults(day: date, good: dict[str, bytes]) -> list[FaultyFile]:
     """One file of an unknown convênio, an empty, a half and a wrongly totalled one.
 
-    They bear the next day's names, or a sequence of their own, so that none replaces a good file.
+    ``good`` holds the day's files by convênio. The faulty ones bear the next day's names, or a
+    sequence of their own, so that none replaces a good file.
     """
     following = date.fromordinal(day.toordinal() + 1)
-    energia, loja = good["energia_sul"].content, good["loja_horizonte"].content
+    energia, loja = good["energia_sul"], good["loja_horizonte"]
     # Cut inside a record, as a broken connection would.
     half = energia[: len(energia) // 2 // _ENERGIA_LINE * _ENERGIA_LINE + 100]
     return [
         FaultyFile(
             folder="credor_desconhecido",
             name=f"CARTEIRA_{day:%Y%m%d}.csv",
-            content=good["banco_aurora"].content[:4096],
+            content=good["banco_aurora"][:4096],
             fault="unknown_convenio",
         ),
         FaultyFile(
@@ -345,4 +362,3 @@ def _wrong_total(content: bytes) -> bytes:
     header = lines[0]
     lines[0] = header[:19] + b"009001" + header[25:]
     return b"\n".join(lines)
-

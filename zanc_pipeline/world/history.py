@@ -64,8 +64,9 @@ def make_past(
 
     A contract still open has a day of payment far in the future.
     """
-    played = _play(seed, _schedule(seed, calls, day, people, phones, contracts), day, people,
-                   phones, contracts)
+    played = _play(
+        seed, _schedule(seed, calls, day, people, phones, contracts), day, people, phones, contracts
+    )
     portfolio, paid_on = _pay(seed, day, played, people, phones, contracts)
     return _without_settled(played, paid_on, phones, contracts), portfolio, paid_on
 
@@ -97,18 +98,18 @@ def _schedule(
     # Calls to dead numbers and to people who have paid are given up: draw some more.
     phone = random.choice(len(phones), int(calls * _GIVEN_UP), p=weight / weight.sum())
     days = start[phone] + (random.random(len(phone)) * window[phone]).astype(np.int64)
-    # Nobody is called on Sundays.
+    # Nobody is called on Sundays: half of those calls are a day earlier, half a day later.
     sunday = (days + day.weekday()) % 7 == 6
-    days -= np.where(sunday & (days > start[phone]), 1, 0)
+    later = (random.random(len(phone)) < 0.5) | (days <= start[phone])
+    days += np.where(sunday, np.where(later, 1, -1), 0)
     saturday = (days + day.weekday()) % 7 == 5
     hour = random.choice(12, len(phone), p=_STAFF / _STAFF.sum())
     hour = law.FIRST_HOUR + np.where(saturday, hour // 2, hour)
     second = days * 86_400 + hour * 3_600 + random.integers(0, 3_600, len(phone))
     order = np.lexsort((second, phone))
     phone, second, days = phone[order], second[order], days[order]
-    sunday = (days + day.weekday()) % 7 == 6
     rank = np.arange(len(phone)) - np.searchsorted(phone, phone)
-    keep = ~sunday & (~phones.dead[phone] | (rank < _MOST_CALLS_TO_DEAD))
+    keep = (days < 0) & (~phones.dead[phone] | (rank < _MOST_CALLS_TO_DEAD))
     phone, second, days = phone[keep], second[keep], days[keep]
     owed = (due[phones.person[phone]] + _FIRST_CALL_AFTER_DUE < days[:, None]).sum(axis=1)
     pick = (random.random(len(phone)) * owed).astype(np.int64)

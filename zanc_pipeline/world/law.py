@@ -65,8 +65,15 @@ _HOUR = np.array(
 )
 # Rows: Monday to Sunday. Nobody is called on Sundays; then it is like Saturday.
 _WEEKDAY = np.array(
-    [[-0.10, -0.15], [0.0, 0.10], [0.0, 0.15], [0.0, 0.10], [-0.20, -0.20], [0.60, 0.30]]
-    + [[0.60, 0.30]]
+    [
+        [-0.10, -0.15],
+        [0.00, 0.10],
+        [0.00, 0.15],
+        [0.00, 0.10],
+        [-0.20, -0.20],
+        [0.60, 0.30],
+        [0.60, 0.30],
+    ]
 )
 _KIND = np.array([-1.25, -1.15])
 _LAST_RESULT = np.array([0.0, 0.60, -0.30, 0.35, -0.15, 0.0, 0.0, 0.40])
@@ -153,7 +160,8 @@ def ring_seconds(random: Random, result: ArrayLike) -> Floats:
     codes = np.atleast_1d(np.asarray(result))
     table = np.array([_RING.get(code, (0.0, 0.0, 1.0, 0.0)) for code in range(len(RESULTS))])
     low, high, shape, mean = (table[codes, column] for column in range(4))
-    return np.clip(random.gamma(shape, mean / shape), low, high)
+    rings: Floats = np.clip(random.gamma(shape, mean / shape), low, high)
+    return rings
 
 
 # Median, spread of the logarithm, shortest and longest, in seconds.
@@ -165,7 +173,8 @@ def talk_seconds(random: Random, right_party: ArrayLike) -> Floats:
     """Length of each conversation with a person: short unless it is the right one."""
     rows = _TALK[np.atleast_1d(np.asarray(right_party)).astype(np.int64)]
     drawn = rows[:, 0] * np.exp(rows[:, 1] * random.standard_normal(len(rows)))
-    return np.clip(drawn, rows[:, 2], rows[:, 3])
+    talks: Floats = np.clip(drawn, rows[:, 2], rows[:, 3])
+    return talks
 
 
 def wrapup_seconds(random: Random) -> float:
@@ -208,9 +217,7 @@ def draw_tabulation(
     dead = np.broadcast_to(np.asarray(deceased, dtype=bool), chance.shape)
     promise = promise_probability(amount=amount, delay_days=delay_days)
     rest = np.clip((chance - promise) / np.maximum(1 - promise, 1e-12), 0.0, 1.0)
-    told = np.where(
-        chance < promise, _TABULATION_CODE[Tabulation.PROMISE], _choose(rest, _RIGHT)
-    )
+    told = np.where(chance < promise, _TABULATION_CODE[Tabulation.PROMISE], _choose(rest, _RIGHT))
     other = np.where(dead, _choose(chance, _DEAD), _choose(chance, _WRONG))
     return np.where(right, told, other).astype(np.int64)
 

@@ -18,22 +18,27 @@ from zanc_pipeline.world.law import QUALITY_SPREAD, Bools, Floats, Ints, Random
 MOST_CONTRACTS = 4
 MOST_PHONES = 3
 
-FIRST_NAMES = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FIRST_NAMES = _words(
     "Adriana Aline Amanda Ana Antônio Beatriz Bruna Bruno Camila Carlos Carolina Cláudia Cristiane "
     "Daniel Débora Diego Edson Eduardo Elaine Fábio Felipe Fernanda Fernando Flávia Francisco "
     "Gabriel Gustavo Helena Henrique Isabel João Joana José Juliana Júlio Larissa Leandro Letícia "
     "Lucas Luciana Luís Luiza Marcelo Márcia Marcos Maria Mariana Mário Mônica Natália Otávio "
     "Patrícia Paula Paulo Pedro Rafael Raquel Renata Ricardo Rita Roberto Rodrigo Rosa Sandra "
     "Sérgio Simone Sônia Tatiane Teresa Thiago Vanessa Vera Vinícius Vitória Wagner"
-).split()
-SURNAMES = (
+)
+SURNAMES = _words(
     "Almeida Alves Andrade Araújo Assunção Barbosa Barros Batista Borges Brandão Cardoso Carvalho "
     "Castro Conceição Correia Costa Cruz Cunha Dias Duarte Farias Fernandes Ferreira Fonseca "
     "Freitas Gomes Gonçalves Guimarães Lima Lopes Machado Magalhães Marques Martins Medeiros "
     "Melo Mendes Miranda Monteiro Moraes Moreira Moura Nascimento Neves Nogueira Nunes Oliveira "
     "Pereira Pinto Pires Queiroz Ramos Reis Ribeiro Rocha Rodrigues Sampaio Santana Santos Silva "
     "Silveira Simões Soares Souza Tavares Teixeira Vasconcelos Vieira Xavier"
-).split()
+)
 
 CITIES: tuple[tuple[str, str, str, float], ...] = (
     ("11", "São Paulo", "SP", 22),
@@ -173,7 +178,9 @@ class Contracts:
         return len(self.number)
 
 
-def make_people(random: Random, count: int, day: date, *, taken: frozenset[str] = frozenset()) -> People:
+def make_people(
+    random: Random, count: int, day: date, *, taken: frozenset[str] = frozenset()
+) -> People:
     """``count`` people with valid CPFs, none of them in ``taken``."""
     first = random.integers(0, len(FIRST_NAMES), count)
     last = random.integers(0, len(SURNAMES), (count, 2))
@@ -218,9 +225,7 @@ def make_phones(
     slot = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
     mobile = random.random(total) < _MOBILE
     recent = random.random(total) < 0.4
-    days_ago = np.where(
-        recent, random.integers(1, 115, total), random.integers(121, 1500, total)
-    )
+    days_ago = np.where(recent, random.integers(1, 115, total), random.integers(121, 1500, total))
     return Phones(
         number=_numbers(random, city[person], mobile, taken),
         person=person,

@@ -8,10 +8,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.world.law import Ints
+from zanc_pipeline.world.people import CONVENIOS, Contracts, People, Phones
 
 BUSY_SECONDS = 10.0
 
@@ -111,3 +114,85 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("COMMIT")
     finally:
         connection.close()  # without a COMMIT this rolls back
+
+
+def present(path: Path) -> tuple[int, date]:
+    """The number and the reference date of the world's present day."""
+    with reading(path) as connection:
+        row = connection.execute("SELECT number, reference_date FROM day").fetchone()
+    return row["number"], date.fromisoformat(row["reference_date"])
+
+
+def insert(
+    connection: sqlite3.Connection,
+    today: date,
+    people: People,
+    phones: Phones,
+    contracts: Contracts,
+    last: Ints,
+    misses: Ints,
+) -> None:
+    """Add people, their phones (with the result and misses of the last call) and contracts."""
+    connection.executemany(
+        "INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?)",
+        zip(
+            people.cpf,
+            people.name,
+            (birth.isoformat() for birth in people.birth),
+            people.email,
+            people.city.tolist(),
+            people.deceased.astype(int).tolist(),
+            people.deceased_known.astype(int).tolist(),
+            strict=True,
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO phone VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        zip(
+            phones.number,
+            (people.cpf[person] for person in phones.person.tolist()),
+            phones.slot.tolist(),
+            phones.mobile.astype(int).tolist(),
+            phones.dead.astype(int).tolist(),
+            phones.owner.astype(int).tolist(),
+            phones.quality.tolist(),
+            (_day_of(today, offset).isoformat() for offset in phones.first_seen.tolist()),
+            misses.tolist(),
+            last.tolist(),
+            strict=True,
+        ),
+    )
+    _insert_contracts(connection, today, contracts, people.cpf)
+
+
+def _insert_contracts(
+    connection: sqlite3.Connection, today: date, contracts: Contracts, cpf: list[str]
+) -> None:
+    connection.executemany(
+        "INSERT INTO contract VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+        (
+            (
+                CONVENIOS[convenio].name,
+                number,
+                cpf[person],
+                CONVENIOS[convenio].products[product],
+                cents,
+                _day_of(today, due).isoformat(),
+                bits,
+            )
+            for number, person, convenio, product, cents, due, bits in zip(
+                contracts.number,
+                contracts.person.tolist(),
+                contracts.convenio.tolist(),
+                contracts.product.tolist(),
+                contracts.cents.tolist(),
+                contracts.due.tolist(),
+                contracts.phones.tolist(),
+                strict=True,
+            )
+        ),
+    )
+
+
+def _day_of(today: date, offset: int) -> date:
+    return today + timedelta(days=offset)
