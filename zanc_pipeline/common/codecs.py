@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
-_NOT_DIGIT = re.compile(r"\D")
+_PHONE_TEXT = re.compile(r"[\d\s()+.-]*", re.ASCII)
+_NOT_DIGIT = re.compile(r"\D", re.ASCII)
+_CNPJ = re.compile(r"[0-9A-Z]{12}\d{2}", re.ASCII)
 
 DDDS = frozenset(
     [
@@ -87,6 +89,14 @@ DDDS = frozenset(
 )
 """Area codes in service (Anatel's national numbering plan)."""
 
+STATES = frozenset(
+    "AC AL AM AP BA CE DF ES GO MA MG MS MT PA PB PE PI PR RJ RN RO RR RS SC SE SP TO".split()
+)
+"""The abbreviations of the 26 states and the Federal District."""
+
+YEARS = range(1900, 2200)
+"""Years in which a date of this trade can lie: another one is a typing mistake."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phone:
@@ -120,13 +130,45 @@ def parse_cpf(text: str) -> str | None:
     return cpf
 
 
+def cnpj_check_digits(base: str) -> str:
+    """The two modulus-11 check digits of twelve characters of ``[0-9A-Z]``.
+
+    The value of a character is its ASCII code minus 48 (Receita Federal's rule since July 2026,
+    which for digits is the old one).
+    """
+    values = [ord(char) - 48 for char in base]
+    for _ in range(2):
+        total = sum(value * (2 + place % 8) for place, value in enumerate(reversed(values)))
+        rest = total % 11
+        values.append(0 if rest < 2 else 11 - rest)
+    return f"{values[-2]}{values[-1]}"
+
+
+def parse_cnpj(text: str) -> str | None:
+    """Fourteen characters, numeric or alphanumeric, or ``None``; never cast one to an integer.
+
+    Leading zeros are restored to an all-numeric one only.
+    """
+    compact = text.strip().upper().replace(".", "").replace("-", "").replace("/", "")
+    if not compact.isascii():
+        return None
+    if compact.isdigit() and len(compact) >= 3:
+        compact = compact.zfill(14)
+    if not _CNPJ.fullmatch(compact) or len(set(compact)) == 1:
+        return None
+    return compact if cnpj_check_digits(compact[:12]) == compact[12:] else None
+
+
 def parse_phone(text: str, *, ddd: str = "") -> Phone | None:
     """A phone from any usual writing, with +55, trunk zero or a separate ``ddd``.
 
     Mobile: DDD + 9 digits that start with 9; landline: DDD + 8 digits that start with 2 to 5.
     An 8-digit number that starts with 6 to 9 is an old mobile: the ninth digit is added and
-    ``ninth_digit_inferred`` says so.
+    ``ninth_digit_inferred`` says so. Anything but digits and the usual marks (an extension, a
+    second number) proves nothing and gives ``None``.
     """
+    if not (_PHONE_TEXT.fullmatch(ddd) and _PHONE_TEXT.fullmatch(text)):
+        return None
     digits = _NOT_DIGIT.sub("", ddd) + _NOT_DIGIT.sub("", text)
     if len(digits) in (12, 13) and digits.startswith("55"):
         digits = digits[2:]
@@ -170,16 +212,25 @@ def parse_money(
 
 
 _DATE_PATTERNS = {
-    "dmy": re.compile(r"(?P<d>\d{2})[/.-]?(?P<m>\d{2})[/.-]?(?P<y>\d{4})", re.ASCII),
-    "ymd": re.compile(r"(?P<y>\d{4})[/.-]?(?P<m>\d{2})[/.-]?(?P<d>\d{2})", re.ASCII),
-    "mdy": re.compile(r"(?P<m>\d{2})[/.-]?(?P<d>\d{2})[/.-]?(?P<y>\d{4})", re.ASCII),
+    order: re.compile(
+        {
+            "dmy": r"(?P<d>\d{2})(?P<mark>[/.-]?)(?P<m>\d{2})(?P=mark)(?P<y>\d{4})",
+            "ymd": r"(?P<y>\d{4})(?P<mark>[/.-]?)(?P<m>\d{2})(?P=mark)(?P<d>\d{2})",
+            "mdy": r"(?P<m>\d{2})(?P<mark>[/.-]?)(?P<d>\d{2})(?P=mark)(?P<y>\d{4})",
+        }[order],
+        re.ASCII,
+    )
+    for order in ("dmy", "ymd", "mdy")
 }
 
 
 def parse_date(text: str, *, order: str = "dmy") -> date | None:
-    """A date written day-month-year, year-month-day or month-day-year, with or without marks."""
+    """A date written day-month-year, year-month-day or month-day-year, with or without marks.
+
+    ``order`` is ``dmy``, ``ymd`` or ``mdy``; both marks are the same one of ``/ . -`` or absent.
+    """
     match = _DATE_PATTERNS[order].fullmatch(text.strip())
-    if match is None:
+    if match is None or int(match["y"]) not in YEARS:
         return None
     try:
         return date(int(match["y"]), int(match["m"]), int(match["d"]))

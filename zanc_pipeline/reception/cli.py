@@ -1,0 +1,179 @@
+"""``zanc reception``: read, onboard, check, receive and replay creditors' files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import click
+
+from zanc_pipeline.common.errors import DataError, UnknownConvenio
+from zanc_pipeline.common.settings import settings
+
+if TYPE_CHECKING:
+    from zanc_pipeline.reception.ledger import Delivery
+
+_LOCAL = ZoneInfo("America/Sao_Paulo")
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+
+
+@click.group()
+def reception() -> None:
+    """Creditors' files: read, onboard, check, receive, replay."""
+
+
+@reception.command()
+@click.argument("file", type=_FILE)
+@click.option("--layout", type=_FILE, help="Read by this layout instead of detecting the dialect.")
+@click.option("--output", type=_FILE, help="Write here instead of on the standard output.")
+def read(file: Path, layout: Path | None, output: Path | None) -> None:
+    """Write FILE as a clean UTF-8 CSV: header first, every cell as text.
+
+    What was detected, and every line that does not fit, is said on the standard error.
+    """
+    from zanc_pipeline.reception.archive import write_atomically
+    from zanc_pipeline.reception.read import read_detected, read_with_layout, to_csv
+
+    table = read_with_layout(file, layout) if layout is not None else read_detected(file)
+    if output is None:
+        to_csv(table, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomically(output, lambda target: to_csv(table, target))
+    for note in table.notes:
+        click.echo(f"{file.name}: {note}", err=True)
+    if table.lost:
+        raise DataError(f"{file}: {table.lost} lines do not fit the layout: see above")
+
+
+@reception.command()
+@click.argument("file", type=_FILE)
+@click.option("--output", type=_FILE, required=True, help="Where to write the drafted layout.")
+@click.option("--force", is_flag=True, help="Replace the output when it exists.")
+def infer(file: Path, output: Path, force: bool) -> None:
+    """Draft a layout from the sample FILE, with a comment in Portuguese on every field."""
+    from zanc_pipeline.reception.archive import write_atomically
+    from zanc_pipeline.reception.infer import draft
+
+    if output.exists() and not force:
+        raise DataError(f"{output} exists: name another output or pass --force")
+    text = draft(file, today=datetime.now(tz=UTC).date())
+    write_atomically(output, lambda target: target.write(text.encode("utf-8")))
+    click.echo(f"{output}: rascunho escrito; confira os comentários antes de usar")
+
+
+@reception.command()
+@click.argument("file", type=_FILE)
+@click.option("--convenio", required=True, help="Whose file it is.")
+@_JSON
+def check(file: Path, convenio: str, as_json: bool) -> None:
+    """Say what would become of FILE, without receiving it. Exit status 1 unless accepted."""
+    from zanc_pipeline.reception import report
+    from zanc_pipeline.reception.outputs import REJECTED
+    from zanc_pipeline.reception.process import process, unreceived
+
+    if convenio not in settings().convenios:
+        known = ", ".join(settings().convenios)
+        raise UnknownConvenio(f"there is no convênio '{convenio}': use one of {known}")
+    delivery = unreceived(file, convenio, datetime.now(tz=UTC))
+    result = process(settings(), delivery, file, previous_rows=None)
+    if as_json:
+        verdict = result.verdict
+        click.echo(
+            json.dumps(
+                {
+                    "status": verdict.status,
+                    "reason": verdict.reason,
+                    "layout_version": verdict.layout_version,
+                    "reference_date": str(verdict.reference_date),
+                    "rows_total": verdict.rows_total,
+                    "rows_accepted": verdict.rows_accepted,
+                    "rows_rejected": verdict.rows_rejected,
+                },
+                ensure_ascii=False,
+            )
+        )
+    else:
+        click.echo(report.text(report.facts(settings(), delivery, result, rejected_file=REJECTED)))
+    if result.verdict.status != "accepted":
+        sys.exit(1)
+
+
+@reception.command()
+@click.argument("file", type=_FILE)
+@click.option("--convenio", required=True, help="Whose file it is.")
+@_JSON
+def receive(file: Path, convenio: str, as_json: bool) -> None:
+    """Receive FILE into the ledger. Exit status 1 when it is quarantined."""
+    from zanc_pipeline.reception import service
+
+    _conclude(service.receive(settings(), file, convenio), as_json=as_json)
+
+
+@reception.command()
+@click.argument("delivery_id", type=int)
+@click.option("--accept-volume", is_flag=True, help="A person looked: the volume is right.")
+@_JSON
+def replay(delivery_id: int, accept_volume: bool, as_json: bool) -> None:
+    """Judge a quarantined delivery again, by the layouts as they are now."""
+    from zanc_pipeline.reception import service
+
+    delivery = service.replay(settings(), delivery_id, accept_volume=accept_volume)
+    _conclude(delivery, as_json=as_json)
+
+
+@reception.command()
+@click.option("--convenio", help="Only of this convênio.")
+@_JSON
+def deliveries(convenio: str | None, as_json: bool) -> None:
+    """List what was received, the newest first."""
+    from zanc_pipeline.reception import service
+
+    found = service.list_deliveries(settings(), convenio)
+    if as_json:
+        click.echo(json.dumps([_record(one) for one in found], ensure_ascii=False))
+        return
+    for one in found:
+        click.echo(_line(one))
+
+
+def _conclude(delivery: Delivery, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(_record(delivery), ensure_ascii=False))
+    else:
+        click.echo(_line(delivery))
+        if delivery.folder:
+            click.echo(f"      relatório: {settings().var / delivery.folder / 'relatorio.txt'}")
+    if delivery.status == "quarantined":
+        sys.exit(1)
+
+
+def _record(delivery: Delivery) -> dict[str, object]:
+    return {
+        name: value if value is None or isinstance(value, int) else str(value)
+        for name, value in asdict(delivery).items()
+    }
+
+
+def _line(delivery: Delivery) -> str:
+    words = {
+        "received": "recebido",
+        "accepted": "aceito",
+        "loaded": "carregado",
+        "quarantined": "em quarentena",
+        "duplicate": "repetido",
+    }
+    rows = ""
+    if delivery.rows_total is not None:
+        rows = f" · {delivery.rows_accepted} de {delivery.rows_total} linhas aceitas"
+    reason = f" · {delivery.reason}" if delivery.reason else ""
+    return (
+        f"{delivery.id:>5} {delivery.received_at.astimezone(_LOCAL):%d/%m/%Y %H:%M} "
+        f"{delivery.convenio} {delivery.file_name} · {words[delivery.status]}{rows}{reason}"
+    )

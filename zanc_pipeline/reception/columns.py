@@ -1,0 +1,85 @@
+"""Bytes to Arrow text columns: the inner loop of every reader.
+
+Columns are cut as bytes, from one block for many lines, and decoded after that: a layout counts
+bytes of one encoding. A byte that the encoding does not know becomes U+FFFD, which no field type
+accepts, so the row is rejected and never silently changed.
+"""
+
+from __future__ import annotations
+
+import codecs
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Bytes2D = npt.NDArray[np.uint8]
+
+_SINGLE_BYTE = frozenset({"latin-1", "cp1252", "ascii"})
+_PADDING = " \t"
+
+
+def trimmed(cells: pa.Array) -> pa.Array:
+    """The same texts without blanks at either end."""
+    return pc.utf8_trim(cells, characters=_PADDING)
+
+
+def cut(block: Bytes2D, start: int, size: int, encoding: str) -> pa.Array:
+    """Bytes ``start`` … ``start + size - 1`` (from 0) of every line of ``block``, as text."""
+    return _text(np.ascontiguousarray(block[:, start : start + size]), encoding)
+
+
+def _text(cells: Bytes2D, encoding: str) -> pa.Array:
+    rows, width = cells.shape
+    data = cells.tobytes()
+    if data.isascii():
+        ends = np.arange(rows + 1, dtype=np.int64) * width
+        return _strings(data, ends)
+    if encoding in _SINGLE_BYTE:
+        lengths = _utf8_lengths(encoding)[cells].sum(axis=1, dtype=np.int64)
+        ends = np.concatenate(([0], np.cumsum(lengths)))
+        return _strings(data.decode(encoding, "replace").encode(), ends)
+    return pa.array(
+        [data[at : at + width].decode(encoding, "replace") for at in range(0, len(data), width)],
+        type=pa.string(),
+    )
+
+
+def _strings(data: bytes, ends: npt.NDArray[np.int64]) -> pa.Array:
+    offsets = pa.py_buffer(ends.astype(np.int32).tobytes())
+    return pa.StringArray.from_buffers(len(ends) - 1, offsets, pa.py_buffer(data))
+
+
+def _utf8_lengths(encoding: str) -> npt.NDArray[np.int64]:
+    return np.array(
+        [len(bytes([byte]).decode(encoding, "replace").encode()) for byte in range(256)],
+        dtype=np.int64,
+    )
+
+
+class EncodingWitness:
+    """Looks at all bytes of a file for proof that its encoding is not the declared one."""
+
+    def __init__(self) -> None:
+        self._utf8 = codecs.getincrementaldecoder("utf-8")()
+        self._is_utf8 = True
+        self._beyond_ascii = False
+
+    def see(self, data: bytes, *, last: bool = False) -> None:
+        """Take the next bytes of the file."""
+        self._beyond_ascii = self._beyond_ascii or not data.isascii()
+        if self._is_utf8:
+            try:
+                self._utf8.decode(data, last)
+            except UnicodeDecodeError:
+                self._is_utf8 = False
+
+    @property
+    def proves_utf8(self) -> bool:
+        """Whether there are accents and all of them are well-formed UTF-8.
+
+        Accented Portuguese in Latin-1 or CP1252 is never well-formed UTF-8 by chance for a whole
+        file: each accent would have to be followed by a byte between 0x80 and 0xBF.
+        """
+        return self._beyond_ascii and self._is_utf8

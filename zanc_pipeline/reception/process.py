@@ -1,0 +1,163 @@
+"""From archived bytes to a verdict: chooses the layout, reads, validates."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.reception.layout import Layout, load_layouts, require_portfolio_fields
+from zanc_pipeline.reception.ledger import Delivery, Verdict
+from zanc_pipeline.reception.names import NameFacts
+from zanc_pipeline.reception.problems import FileRejected, RejectedRow
+from zanc_pipeline.reception.readers import read_file
+from zanc_pipeline.reception.validate import Validation, judge_file, validate
+
+UNKNOWN_CONVENIO = "desconhecido"
+"""Files in a folder of no convênio are received under this name and quarantined."""
+
+
+@dataclass(kw_only=True)
+class Processed:
+    """A verdict and what it rests on; ``validation`` is None when the file could not be read."""
+
+    verdict: Verdict
+    layout: Layout | None = None
+    validation: Validation | None = None
+    rejected: Sequence[RejectedRow] = field(default_factory=list)
+
+
+def convenio_folder(settings: Settings, convenio: str) -> Path:
+    """``config/convenios/<convenio>``."""
+    return settings.config / "convenios" / convenio
+
+
+def unreceived(path: Path, convenio: str, now: datetime) -> Delivery:
+    """A file as a delivery that is in no ledger (its id is 0): to judge it without receiving it."""
+    if not path.is_file():
+        raise DataError(f"{path}: the file does not exist")
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    return Delivery(
+        id=0,
+        convenio=convenio,
+        file_name=path.name,
+        sha256=sha256,
+        size_bytes=path.stat().st_size,
+        remote_path=None,
+        remote_modified=None,
+        received_at=now,
+        uploaded_at=None,
+        status="received",
+        duplicate_of=None,
+        layout_version=None,
+        reference_date=None,
+        rows_total=None,
+        rows_accepted=None,
+        rows_rejected=None,
+        reason=None,
+        folder=None,
+        finished_at=None,
+    )
+
+
+def process(
+    settings: Settings,
+    delivery: Delivery,
+    content: Path,
+    *,
+    previous_rows: int | None,
+    accept_volume: bool = False,
+) -> Processed:
+    """Judge the archived ``content`` of a delivery; nothing is written.
+
+    Raises ConfigError when the layout itself is wrong; what is wrong with the file is a verdict.
+    """
+    folder = f"deliveries/{delivery.id}"
+    if delivery.convenio == UNKNOWN_CONVENIO:
+        unplaced = (
+            "o arquivo não está na pasta de nenhum convênio: mova-o para a pasta certa no FTP ou "
+            "cadastre o convênio em config/convenios"
+        )
+        return Processed(verdict=Verdict(status="quarantined", reason=unplaced, folder=folder))
+    try:
+        layout, facts = choose_layout(settings, delivery)
+    except FileRejected as refusal:
+        verdict = Verdict(status="quarantined", reason=str(refusal), folder=folder)
+        return Processed(verdict=verdict)
+    reference = facts.reference_date or delivery.received_at.date()
+    result = Processed(
+        verdict=Verdict(
+            status="quarantined",
+            layout_version=layout.version,
+            reference_date=reference,
+            folder=folder,
+        ),
+        layout=layout,
+    )
+    reason: str | None = None
+    try:
+        if not delivery.size_bytes:
+            raise FileRejected("o arquivo está vazio: peça ao credor que o envie de novo")
+        result.validation = validate(layout, read_file(layout, content, facts))
+        result.rejected = result.validation.rejected
+        judge_file(
+            layout, result.validation, previous_rows=previous_rows, accept_volume=accept_volume
+        )
+    except FileRejected as refusal:
+        reason = str(refusal)
+    seen = result.validation
+    result.verdict = Verdict(
+        status="quarantined" if reason else "accepted",
+        reason=reason,
+        layout_version=layout.version,
+        reference_date=reference,
+        rows_total=seen.rows_total if seen else None,
+        rows_accepted=None if seen is None else 0 if reason else seen.accepted.num_rows,
+        rows_rejected=len(seen.rejected) if seen else None,
+        folder=folder,
+    )
+    return result
+
+
+def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameFacts]:
+    """The version in force on the file's business day among those that its name fits.
+
+    Raises FileRejected when the name fits none, ConfigError when a layout is wrong.
+    """
+    folder = convenio_folder(settings, delivery.convenio)
+    layouts = load_layouts(folder)
+    if not layouts:
+        raise FileRejected(
+            f"o convênio '{delivery.convenio}' ainda não tem layout: crie layout.yaml com "
+            "'zanc reception infer' e reprocesse"
+        )
+    chosen: tuple[Layout, NameFacts] | None = None
+    fits = False
+    for layout in layouts:
+        require_portfolio_fields(layout, str(folder))
+        for pattern in layout.patterns:
+            facts = pattern.match(delivery.file_name)
+            if facts is None:
+                continue
+            fits = True
+            day: date = facts.reference_date or delivery.received_at.date()
+            if layout.effective <= day:
+                chosen = (layout, facts)
+            break
+    if chosen is not None:
+        return chosen
+    if fits:
+        raise FileRejected(
+            f"nenhuma versão do layout vale no dia do arquivo '{delivery.file_name}': confira "
+            "'vigencia' em layout.yaml e reprocesse"
+        )
+    patterns = ", ".join(dict.fromkeys(name for layout in layouts for name in layout.files))
+    raise FileRejected(
+        f"o nome '{delivery.file_name}' não é de um arquivo deste convênio (esperado: {patterns}): "
+        "confirme com o credor; se o nome mudou, acrescente-o em 'arquivos' no layout e reprocesse"
+    )

@@ -1,0 +1,73 @@
+"""A zip that holds one file: extracted with its size, its name and its kind checked."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from zanc_pipeline.reception.problems import FileRejected
+
+MAX_BYTES = 6 * 1024**3
+MAX_RATIO = 200
+RATIO_MATTERS_FROM = 32 * 1024**2
+
+
+@contextmanager
+def unzipped(path: Path) -> Iterator[Path]:
+    """The only file in a zip, in a temporary folder that is removed afterwards.
+
+    Raises FileRejected for anything else: no zip, several files, a password, a name with folders
+    that leave the archive, a size out of proportion, a content that does not match its checksum.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = _only_member(archive)
+            check_sizes(archive)
+            with tempfile.TemporaryDirectory(prefix="zanc-zip-") as folder:
+                inner = Path(folder, "conteudo" + PurePosixPath(member.filename).suffix[:8])
+                with archive.open(member) as source, inner.open("wb") as target:
+                    shutil.copyfileobj(source, target, 1024 * 1024)
+                yield inner
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise FileRejected(
+            f"o zip está estragado ou foi cortado ({error}): peça ao credor que o envie de novo"
+        ) from None
+
+
+def check_sizes(archive: zipfile.ZipFile) -> None:
+    """Raise FileRejected when the members would unpack to too much.
+
+    ``zipfile`` never gives more than the size that a member declares, so the declared sizes bound
+    what is unpacked.
+    """
+    members = archive.infolist()
+    unpacked = sum(member.file_size for member in members)
+    packed = sum(member.compress_size for member in members)
+    if unpacked > MAX_BYTES or (unpacked > RATIO_MATTERS_FROM and unpacked > packed * MAX_RATIO):
+        raise FileRejected(
+            f"o zip de {packed} bytes se abriria em {unpacked} bytes, o que não é normal: não foi "
+            "aberto; confirme com o credor o que ele enviou"
+        )
+
+
+def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) != 1:
+        raise FileRejected(
+            f"o zip devia trazer um arquivo só e traz {len(members)}: confirme com o credor"
+        )
+    member = members[0]
+    name = PurePosixPath(member.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or ":" in member.filename:
+        raise FileRejected(
+            "o nome do arquivo dentro do zip aponta para fora dele: não foi aberto; avise a "
+            "segurança e confirme com o credor o que ele enviou"
+        )
+    if member.flag_bits & 1:
+        raise FileRejected("o zip tem senha: peça ao credor que o envie sem senha")
+    return member
