@@ -1,7 +1,9 @@
 CREATE TABLE IF NOT EXISTS campaign (
     id          text PRIMARY KEY,            -- deterministic: the mailing's id
     name        text NOT NULL,               -- config/campaigns/<name>.yaml
-    settings    jsonb NOT NULL,
+    settings    jsonb NOT NULL,              -- the "discador" section as submitted
+    mailing     text NOT NULL,               -- the Parquet file, relative to var/
+    sha256      text NOT NULL,               -- of that file: the same id with another is a conflict
     status      text NOT NULL DEFAULT 'running'
                 CHECK (status IN ('running', 'paused', 'stopping', 'finished', 'failed')),
     reason      text,
@@ -24,11 +26,15 @@ CREATE TABLE IF NOT EXISTS lead (
                 CHECK (status IN ('waiting', 'active', 'ended')),
     next_phone  integer NOT NULL DEFAULT 0,  -- index in phones
     not_before  timestamptz NOT NULL DEFAULT now(),
+    refused     jsonb NOT NULL DEFAULT '{}', -- phone → why it must not be dialled
     end_reason  text,
     UNIQUE (campaign_id, cpf)
 );
 CREATE INDEX IF NOT EXISTS lead_hopper ON lead (campaign_id, not_before, rank)
     WHERE status = 'waiting';
+
+-- Numbers the closed attempts in the order in which they become visible to readers.
+CREATE SEQUENCE IF NOT EXISTS attempt_closed;
 
 -- Written before the PBX is asked to dial; its id is the ChannelId and the ActionID of the call.
 CREATE TABLE IF NOT EXISTS attempt (
@@ -54,11 +60,15 @@ CREATE TABLE IF NOT EXISTS attempt (
     tabulation    text,
     promise_date  date,
     promise_amount numeric(14, 2),
+    closed_number bigint UNIQUE,             -- ended, and tabulated when a person talked
+    export_error  text,                      -- why localization refused it for good
     exported_at   timestamptz,               -- when localization answered that it is durable
     UNIQUE (lead_id, number)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS attempt_one_at_a_time ON attempt (lead_id) WHERE state <> 'ended';
-CREATE INDEX IF NOT EXISTS attempt_outbox ON attempt (ended_at) WHERE exported_at IS NULL;
+CREATE INDEX IF NOT EXISTS attempt_outbox ON attempt (closed_number)
+    WHERE exported_at IS NULL AND export_error IS NULL AND placed;
+CREATE INDEX IF NOT EXISTS attempt_campaign ON attempt (campaign_id, closed_number);
 
 CREATE TABLE IF NOT EXISTS operator (
     id          text PRIMARY KEY,            -- op01 …: also the SIP endpoint
@@ -76,3 +86,4 @@ CREATE TABLE IF NOT EXISTS operator_time (
     started_at  timestamptz NOT NULL,
     ended_at    timestamptz NOT NULL
 );
+CREATE INDEX IF NOT EXISTS operator_time_span ON operator_time (started_at, ended_at);

@@ -1,0 +1,213 @@
+"""``zanc dialer``: the service, a campaign from the command line, its report, a simulation."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from zanc_pipeline.common.errors import (
+    ConfigError,
+    ConflictError,
+    DataError,
+    UnavailableError,
+    ZancError,
+)
+from zanc_pipeline.common.settings import Settings, settings
+
+
+@click.group()
+def dialer() -> None:
+    """Place the calls of campaigns and hand the people who answer to operators."""
+
+
+@dialer.command()
+def serve() -> None:
+    """Run the dialer's service until it is told to stop."""
+    import asyncio
+
+    import uvloop
+
+    from dialer import service
+    from zanc_pipeline.common.logging import configure_logging
+
+    configure_logging()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(service.serve(settings()))
+
+
+@dialer.command()
+@click.option(
+    "--campaign", required=True, help="A name of config/campaigns/, such as cobranca_geral."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the final figures as JSON.")
+def run(campaign: str, as_json: bool) -> None:
+    """Run the campaign's latest mailing and follow it until it ends.
+
+    Interrupting this command does not stop the campaign; the same command follows it again.
+    """
+    client = _Client(settings())
+    mailing = _latest_mailing(settings(), campaign)
+    body = {
+        "name": campaign,
+        "settings": _dialling_section(settings(), campaign),
+        "mailing": mailing["path"],
+        "sha256": mailing["sha256"],
+    }
+    client.call("PUT", f"/v1/campaigns/{mailing['id']}", json=body)
+    figures = _follow(client, mailing["id"], quiet=as_json)
+    _print(figures, as_json)
+    if figures["status"] != "finished":
+        raise ZancError(f"campaign {mailing['id']} {figures['status']}: {figures['reason']}")
+
+
+@dialer.command()
+@click.option("--campaign", required=True, help="A campaign's name (its latest run) or id.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def report(campaign: str, as_json: bool) -> None:
+    """Print the figures of a campaign: leads, attempts, occupancy, abandoned share."""
+    client = _Client(settings())
+    known = client.call("GET", "/v1/campaigns")["campaigns"]
+    matching = [one["id"] for one in known if campaign in (one["id"], one["name"])]
+    if not matching:
+        raise DataError(f"the dialer has no campaign {campaign}; run it first")
+    _print(client.call("GET", f"/v1/campaigns/{matching[-1]}"), as_json)
+
+
+@dialer.command()
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def simulate(scenario: Path, as_json: bool) -> None:
+    """Simulate a shift described in a YAML file (operators, answer, ring, talk, wrapup, hours)."""
+    from dialer.simulator import read_scenario
+    from dialer.simulator import simulate as run_shift
+
+    result = run_shift(read_scenario(scenario))
+    content = {
+        "calls": result.calls,
+        "answered": result.answered,
+        "abandoned": result.abandoned,
+        "abandoned_share": round(result.abandoned_share, 5),
+        "occupancy": round(result.occupancy, 5),
+    }
+    if as_json:
+        click.echo(json.dumps(content))
+        return
+    click.echo(
+        f"{result.calls} calls, {result.answered} people answered, "
+        f"{result.abandoned_share:.1%} abandoned, operators busy {result.occupancy:.1%} of the time"
+    )
+
+
+class _Client:
+    """The dialer's service, with its own token."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._address = settings.web_url(settings.dialer)
+        self._http = httpx.Client(
+            base_url=self._address,
+            timeout=30,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {settings.secret('dialer_token')}"},
+        )
+
+    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """The JSON answer; errors of the service as errors of ours."""
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise UnavailableError("dialer", self._address, str(error)) from None
+        content: dict[str, Any] = {}
+        if response.headers.get("Content-Type", "").startswith("application/json"):
+            content = response.json()
+        if response.is_success:
+            return content
+        problem = content.get("error", f"HTTP {response.status_code}")
+        if response.status_code == 503:
+            raise UnavailableError("dialer", self._address, problem)
+        kind = ConflictError if response.status_code == 409 else DataError
+        raise kind(f"dialer: {problem}")
+
+
+def _dialling_section(settings: Settings, campaign: str) -> dict[str, Any]:
+    from dialer.settings import parse_campaign
+
+    definition = settings.campaigns.get(campaign)
+    if definition is None:
+        names = ", ".join(settings.campaigns) or "none"
+        raise ConfigError(f"config/campaigns/{campaign}.yaml does not exist; there are: {names}")
+    section = definition.get("discador")
+    parse_campaign(section, f"config/campaigns/{campaign}.yaml")
+    return dict(section or {})
+
+
+def _latest_mailing(settings: Settings, campaign: str) -> dict[str, Any]:
+    from zanc_pipeline.common.database import transaction
+
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("SELECT to_regclass('mailing.mailing') IS NOT NULL AS there")
+        there = cursor.fetchone()
+        if there is not None and there["there"]:
+            cursor.execute(
+                "SELECT id, path, sha256 FROM mailing.mailing WHERE campaign = %s "
+                "ORDER BY day DESC, built_at DESC LIMIT 1",
+                (campaign,),
+            )
+            found = cursor.fetchone()
+            if found is not None:
+                return dict(found)
+    raise DataError(
+        f"campaign {campaign} has no mailing: run 'zanc mailing build --campaign {campaign}'"
+    )
+
+
+def _follow(client: _Client, campaign_id: str, *, quiet: bool) -> dict[str, Any]:
+    from rich.console import Console
+
+    away = 0
+    with Console(stderr=True, quiet=quiet).status(campaign_id) as line:
+        while True:
+            try:
+                figures = client.call("GET", f"/v1/campaigns/{campaign_id}")
+                away = 0
+            except UnavailableError:
+                away += 1
+                if away > 60:
+                    raise
+                line.update(f"{campaign_id}: the dialer does not answer, waiting")
+                time.sleep(1)
+                continue
+            if figures["status"] in ("finished", "failed"):
+                return figures
+            leads, attempts = figures["leads"], figures["attempts"]
+            line.update(
+                f"{campaign_id}: {leads['ended']}/{sum(leads.values())} leads, "
+                f"{sum(attempts.values())} attempts, {attempts.get('human', 0)} conversations"
+                + (f" ({figures['why']})" if figures["why"] else "")
+            )
+            time.sleep(1)
+
+
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(figures, ensure_ascii=False))
+        return
+
+    def listed(counts: dict[str, int]) -> str:
+        return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+
+    def number(value: float | None, pattern: str) -> str:
+        return "-" if value is None else pattern.format(value)
+
+    state = figures["status"] + (f" ({figures['reason']})" if figures["reason"] else "")
+    click.echo(f"{figures['id']}: {state}")
+    click.echo(f"  leads         {listed(figures['leads'])}")
+    click.echo(f"  attempts      {listed(figures['attempts'])}")
+    click.echo(f"  tabulations   {listed(figures['tabulations'])}")
+    click.echo(f"  occupancy     {number(figures['occupancy'], '{:.1%}')}")
+    click.echo(f"  abandoned     {figures['abandoned_share']:.1%}")
+    click.echo(f"  mean wait     {number(figures['mean_wait_seconds'], '{:.2f} s')}")

@@ -1,0 +1,103 @@
+"""Reads a mailing's Parquet file into leads, checked line by line."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from dialer.rules import check_number
+from zanc_pipeline.common.codecs import parse_cpf
+from zanc_pipeline.common.errors import DataError
+
+COLUMNS = ("rank", "cpf", "name", "crm", "convenio", "contract", "amount", "phones")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailingLead:
+    """One person to call; ``refused`` maps phones that may not be dialled to the reason."""
+
+    rank: int
+    cpf: str
+    name: str
+    crm: str
+    convenio: str
+    contract: str
+    amount: Decimal
+    phones: tuple[str, ...]
+    refused: dict[str, str]
+
+
+def locate(var: Path, relative: str) -> Path:
+    """The file ``relative`` below ``var``; raises DataError when it lies elsewhere or is absent."""
+    path = (var / relative).resolve()
+    if not path.is_relative_to(var.resolve()) or not relative:
+        raise DataError(f"mailing {relative!r}: name a file below var/, such as mailings/x.parquet")
+    if not path.is_file():
+        raise DataError(f"mailing {relative}: the file does not exist; build the mailing again")
+    return path
+
+
+def read_mailing(path: Path, sha256: str) -> list[MailingLead]:
+    """The leads of a mailing, best first.
+
+    Raises DataError when the file is not the one of ``sha256``, is no Parquet file, lacks a column,
+    or names a person twice. A phone that may not be dialled does not stop the rest: it is kept in
+    ``refused`` with the reason.
+    """
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise DataError(f"mailing {path.name}: the file changed since it was built; build it again")
+    leads = [_lead(path.name, row) for row in _rows(path.name, content)]
+    seen: set[str] = set()
+    for lead in leads:
+        if lead.cpf in seen:
+            raise DataError(f"mailing {path.name}: the person of rank {lead.rank} is in it twice")
+        seen.add(lead.cpf)
+    return sorted(leads, key=lambda lead: lead.rank)
+
+
+def _rows(name: str, content: bytes) -> Sequence[dict[str, object]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content), columns=list(COLUMNS))
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"mailing {name}: not a mailing in Parquet: {reason}") from None
+    missing = [column for column in COLUMNS if column not in table.column_names]
+    if missing:
+        raise DataError(f"mailing {name}: the column {missing[0]} is missing; build it again")
+    rows: Sequence[dict[str, object]] = table.to_pylist()
+    return rows
+
+
+def _lead(name: str, row: dict[str, object]) -> MailingLead:
+    rank, phones, amount = row["rank"], row["phones"], row["amount"]
+    cpf = parse_cpf(str(row["cpf"]))
+    if not isinstance(rank, int) or not isinstance(phones, list) or amount is None or cpf is None:
+        raise DataError(f"mailing {name}: the row of rank {rank} is not valid; build it again")
+    refused: dict[str, str] = {}
+    distinct = tuple(dict.fromkeys(str(phone) for phone in phones))
+    for phone in distinct:
+        try:
+            check_number(phone)
+        except DataError as error:
+            refused[phone] = str(error)
+    return MailingLead(
+        rank=rank,
+        cpf=cpf,
+        name=_CONTROL.sub(" ", str(row["name"])),
+        crm=str(row["crm"]),
+        convenio=str(row["convenio"]),
+        contract=str(row["contract"]),
+        amount=Decimal(str(amount)).quantize(Decimal("0.01")),
+        phones=distinct,
+        refused=refused,
+    )

@@ -1,0 +1,139 @@
+"""The OpenAPI document of the dialer's service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def _operation(
+    summary: str,
+    *codes: int,
+    parameters: tuple[dict[str, Any], ...] = (),
+    body: dict[str, Any] | None = None,
+    open_to_all: bool = False,
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": {str(code): {"description": _MEANINGS[code]} for code in codes},
+    }
+    if body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
+    if open_to_all:
+        operation["security"] = []
+    return operation
+
+
+_MEANINGS = {
+    200: "Done",
+    201: "Created",
+    400: "The request is wrong; `error` says what",
+    401: "No token, or not one that may do this",
+    404: "Unknown",
+    409: "It contradicts what is recorded; `error` says what",
+    503: "The database or the engine is away; try again",
+}
+
+
+def _query(name: str, kind: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": kind}, "description": description}
+
+
+_CAMPAIGN = {
+    "type": "object",
+    "required": ["name", "settings", "mailing", "sha256"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string"},
+        "settings": {"type": "object", "description": "the campaign's `discador` section"},
+        "mailing": {"type": "string", "description": "Parquet file, relative to var/"},
+        "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
+}
+_TABULATION = {
+    "type": "object",
+    "required": ["attempt", "tabulation"],
+    "additionalProperties": False,
+    "properties": {
+        "attempt": {"type": "string"},
+        "tabulation": {"type": "string"},
+        "promise_date": {"type": "string", "format": "date"},
+        "promise_amount": {"type": "string", "description": "reais, as 123.45"},
+    },
+}
+
+
+def document(version: str) -> dict[str, Any]:
+    """The document, OpenAPI 3.1."""
+    paths: dict[str, Any] = {
+        "/healthz": {"get": _operation("Is the dialer working?", 200, 503, open_to_all=True)},
+        "/openapi.json": {"get": _operation("This document", 200, open_to_all=True)},
+        "/metrics": {"get": _operation("Figures for Prometheus", 200, 401)},
+        "/v1/campaigns": {"get": _operation("All campaigns, oldest first", 200, 401, 503)},
+        "/v1/campaigns/{id}": {
+            "get": _operation(
+                "A campaign and its figures", 200, 401, 404, 503, parameters=(_ID,)
+            ),
+            "put": _operation(
+                "Start a campaign; repeating the same does nothing more",
+                200, 201, 400, 401, 409, 503, parameters=(_ID,), body=_CAMPAIGN,
+            ),
+        },
+        "/v1/campaigns/{id}/attempts": {
+            "get": _operation(
+                "Attempts that ended (and were tabulated, if a person talked), in order of closing",
+                200, 400, 401, 404, 503,
+                parameters=(
+                    _ID,
+                    _query("after", "string", "the last attempt already read"),
+                    _query("limit", "integer", "at most 1000"),
+                ),
+            ),
+        },
+        "/v1/operators/{id}/events": {
+            "get": _operation(
+                "The operator's state and call card, as soon as it changes",
+                200, 401, 409, 503,
+                parameters=(
+                    _ID,
+                    _query("after", "integer", "the sequence already known: wait for another"),
+                    _query("timeout", "number", "seconds to wait, at most 60"),
+                ),
+            ),
+        },
+        "/v1/operators/{id}/tabulate": {
+            "post": _operation(
+                "Record the conversation", 200, 400, 401, 409, 503,
+                parameters=(_ID,), body=_TABULATION,
+            ),
+        },
+    }  # fmt: skip
+    for order, summary in (
+        ("pause", "No new calls"),
+        ("resume", "New calls again"),
+        ("stop", "End it: what rings is hung up, conversations go on"),
+    ):
+        paths[f"/v1/campaigns/{{id}}/{order}"] = {
+            "post": _operation(summary, 200, 401, 404, 409, 503, parameters=(_ID,))
+        }
+    for order, summary in (
+        ("login", "The operator is there"),
+        ("logout", "The operator leaves, after the present call"),
+        ("pause", "The operator pauses, after the present call"),
+        ("ready", "The operator wants calls"),
+    ):
+        paths[f"/v1/operators/{{id}}/{order}"] = {
+            "post": _operation(summary, 200, 400, 401, 409, 503, parameters=(_ID,))
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Zanc dialer", "version": version},
+        "security": [{"bearer": []}],
+        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        "paths": paths,
+    }

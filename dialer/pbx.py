@@ -1,0 +1,278 @@
+"""A PBX (central) as the engine sees it, and Asterisk as one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from dialer import attempt as events
+from dialer.ami import Ami, Headers, number_of
+from dialer.rules import check_number
+from dialer.truth import Record, read_records
+from zanc_pipeline.common.errors import DataError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+TRUNK = "carrier"
+ANSWERED_CONTEXT = "zanc-answered"
+OPERATOR_CONTEXT = "zanc-operator"
+
+ATTEMPT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+OPERATOR_ID = re.compile(r"op[0-9]{2,4}", re.ASCII)
+_STATE_RINGING, _STATE_UP = 5, 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LiveCalls:
+    """The channels that a PBX has now: what each attempt's channel proves about it."""
+
+    at: datetime
+    started_at: datetime
+    attempts: dict[str, tuple[events.Event, ...]]
+
+
+class Pbx(Protocol):
+    """What the engine needs of a PBX. Times are aware."""
+
+    name: str
+
+    @property
+    def connected(self) -> bool:
+        """Whether calls can be placed now."""
+
+    def originate(self, attempt_id: str, phone: str, *, caller_id: str, ring_seconds: int) -> None:
+        """Place a call; what becomes of it comes as events. Raises UnavailableError, DataError."""
+
+    def connect(self, attempt_id: str, operator: str) -> None:
+        """Move the call to the operator's phone."""
+
+    def hang_up(self, attempt_id: str) -> None:
+        """End the call."""
+
+    async def live(self) -> LiveCalls:
+        """Ask for its channels; raises UnavailableError."""
+
+    async def records(self, attempts: Collection[str]) -> dict[str, list[Record]] | None:
+        """Call detail records of ``attempts``; None when they can't be read."""
+
+
+def translate(headers: Headers, now: datetime) -> tuple[str, events.Event] | None:
+    """The attempt and the event that an AMI event tells of, or None when it concerns none."""
+    at = _time(headers, now)
+    match headers.get("Event"):
+        case "UserEvent":
+            return _user_event(headers, at)
+        case "OriginateResponse":
+            attempt_id = headers.get("ActionID", "")
+            if headers.get("Response") == "Success":
+                return attempt_id, events.Answered(at=at)
+            return attempt_id, events.OriginateFailed(at=at)
+        case "Newchannel":
+            return headers.get("Uniqueid", ""), events.Created(at=at)
+        case "Newstate":
+            state = number_of(headers, "ChannelState")
+            if state == _STATE_RINGING:
+                return headers.get("Uniqueid", ""), events.Ringing(at=at)
+            if state == _STATE_UP:
+                return headers.get("Uniqueid", ""), events.Answered(at=at)
+        case "Hangup":
+            cause = number_of(headers, "Cause")
+            return headers.get("Uniqueid", ""), events.HungUp(at=at, cause=cause)
+    return None
+
+
+def _user_event(headers: Headers, at: datetime) -> tuple[str, events.Event] | None:
+    attempt_id, operator = headers.get("Attempt", ""), headers.get("Operator", "")
+    match headers.get("UserEvent"):
+        case "ZancDetected":
+            machine = headers.get("Status") == "MACHINE"
+            return attempt_id, events.Detected(at=at, machine=machine)
+        case "ZancConnected":
+            return attempt_id, events.Connected(at=at, operator=operator)
+        case "ZancOperatorGone":
+            talked = headers.get("Status") == "ANSWER"
+            return attempt_id, events.OperatorGone(at=at, operator=operator, talked=talked)
+        case "ZancAbandoned":
+            return attempt_id, events.GivenUp(at=at)
+    return None
+
+
+def channel_events(channels: list[Headers], now: datetime) -> dict[str, tuple[events.Event, ...]]:
+    """What a list of channels (CoreShowChannel events) proves about each attempt among them.
+
+    Only what is certain: a channel in a bridge talks to the operator that shares the bridge; one in
+    ``Wait`` of the answered context was taken for a person; one in ``Playback`` hears the safe
+    message; one that is up is answered.
+    """
+    by_bridge: dict[str, str] = {}
+    for channel in channels:
+        name = channel.get("Channel", "").removeprefix("PJSIP/").rpartition("-")[0]
+        if channel.get("BridgeId") and OPERATOR_ID.fullmatch(name):
+            by_bridge[channel["BridgeId"]] = name
+    found: dict[str, tuple[events.Event, ...]] = {}
+    for channel in channels:
+        attempt_id = channel.get("Uniqueid", "")
+        if ATTEMPT_ID.fullmatch(attempt_id):
+            found[attempt_id] = _proofs(channel, by_bridge, now)
+    return found
+
+
+def _proofs(channel: Headers, by_bridge: dict[str, str], now: datetime) -> tuple[events.Event, ...]:
+    state = number_of(channel, "ChannelState")
+    operator = by_bridge.get(channel.get("BridgeId", ""))
+    created = events.Created(at=now)
+    if operator is not None:
+        return (created, events.Connected(at=now, operator=operator))
+    if state == _STATE_RINGING:
+        return (created, events.Ringing(at=now))
+    if state != _STATE_UP:
+        return (created,)
+    answered = events.Answered(at=now)
+    if channel.get("Context") == ANSWERED_CONTEXT:
+        match channel.get("Application", "").lower():
+            case "wait":
+                return (created, answered, events.Detected(at=now, machine=False))
+            case "playback":
+                return (created, answered, events.GivenUp(at=now))
+    return (created, answered)
+
+
+def _time(headers: Headers, now: datetime) -> datetime:
+    try:
+        return datetime.fromtimestamp(float(headers["Timestamp"]), UTC)
+    except (KeyError, ValueError, OverflowError, OSError):
+        return now
+
+
+@dataclass
+class AsteriskPbx:
+    """An Asterisk with the dialplan of ``dialer/asterisk/central``, 16 to 22.
+
+    ``on_event`` gets (attempt id, event) of calls, ``on_change`` is called when the connection
+    comes or goes. ``records_path`` is its ``Master.csv``, None when that is out of our reach.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+    secret: str = field(repr=False)
+    records_path: Path | None
+    on_event: Callable[[str, events.Event], None]
+    on_change: Callable[[], None]
+    ami: Ami = field(init=False)
+    _started_at: datetime | None = field(default=None, init=False)
+    _sequence: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.ami = Ami(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            secret=self.secret,
+            on_event=self._event,
+            on_connected=self.on_change,
+            on_lost=self._lost,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Logged in, and the PBX said that it has booted."""
+        return self.ami.connected and self._started_at is not None
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        try:
+            await self.ami.run()
+        finally:
+            self.ami.close()
+
+    def originate(self, attempt_id: str, phone: str, *, caller_id: str, ring_seconds: int) -> None:
+        """Ask for a call from the answered context to ``phone`` through the trunk."""
+        _check(ATTEMPT_ID, attempt_id, "attempt id")
+        self.ami.tell(
+            "Originate",
+            attempt_id,
+            [
+                ("Channel", f"PJSIP/{check_number(phone)}@{TRUNK}"),
+                ("ChannelId", attempt_id),
+                ("Context", ANSWERED_CONTEXT),
+                ("Exten", "s"),
+                ("Priority", "1"),
+                ("Timeout", str(ring_seconds * 1000)),
+                ("CallerID", check_number(caller_id)),
+                ("Variable", f"ZANC_ATTEMPT={attempt_id}"),
+                ("Async", "true"),
+            ],
+        )
+
+    def connect(self, attempt_id: str, operator: str) -> None:
+        """Redirect the call to the operator's extension."""
+        _check(ATTEMPT_ID, attempt_id, "attempt id")
+        _check(OPERATOR_ID, operator, "operator")
+        self.ami.tell(
+            "Redirect",
+            self._action_id(),
+            [
+                ("Channel", attempt_id),
+                ("Context", OPERATOR_CONTEXT),
+                ("Exten", operator),
+                ("Priority", "1"),
+            ],
+        )
+
+    def hang_up(self, attempt_id: str) -> None:
+        """Hang the call's channel up."""
+        _check(ATTEMPT_ID, attempt_id, "attempt id")
+        self.ami.tell("Hangup", self._action_id(), [("Channel", attempt_id), ("Cause", "16")])
+
+    async def live(self) -> LiveCalls:
+        """Its channels now."""
+        started_at = self._started_at
+        if started_at is None:
+            raise UnavailableError("Asterisk", self.ami.address, "it has not booted yet")
+        answer = await self.ami.ask("CoreShowChannels", listing=True)
+        if answer[0].get("Response") != "Success":
+            reason = answer[0].get("Message", "")
+            raise UnavailableError("Asterisk", self.ami.address, f"it lists no channels: {reason}")
+        now = datetime.now(UTC)
+        return LiveCalls(at=now, started_at=started_at, attempts=channel_events(answer[1:], now))
+
+    async def records(self, attempts: Collection[str]) -> dict[str, list[Record]] | None:
+        """Its records of ``attempts``; None when there is no file of ours to read."""
+        if self.records_path is None or not self.records_path.parent.is_dir():
+            return None
+        try:
+            return await asyncio.to_thread(read_records, self.records_path, attempts)
+        except OSError as error:
+            log.warning("PBX %s: its call records can't be read: %s", self.name, error)
+            return None
+
+    def _action_id(self) -> str:
+        self._sequence += 1
+        return f"do-{self._sequence}"
+
+    def _event(self, headers: Headers) -> None:
+        now = datetime.now(UTC)
+        if headers.get("Event") == "FullyBooted":
+            self._started_at = now - timedelta(seconds=number_of(headers, "Uptime"))
+            self.on_change()
+            return
+        told = translate(headers, now)
+        if told is not None and ATTEMPT_ID.fullmatch(told[0]):
+            self.on_event(*told)
+
+    def _lost(self) -> None:
+        self._started_at = None
+        self.on_change()
+
+
+def _check(pattern: re.Pattern[str], value: str, what: str) -> None:
+    if pattern.fullmatch(value) is None:
+        raise DataError(f"{value!r} is not a valid {what}")

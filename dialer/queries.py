@@ -1,0 +1,155 @@
+"""All SQL of the dialer's database, named and described. Parameters are asyncpg's ($1, $2, …)."""
+
+TAKE_OVER = "SELECT pg_try_advisory_lock(hashtext('zanc dialer engine'))"
+"""One engine at a time: the lock lives as long as its connection."""
+
+INSERT_CAMPAIGN = """
+INSERT INTO campaign (id, name, settings, mailing, sha256) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (id) DO NOTHING RETURNING id
+"""
+
+CAMPAIGN = "SELECT * FROM campaign WHERE id = $1"
+
+CAMPAIGNS = "SELECT * FROM campaign ORDER BY submitted_at, id"
+
+SET_CAMPAIGN_STATUS = """
+UPDATE campaign SET status = $2, reason = $3,
+       finished_at = CASE WHEN $2 IN ('finished', 'failed') THEN now() END
+WHERE id = $1
+"""
+
+CLAIM_LEAD = """
+UPDATE lead SET status = 'active' WHERE id = (
+    SELECT id FROM lead
+    WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2
+    ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *
+"""
+"""The best lead that is due becomes active; nobody else can claim it."""
+
+PAST_ATTEMPTS = """
+SELECT phone, outcome, ended_at, placed, tabulation FROM attempt
+WHERE lead_id = $1 AND state = 'ended' ORDER BY number
+"""
+
+UPDATE_LEAD = """
+UPDATE lead SET status = $2, next_phone = coalesce($3, next_phone),
+       not_before = coalesce($4, not_before), end_reason = $5, refused = refused || $6::jsonb
+WHERE id = $1
+"""
+
+END_WAITING_LEADS = """
+UPDATE lead SET status = 'ended', end_reason = $2 WHERE campaign_id = $1 AND status = 'waiting'
+"""
+
+COUNT_LEADS = "SELECT status, count(*) AS n FROM lead WHERE campaign_id = $1 GROUP BY status"
+
+INSERT_ATTEMPT = """
+INSERT INTO attempt (id, campaign_id, lead_id, number, cpf, phone, pbx, operator, created_at)
+SELECT $1, campaign_id, id,
+       1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6
+FROM lead WHERE id = $2
+"""
+
+UPDATE_ATTEMPT = """
+UPDATE attempt SET state = $2, placed = $3, operator = $4, ringing_at = $5, answered_at = $6,
+       detected_at = $7, connected_at = $8, ended_at = $9, hangup_cause = $10, outcome = $11,
+       tabulation = $12, promise_date = $13, promise_amount = $14
+WHERE id = $1
+"""
+
+CLOSE_ATTEMPT = """
+UPDATE attempt SET closed_number = nextval('attempt_closed') WHERE id = $1 AND closed_number IS NULL
+"""
+"""From here on readers and the outbox see it; it does not change any more."""
+
+OPEN_ATTEMPTS = """
+SELECT attempt.*, to_jsonb(lead) AS lead FROM attempt JOIN lead ON lead.id = attempt.lead_id
+WHERE attempt.closed_number IS NULL ORDER BY attempt.created_at
+"""
+
+STRANDED_LEADS = """
+SELECT * FROM lead WHERE status = 'active' AND NOT EXISTS (
+    SELECT FROM attempt WHERE lead_id = lead.id AND closed_number IS NULL)
+"""
+"""Claimed by a process that died before it wrote the attempt, or after it closed the last one."""
+
+CLOSED_ATTEMPTS = """
+SELECT attempt.*, lead.crm, lead.convenio, lead.contract
+FROM attempt JOIN lead ON lead.id = attempt.lead_id
+WHERE attempt.campaign_id = $1 AND attempt.closed_number > coalesce(
+    (SELECT closed_number FROM attempt WHERE id = $2), 0)
+ORDER BY attempt.closed_number LIMIT $3
+"""
+
+OUTBOX = """
+SELECT attempt.*, lead.crm, lead.convenio FROM attempt JOIN lead ON lead.id = attempt.lead_id
+WHERE attempt.exported_at IS NULL AND attempt.export_error IS NULL AND attempt.placed
+  AND attempt.closed_number IS NOT NULL AND lead.crm <> ALL ($2::text[])
+ORDER BY attempt.closed_number LIMIT $1
+"""
+"""Calls that localization has not confirmed yet, without those of the CRMs in $2."""
+
+MARK_EXPORTED = "UPDATE attempt SET exported_at = now() WHERE id = ANY ($1::text[])"
+
+MARK_REFUSED = "UPDATE attempt SET export_error = $2 WHERE id = $1"
+
+ADD_OPERATOR = "INSERT INTO operator (id, name) VALUES ($1, $1) ON CONFLICT (id) DO NOTHING"
+
+OPERATORS = "SELECT * FROM operator ORDER BY id"
+
+SET_OPERATOR = """
+WITH old AS (SELECT * FROM operator WHERE id = $1 FOR UPDATE),
+spent AS (
+    INSERT INTO operator_time (operator_id, campaign_id, state, started_at, ended_at)
+    SELECT id, $4, state, since, greatest(since, $5) FROM old
+    WHERE state <> 'offline' AND state <> $2)
+UPDATE operator SET state = $2, attempt_id = $3,
+       since = CASE WHEN operator.state = $2 THEN operator.since
+                    ELSE greatest(operator.since, $5) END
+FROM old WHERE operator.id = old.id
+"""
+"""Change an operator's state and book the time spent in the one before."""
+
+CAMPAIGN_FIGURES = """
+SELECT count(*) FILTER (WHERE connected_at IS NOT NULL AND outcome = 'human') AS connected,
+       count(*) FILTER (WHERE outcome = 'abandoned') AS abandoned,
+       avg(extract(epoch FROM connected_at - answered_at))
+           FILTER (WHERE connected_at IS NOT NULL)::float8 AS mean_wait_seconds,
+       avg(extract(epoch FROM ended_at - connected_at))
+           FILTER (WHERE connected_at IS NOT NULL)::float8 AS mean_talk_seconds,
+       min(coalesce(ringing_at, answered_at)) AS first_ring_at,
+       min(created_at) AS first_attempt_at
+FROM attempt WHERE campaign_id = $1
+"""
+"""``mean_wait_seconds`` counts from the answer until the operator is heard."""
+
+COUNT_ATTEMPTS = """
+SELECT coalesce(outcome, state) AS outcome, count(*) AS n FROM attempt
+WHERE campaign_id = $1 GROUP BY 1 ORDER BY 1
+"""
+
+COUNT_TABULATIONS = """
+SELECT tabulation, count(*) AS n FROM attempt
+WHERE campaign_id = $1 AND tabulation IS NOT NULL GROUP BY 1 ORDER BY 1
+"""
+
+OCCUPANCY = """
+WITH span AS (
+    SELECT state, started_at, ended_at FROM operator_time
+    UNION ALL
+    SELECT state, since, now() FROM operator WHERE state <> 'offline'),
+inside AS (
+    SELECT state, extract(epoch FROM least(ended_at, $2) - greatest(started_at, $1)) AS seconds
+    FROM span WHERE started_at < $2 AND ended_at > $1)
+SELECT (sum(seconds) FILTER (WHERE state IN ('talking', 'wrapup'))
+        / nullif(sum(seconds) FILTER (WHERE state <> 'paused'), 0))::float8 AS occupancy
+FROM inside
+"""
+"""Share of the operators' time at work, between $1 and $2, that was conversation or wrap-up."""
+
+COUNT_OUTBOX = """
+SELECT count(*) FILTER (WHERE export_error IS NULL) AS pending,
+       count(*) FILTER (WHERE export_error IS NOT NULL) AS refused
+FROM attempt WHERE exported_at IS NULL AND placed AND closed_number IS NOT NULL
+"""

@@ -1,0 +1,175 @@
+"""When and whom a campaign may call. Pure: the time is a parameter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from zanc_pipeline.common.codecs import parse_phone
+from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.outcomes import Outcome, Tabulation
+
+WEEKDAYS = ("seg", "ter", "qua", "qui", "sex", "sab", "dom")
+"""Monday first, as ``datetime.weekday`` counts."""
+
+
+class Phase(StrEnum):
+    """Where a moment lies relative to the calling hours of its day."""
+
+    BEFORE = "before"
+    OPEN = "open"
+    OVER = "over"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallingHours:
+    """From ``start`` (included) to ``end`` (excluded) on ``weekdays`` (0 is Monday), local time.
+
+    ``end`` before or at ``start`` is not allowed; ``time.max`` stands for midnight.
+    """
+
+    start: time
+    end: time
+    weekdays: frozenset[int]
+    zone: ZoneInfo
+
+    def phase(self, now: datetime) -> Phase:
+        """Whether ``now`` (aware) is before, inside or after the calling hours of its local day.
+
+        A day on which nobody is called is over from its beginning.
+        """
+        local = now.astimezone(self.zone)
+        if local.weekday() not in self.weekdays:
+            return Phase.OVER
+        clock = local.time()
+        if clock < self.start:
+            return Phase.BEFORE
+        return Phase.OPEN if clock < self.end or self.end == time.max else Phase.OVER
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryRules:
+    """How often a phone is tried and how long after which outcome (busy sooner, no answer later).
+
+    An outcome without a wait is not tried again on that phone. After an outcome in ``PERSON_WAITS``
+    the wait holds for all phones of the person.
+    """
+
+    attempts_per_phone: int
+    waits: Mapping[Outcome, timedelta] = field(default_factory=dict)
+
+
+PERSON_WAITS = frozenset({Outcome.ABANDONED, Outcome.UNKNOWN})
+"""Somebody was or may have been disturbed: another of the person's phones would disturb again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PastAttempt:
+    """What the retry rules know of an attempt that ended."""
+
+    phone: str
+    outcome: Outcome
+    ended_at: datetime
+    placed: bool = True
+    tabulation: Tabulation | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallNext:
+    """Call the phone at ``index``, not before ``not_before``."""
+
+    index: int
+    not_before: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """The person is not called again in this campaign; ``reason`` is a code of the database."""
+
+    reason: str
+
+
+def next_call(
+    phones: Sequence[str],
+    refused: Mapping[str, str],
+    history: Sequence[PastAttempt],
+    rules: RetryRules,
+    now: datetime,
+) -> CallNext | Finished:
+    """What to do with a person whose ``phones`` (best first) were tried as ``history`` says.
+
+    ``refused`` maps a phone that must not be dialled to the reason. The phone that is due soonest
+    comes next, the better one first when both are due.
+    """
+    for past in history:
+        reason = _conversation_ends(past)
+        if reason is not None:
+            return Finished(reason=reason)
+    person_from = max(
+        (
+            past.ended_at + rules.waits.get(past.outcome, timedelta())
+            for past in history
+            if past.outcome in PERSON_WAITS
+        ),
+        default=now,
+    )
+    candidates: list[tuple[datetime, int]] = []
+    for index, phone in enumerate(phones):
+        due = None if phone in refused else _due(phone, history, rules, now)
+        if due is not None:
+            candidates.append((max(due, person_from), index))
+    if candidates:
+        not_before, index = min(candidates)
+        return CallNext(index=index, not_before=not_before)
+    if refused and not history:
+        return Finished(reason=f"refused: {next(iter(refused.values()))}")
+    return Finished(reason="no_phones_left" if phones else "no_phones")
+
+
+def _conversation_ends(past: PastAttempt) -> str | None:
+    if past.tabulation is Tabulation.WRONG_PERSON:
+        return None  # the person was never reached; the next phone may be the right one
+    if past.tabulation is not None:
+        return f"talked: {past.tabulation.value}"
+    return "talked" if past.outcome is Outcome.HUMAN else None
+
+
+def _due(
+    phone: str, history: Sequence[PastAttempt], rules: RetryRules, now: datetime
+) -> datetime | None:
+    """When ``phone`` may be called, or None if never again."""
+    tried = [
+        past for past in history if past.phone == phone and past.outcome is not Outcome.CANCELLED
+    ]
+    if not tried:
+        return now
+    last = max(tried, key=lambda past: past.ended_at)
+    if len(tried) >= rules.attempts_per_phone or last.outcome not in rules.waits:
+        return None
+    return max(now, last.ended_at + rules.waits[last.outcome])
+
+
+_NATIONAL = re.compile(r"[1-9][0-9]{9,10}", re.ASCII)
+
+
+def check_number(phone: str) -> str:
+    """Return ``phone`` if it may be sent to a PBX: DDD and subscriber, digits only.
+
+    Raises DataError with the reason otherwise: service and emergency numbers (up to five digits),
+    shared-cost and premium ones (0300, 0303, 0500, 0800, 0900: Anatel Resolução 749/2022), foreign
+    numbers, area codes that do not exist, and anything that is not a digit.
+    """
+    if not (phone.isascii() and phone.isdigit()):
+        raise DataError("the number holds something that is not a digit")
+    if len(phone) <= 5:
+        raise DataError("emergency and service numbers are not dialled")
+    if phone[:4] in ("0300", "0303", "0500", "0800", "0900"):
+        raise DataError("numbers of special tariff are not dialled")
+    parsed = parse_phone(phone) if _NATIONAL.fullmatch(phone) else None
+    if parsed is None or parsed.number != phone:
+        raise DataError("the number is not a Brazilian phone with DDD (10 or 11 digits)")
+    return phone

@@ -1,0 +1,194 @@
+"""The ``discador:`` section of a campaign: what analysts write, checked; errors in Portuguese."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import time, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from dialer.pacing import PacingConfig
+from dialer.rules import WEEKDAYS, CallingHours, RetryRules
+from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.outcomes import Outcome
+
+HOURS_VARIABLE = "ZANC_CALLING_HOURS"
+"""``00:00-24:00``: overrides the hours and weekdays of every campaign (demo and tests)."""
+
+_MODES = {"progressivo": "progressive"}
+_ABSENT_MODES = {"preditivo", "power", "previa"}
+_RETRIED = frozenset(
+    {
+        Outcome.BUSY,
+        Outcome.NO_ANSWER,
+        Outcome.MACHINE,
+        Outcome.NETWORK_FAILURE,
+        Outcome.ABANDONED,
+        Outcome.UNKNOWN,
+    }
+)
+
+
+def _mode(value: object) -> str:
+    if value in _ABSENT_MODES:
+        raise ValueError(f"o modo '{value}' ainda não existe; use progressivo")
+    if not isinstance(value, str) or value not in _MODES:
+        raise ValueError("use progressivo")
+    return value
+
+
+def _clock(value: object) -> time:
+    match = re.fullmatch(r"([01]\d|2[0-4]):([0-5]\d)", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('escreva a hora entre aspas, como "08:00"')
+    if match[0] == "24:00":
+        return time.max
+    if match[1] == "24":
+        raise ValueError("a última hora do dia é 24:00")
+    return time(int(match[1]), int(match[2]))
+
+
+def _weekday(value: object) -> int:
+    if value not in WEEKDAYS:
+        raise ValueError(f"os dias são {', '.join(WEEKDAYS)}")
+    return WEEKDAYS.index(str(value))
+
+
+def _zone(value: object) -> ZoneInfo:
+    try:
+        return ZoneInfo(str(value))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("fuso horário desconhecido; use, por exemplo, America/Sao_Paulo") from None
+
+
+def _caller_id(value: object) -> str:
+    if not isinstance(value, str) or re.fullmatch(r"[1-9][0-9]{9,10}", value, re.ASCII) is None:
+        raise ValueError('escreva DDD e número, só dígitos e entre aspas, como "1140028900"')
+    return value
+
+
+def _retried(value: object) -> Outcome:
+    if value not in {outcome.value for outcome in _RETRIED}:
+        names = ", ".join(sorted(outcome.value for outcome in _RETRIED))
+        raise ValueError(f"só se tenta de novo depois de {names}")
+    return Outcome(str(value))
+
+
+class CampaignSettings(BaseModel):
+    """How a campaign dials, as validated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    modo: Annotated[str, BeforeValidator(_mode)]
+    horario: tuple[
+        Annotated[time, BeforeValidator(_clock)], Annotated[time, BeforeValidator(_clock)]
+    ]
+    dias: Annotated[frozenset[Annotated[int, BeforeValidator(_weekday)]], Field(min_length=1)]
+    fuso: Annotated[ZoneInfo, BeforeValidator(_zone)]
+    identificador: Annotated[str, BeforeValidator(_caller_id)]
+    tentativas_por_telefone: Annotated[int, Field(ge=1, le=20)]
+    nova_tentativa_minutos: dict[
+        Annotated[Outcome, BeforeValidator(_retried)], Annotated[float, Field(ge=0, le=1440)]
+    ]
+    toque_maximo_segundos: Annotated[int, Field(ge=5, le=60)]
+    pos_atendimento_segundos: Annotated[float, Field(ge=1, le=600)]
+
+    @model_validator(mode="after")
+    def _order(self) -> CampaignSettings:
+        if self.horario[0] >= self.horario[1]:
+            raise ValueError("horario: o início deve vir antes do fim")
+        return self
+
+    @property
+    def pacing(self) -> PacingConfig:
+        """How many lines to open."""
+        return PacingConfig(mode=_MODES[self.modo])
+
+    def hours(self, override: CallingHours | None = None) -> CallingHours:
+        """When calls may be placed."""
+        if override is not None:
+            return override
+        return CallingHours(
+            start=self.horario[0], end=self.horario[1], weekdays=self.dias, zone=self.fuso
+        )
+
+    def retries(self, time_scale: float = 1.0) -> RetryRules:
+        """When a phone is tried again; the simulated world divides every wait by its scale."""
+        return RetryRules(
+            attempts_per_phone=self.tentativas_por_telefone,
+            waits={
+                outcome: timedelta(minutes=minutes / time_scale)
+                for outcome, minutes in self.nova_tentativa_minutos.items()
+            },
+        )
+
+
+def parse_campaign(section: object, where: str) -> CampaignSettings:
+    """Check a ``discador:`` section; ``where`` names it in errors.
+
+    Raises ConfigError that names the field and says, in Portuguese, what to write.
+    """
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{where}: falta a seção 'discador'")
+    try:
+        return CampaignSettings.model_validate(dict(section))
+    except ValidationError as error:
+        raise ConfigError(
+            "; ".join(f"{where}: {_problem(problem)}" for problem in error.errors())
+        ) from None
+
+
+def hours_override(environment: Mapping[str, str] = os.environ) -> CallingHours | None:
+    """The calling hours of the environment for every day of the week, if it names any.
+
+    Raises ConfigError when they are not written as ``HH:MM-HH:MM``.
+    """
+    text = environment.get(HOURS_VARIABLE, "").strip()
+    if not text:
+        return None
+    start, _, end = text.partition("-")
+    try:
+        hours = CallingHours(
+            start=_clock(start),
+            end=_clock(end),
+            weekdays=frozenset(range(7)),
+            zone=ZoneInfo("America/Sao_Paulo"),
+        )
+    except ValueError:
+        raise ConfigError(f"{HOURS_VARIABLE}={text}: write it as 08:00-20:00") from None
+    if hours.start >= hours.end:
+        raise ConfigError(f"{HOURS_VARIABLE}={text}: the beginning must come before the end")
+    return hours
+
+
+_MESSAGES = {
+    "missing": "falta esta linha",
+    "extra_forbidden": "esta opção não existe; confira a grafia",
+    "int_type": "deve ser um número inteiro",
+    "int_parsing": "deve ser um número inteiro",
+    "int_from_float": "deve ser um número inteiro",
+    "float_type": "deve ser um número",
+    "float_parsing": "deve ser um número",
+    "dict_type": "deve ser uma lista de 'resultado: minutos'",
+    "frozen_set_type": "deve ser uma lista",
+    "tuple_type": 'deve ter início e fim, como ["08:00", "20:00"]',
+    "too_short": "não pode ficar vazio",
+}
+
+
+def _problem(problem: Mapping[str, Any]) -> str:
+    steps = [str(step) for step in problem["loc"] if step != "[key]"]
+    kind, context = problem["type"], problem.get("ctx") or {}
+    if kind == "value_error":
+        message = str(context.get("error", problem["msg"]))
+    elif kind == "greater_than_equal":
+        message = f"deve ser no mínimo {context['ge']:g}"
+    elif kind == "less_than_equal":
+        message = f"deve ser no máximo {context['le']:g}"
+    else:
+        message = _MESSAGES.get(kind, str(problem["msg"]))
+    return f"{'.'.join(['discador', *steps])}: {message}"

@@ -1,0 +1,477 @@
+"""The dialer's own database: real-time state, apart from the business."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import asyncpg
+
+from dialer import queries
+from dialer.attempt import Attempt, State
+from dialer.mailing import MailingLead
+from dialer.rules import CallNext, Finished, PastAttempt
+from zanc_pipeline.common.errors import ConflictError, UnavailableError
+from zanc_pipeline.common.outcomes import Outcome, Tabulation
+from zanc_pipeline.common.settings import Settings
+
+DATABASE = "dialer"
+COMMAND_SECONDS = 10.0
+
+OperatorState = Literal["offline", "paused", "idle", "reserved", "talking", "wrapup"]
+
+_UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CampaignRow:
+    """A campaign as recorded; ``settings`` is the ``discador`` section as submitted."""
+
+    id: str
+    name: str
+    settings: dict[str, Any]
+    mailing: str
+    sha256: str
+    status: str
+    reason: str | None
+    submitted_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lead:
+    """One person of a campaign."""
+
+    id: int
+    campaign_id: str
+    cpf: str
+    name: str
+    crm: str
+    convenio: str
+    contract: str
+    amount: Decimal
+    phones: tuple[str, ...]
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAttempt:
+    """An attempt that is not closed: it lives, or ended and waits for its tabulation."""
+
+    attempt: Attempt
+    lead: Lead
+    phone: str
+    pbx: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorChange:
+    """The next state of an operator; ``campaign_id`` is where the time until now was spent."""
+
+    id: str
+    state: OperatorState
+    attempt_id: str | None
+    at: datetime
+    campaign_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorRow:
+    """An operator as recorded."""
+
+    id: str
+    name: str
+    state: OperatorState
+    attempt_id: str | None
+    since: datetime
+
+
+LeadUpdate = CallNext | Finished
+
+
+class Store:
+    """Access to the ``dialer`` database.
+
+    Every method raises UnavailableError when the server does not answer; each is one transaction,
+    so that the caller may simply try again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        target = settings.postgres.target(DATABASE)
+        self._target = {
+            **{name: target[name] for name in ("host", "port", "user", "password")},
+            "database": target["dbname"],
+        }
+        self.address = f"{target['host']}:{target['port']}/{DATABASE}"
+        self._pool: Any = None
+        self._lock_holder: Any = None
+
+    async def take_over(self) -> bool:
+        """Become the one engine of this database; False while another process is.
+
+        Cheap when we already are; to be asked before every round.
+        """
+        async with self._errors():
+            if self._lock_holder is not None and not self._lock_holder.is_closed():
+                return True
+            connection = await asyncpg.connect(
+                **self._target, timeout=5, server_settings={"application_name": "zanc dialer lock"}
+            )
+            if await connection.fetchval(queries.TAKE_OVER):
+                self._lock_holder = connection
+                return True
+            await connection.close()
+            return False
+
+    async def close(self) -> None:
+        """Close all connections; the lock is free afterwards."""
+        with contextlib.suppress(*_UNREACHABLE):
+            if self._pool is not None:
+                await self._pool.close()
+            if self._lock_holder is not None:
+                await self._lock_holder.close()
+
+    # ---- campaigns and leads
+
+    async def add_campaign(
+        self,
+        campaign_id: str,
+        *,
+        name: str,
+        settings: Mapping[str, Any],
+        mailing: str,
+        sha256: str,
+        leads: Sequence[MailingLead],
+    ) -> bool:
+        """Record a campaign and all its leads at once; False when the id is already recorded."""
+        async with self._transaction() as connection:
+            added = await connection.fetchval(
+                queries.INSERT_CAMPAIGN, campaign_id, name, dict(settings), mailing, sha256
+            )
+            if added is None:
+                return False
+            await connection.copy_records_to_table(
+                "lead",
+                columns=["campaign_id", "rank", "cpf", "name", "crm", "convenio", "contract",
+                         "amount", "phones", "refused"],
+                records=[
+                    (campaign_id, lead.rank, lead.cpf, lead.name, lead.crm, lead.convenio,
+                     lead.contract, lead.amount, list(lead.phones), lead.refused)
+                    for lead in leads
+                ],
+            )  # fmt: skip
+            return True
+
+    async def campaign(self, campaign_id: str) -> CampaignRow | None:
+        """One campaign, None when there is none of that id."""
+        row = await self._fetchrow(queries.CAMPAIGN, campaign_id)
+        return None if row is None else _campaign(row)
+
+    async def campaigns(self) -> list[CampaignRow]:
+        """All campaigns, oldest first."""
+        return [_campaign(row) for row in await self._fetch(queries.CAMPAIGNS)]
+
+    async def set_campaign_status(
+        self, campaign_id: str, status: str, reason: str | None, *, end_leads: str | None = None
+    ) -> None:
+        """Change a campaign's status; with ``end_leads`` its waiting leads end for that reason."""
+        async with self._transaction() as connection:
+            await connection.execute(queries.SET_CAMPAIGN_STATUS, campaign_id, status, reason)
+            if end_leads is not None:
+                await connection.execute(queries.END_WAITING_LEADS, campaign_id, end_leads)
+
+    async def claim_lead(
+        self, campaign_id: str, now: datetime
+    ) -> tuple[Lead, list[PastAttempt]] | None:
+        """Claim the best lead that is due, with its past attempts; None when none is due."""
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(queries.CLAIM_LEAD, campaign_id, now)
+            if row is None:
+                return None
+            return _lead(row), await _history(connection, row["id"])
+
+    async def history(self, lead_id: int) -> list[PastAttempt]:
+        """The attempts of a lead that ended, first to last."""
+        async with self._transaction() as connection:
+            return await _history(connection, lead_id)
+
+    async def update_lead(
+        self, lead_id: int, update: LeadUpdate, refused: Mapping[str, str] | None = None
+    ) -> None:
+        """Put a lead back among the waiting or end it; ``refused`` adds phones not to dial."""
+        async with self._transaction() as connection:
+            await _update_lead(connection, lead_id, update, refused or {})
+
+    async def stranded_leads(self) -> list[Lead]:
+        """Active leads that no open attempt holds."""
+        return [_lead(row) for row in await self._fetch(queries.STRANDED_LEADS)]
+
+    async def count_leads(self, campaign_id: str) -> dict[str, int]:
+        """Leads by status."""
+        counts = {"waiting": 0, "active": 0, "ended": 0}
+        for row in await self._fetch(queries.COUNT_LEADS, campaign_id):
+            counts[row["status"]] = row["n"]
+        return counts
+
+    # ---- attempts
+
+    async def begin_attempt(
+        self,
+        attempt: Attempt,
+        *,
+        lead_id: int,
+        phone: str,
+        pbx: str,
+        operator: OperatorChange,
+    ) -> None:
+        """Record an attempt and reserve its operator, before anything is dialled.
+
+        Raises ConflictError when the lead has an open attempt already.
+        """
+        try:
+            async with self._transaction() as connection:
+                await connection.execute(
+                    queries.INSERT_ATTEMPT,
+                    attempt.id, lead_id, phone, pbx, attempt.operator, attempt.created_at,
+                )  # fmt: skip
+                await _set_operator(connection, operator)
+        except asyncpg.UniqueViolationError as error:
+            raise ConflictError(f"lead {lead_id} is already being called: {error}") from None
+
+    async def save_attempt(
+        self,
+        attempt: Attempt,
+        *,
+        close: bool = False,
+        lead_id: int | None = None,
+        lead: LeadUpdate | None = None,
+        operator: OperatorChange | None = None,
+    ) -> None:
+        """Record an attempt as it stands and what follows for its lead and its operator."""
+        async with self._transaction() as connection:
+            await connection.execute(
+                queries.UPDATE_ATTEMPT,
+                attempt.id, attempt.state.value, attempt.placed, attempt.operator,
+                attempt.ringing_at, attempt.answered_at, attempt.detected_at,
+                attempt.connected_at, attempt.ended_at, attempt.hangup_cause,
+                attempt.outcome and attempt.outcome.value,
+                attempt.tabulation and attempt.tabulation.value,
+                attempt.promise_date, attempt.promise_amount,
+            )  # fmt: skip
+            if close:
+                await connection.execute(queries.CLOSE_ATTEMPT, attempt.id)
+            if lead_id is not None and lead is not None:
+                await _update_lead(connection, lead_id, lead, {})
+            if operator is not None:
+                await _set_operator(connection, operator)
+
+    async def open_attempts(self) -> list[OpenAttempt]:
+        """Every attempt that is not closed."""
+        rows = await self._fetch(queries.OPEN_ATTEMPTS)
+        return [
+            OpenAttempt(
+                attempt=_attempt(row), lead=_lead(row["lead"]), phone=row["phone"], pbx=row["pbx"]
+            )
+            for row in rows
+        ]
+
+    async def closed_attempts(
+        self, campaign_id: str, after: str | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Closed attempts of a campaign in the order of closing, after the attempt ``after``."""
+        return [
+            dict(row)
+            for row in await self._fetch(queries.CLOSED_ATTEMPTS, campaign_id, after, limit)
+        ]
+
+    # ---- operators
+
+    async def operators(self) -> list[OperatorRow]:
+        """All operators."""
+        return [OperatorRow(**dict(row)) for row in await self._fetch(queries.OPERATORS)]
+
+    async def set_operator(self, change: OperatorChange, *, add: bool = False) -> None:
+        """Record an operator's new state; with ``add`` an unknown operator is added first."""
+        async with self._transaction() as connection:
+            if add:
+                await connection.execute(queries.ADD_OPERATOR, change.id)
+            await _set_operator(connection, change)
+
+    # ---- outbox
+
+    async def outbox(self, limit: int, without: Sequence[str]) -> list[dict[str, Any]]:
+        """Closed, placed attempts that localization has not confirmed, oldest first."""
+        return [dict(row) for row in await self._fetch(queries.OUTBOX, limit, list(without))]
+
+    async def mark_exported(self, attempts: Sequence[str]) -> None:
+        """Localization confirmed that these are durable."""
+        async with self._transaction() as connection:
+            await connection.execute(queries.MARK_EXPORTED, list(attempts))
+
+    async def mark_refused(self, attempt_id: str, reason: str) -> None:
+        """Localization will never take this one."""
+        async with self._transaction() as connection:
+            await connection.execute(queries.MARK_REFUSED, attempt_id, reason)
+
+    async def count_outbox(self) -> dict[str, int]:
+        """Calls not yet, and never, taken by localization."""
+        return dict(await self._fetchrow(queries.COUNT_OUTBOX))
+
+    # ---- figures
+
+    async def figures(self, campaign: CampaignRow) -> dict[str, Any]:
+        """What a supervisor sees of a campaign: counts, shares and means."""
+        async with self._transaction() as connection:
+            row = await connection.fetchrow(queries.CAMPAIGN_FIGURES, campaign.id)
+            attempts = await connection.fetch(queries.COUNT_ATTEMPTS, campaign.id)
+            tabulations = await connection.fetch(queries.COUNT_TABULATIONS, campaign.id)
+            leads = await connection.fetch(queries.COUNT_LEADS, campaign.id)
+            occupancy = None
+            if row["first_attempt_at"] is not None:
+                until = campaign.finished_at or datetime.now(UTC)
+                occupancy = await connection.fetchval(
+                    queries.OCCUPANCY, row["first_attempt_at"], until
+                )
+        people = row["connected"] + row["abandoned"]
+        return {
+            "leads": {
+                "waiting": 0, "active": 0, "ended": 0, **{one["status"]: one["n"] for one in leads}
+            },
+            "attempts": {one["outcome"]: one["n"] for one in attempts},
+            "tabulations": {one["tabulation"]: one["n"] for one in tabulations},
+            "abandoned_share": row["abandoned"] / people if people else 0.0,
+            "mean_wait_seconds": row["mean_wait_seconds"],
+            "mean_talk_seconds": row["mean_talk_seconds"],
+            "occupancy": occupancy,
+            "first_ring_at": row["first_ring_at"],
+        }  # fmt: skip
+
+    # ---- plumbing
+
+    async def _fetch(self, query: str, *values: object) -> list[Any]:
+        async with self._transaction() as connection:
+            rows: list[Any] = await connection.fetch(query, *values)
+            return rows
+
+    async def _fetchrow(self, query: str, *values: object) -> Any:
+        async with self._transaction() as connection:
+            return await connection.fetchrow(query, *values)
+
+    @contextlib.asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Any]:
+        async with self._errors():
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    **self._target,
+                    min_size=1,
+                    max_size=6,
+                    timeout=5,
+                    command_timeout=COMMAND_SECONDS,
+                    init=_teach_json,
+                    server_settings={"application_name": "zanc dialer"},
+                )
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except _UNREACHABLE as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UnavailableError("PostgreSQL", self.address, reason) from error
+
+
+async def _teach_json(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        encoder=lambda value: b"\x01" + json.dumps(value).encode(),
+        decoder=lambda data: json.loads(data[1:]),
+        schema="pg_catalog",
+        format="binary",
+    )
+
+
+async def _history(connection: Any, lead_id: int) -> list[PastAttempt]:
+    return [
+        PastAttempt(
+            phone=row["phone"],
+            outcome=Outcome(row["outcome"]),
+            ended_at=row["ended_at"],
+            placed=row["placed"],
+            tabulation=row["tabulation"] and Tabulation(row["tabulation"]),
+        )
+        for row in await connection.fetch(queries.PAST_ATTEMPTS, lead_id)
+    ]
+
+
+async def _update_lead(
+    connection: Any, lead_id: int, update: LeadUpdate, refused: Mapping[str, str]
+) -> None:
+    if isinstance(update, Finished):
+        values: tuple[object, ...] = ("ended", None, None, update.reason)
+    else:
+        values = ("waiting", update.index, update.not_before, None)
+    await connection.execute(queries.UPDATE_LEAD, lead_id, *values, dict(refused))
+
+
+async def _set_operator(connection: Any, change: OperatorChange) -> None:
+    await connection.execute(
+        queries.SET_OPERATOR,
+        change.id, change.state, change.attempt_id, change.campaign_id, change.at,
+    )  # fmt: skip
+
+
+def _campaign(row: Any) -> CampaignRow:
+    return CampaignRow(**dict(row))
+
+
+def _lead(row: Any) -> Lead:
+    return Lead(
+        id=row["id"],
+        campaign_id=row["campaign_id"],
+        cpf=row["cpf"],
+        name=row["name"],
+        crm=row["crm"],
+        convenio=row["convenio"],
+        contract=row["contract"],
+        amount=Decimal(str(row["amount"])),
+        phones=tuple(row["phones"]),
+        refused=dict(row["refused"]),
+    )
+
+
+def _attempt(row: Any) -> Attempt:
+    state = State(row["state"])
+    return Attempt(
+        id=row["id"],
+        created_at=row["created_at"],
+        state=state,
+        operator=row["operator"],
+        placed=row["placed"],
+        channel_seen=state is not State.DIALLING,
+        # a person who was detected waits or talks; what was detected and only answered is a machine
+        machine=state is State.ANSWERED and row["detected_at"] is not None,
+        ringing_at=row["ringing_at"],
+        answered_at=row["answered_at"],
+        detected_at=row["detected_at"],
+        connected_at=row["connected_at"],
+        ended_at=row["ended_at"],
+        hangup_cause=row["hangup_cause"],
+        outcome=row["outcome"] and Outcome(row["outcome"]),
+        tabulation=row["tabulation"] and Tabulation(row["tabulation"]),
+        promise_date=row["promise_date"],
+        promise_amount=row["promise_amount"],
+    )

@@ -1,0 +1,126 @@
+"""What became of a call whose end we did not see: judged from the PBX's own records.
+
+Pure, but for ``read_records``. Nothing is invented: without a record and without the proof that
+none can exist, the outcome is ``unknown``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from dialer.attempt import Attempt, Judged
+from zanc_pipeline.common.outcomes import Outcome
+
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""The PBX tells its start in whole seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One row of the PBX's call detail records (``cdr_csv`` with uniqueid and userfield)."""
+
+    attempt: str
+    to_channel: str
+    answered_at: datetime | None
+    ended_at: datetime
+    disposition: str
+    userfield: str
+
+
+def read_records(path: Path, attempts: Collection[str]) -> dict[str, list[Record]]:
+    """The records of ``attempts``; none when there is no file yet.
+
+    Raises OSError when the file can't be read.
+    """
+    wanted = frozenset(attempts)
+    found: dict[str, list[Record]] = {}
+    if not wanted:
+        return found
+    try:
+        lines = path.open(newline="", encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return found
+    with lines:
+        for row in csv.reader(lines):
+            if len(row) < 18 or row[16] not in wanted:
+                continue
+            ended_at = _time(row[11])
+            if ended_at is not None:
+                found.setdefault(row[16], []).append(
+                    Record(
+                        attempt=row[16],
+                        to_channel=row[6],
+                        answered_at=_time(row[10]),
+                        ended_at=ended_at,
+                        disposition=row[14],
+                        userfield=row[17],
+                    )
+                )
+    return found
+
+
+def judge(
+    attempt: Attempt,
+    records: Iterable[Record] | None,
+    *,
+    pbx_started_at: datetime | None,
+    now: datetime,
+) -> Judged:
+    """The end of an attempt that has no live channel.
+
+    ``records`` are its own, None when the PBX keeps none that we can read; ``pbx_started_at`` is
+    None while it is out of reach.
+    """
+    rows = None if records is None else list(records)
+    if rows:
+        return _from_records(rows)
+    if rows is None or pbx_started_at is None:
+        return Judged(at=now, outcome=Outcome.UNKNOWN, placed=True)
+    if pbx_started_at > attempt.created_at - CLOCK_TOLERANCE or attempt.channel_seen:
+        # It was restarted since, or we saw the call leave: the missing record proves nothing.
+        return Judged(at=now, outcome=Outcome.UNKNOWN, placed=True)
+    return Judged(at=now, outcome=Outcome.CANCELLED, placed=False)
+
+
+def _from_records(rows: list[Record]) -> Judged:
+    ended_at = max(row.ended_at for row in rows)
+    answered = [row.answered_at for row in rows if row.answered_at is not None]
+    answered_at = min(answered) if answered else None
+    talked = [
+        row
+        for row in rows
+        if row.disposition == "ANSWERED" and row.to_channel.startswith("PJSIP/op")
+    ]
+    operator = talked[-1].to_channel.removeprefix("PJSIP/").partition("-")[0] if talked else None
+    return Judged(
+        at=ended_at,
+        outcome=_outcome(rows, answered_at is not None, operator is not None),
+        placed=True,
+        answered_at=answered_at,
+        operator=operator,
+    )
+
+
+def _outcome(rows: list[Record], answered: bool, talked: bool) -> Outcome:
+    if talked:
+        return Outcome.HUMAN
+    if answered:
+        machine = any(row.userfield == Outcome.MACHINE for row in rows)
+        return Outcome.MACHINE if machine else Outcome.ABANDONED
+    dispositions = {row.disposition for row in rows}
+    if "BUSY" in dispositions:
+        return Outcome.BUSY
+    if "NO ANSWER" in dispositions:
+        return Outcome.NO_ANSWER
+    return Outcome.NETWORK_FAILURE  # CONGESTION, FAILED: the records hold no cause
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
