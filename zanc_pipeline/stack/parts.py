@@ -225,6 +225,7 @@ def _mlflow(settings: Settings) -> Iterator[Process]:
             "MLFLOW_AUTH_CONFIG_PATH": str(_mlflow_auth_file(settings)),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": settings.secret("mlflow_flask"),
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         },
         start_seconds=180,
     )
