@@ -26,12 +26,16 @@ from zanc_pipeline.common.errors import StackError
 
 Progress = Callable[[str], None]
 
+_RETRY_SECONDS = 2.0
 MARKER = ".zanc-complete.json"
 APT_FOLDER = Path("/etc/apt")
 KEYRING_FOLDERS = (Path("/usr/share/keyrings"), Path("/etc/apt/trusted.gpg.d"))
 
 _SUITE_WORDS = frozenset(
-    "stable oldstable oldoldstable testing unstable sid bullseye bookworm trixie forky duke".split()
+    {
+        *("stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"),
+        *("bullseye", "bookworm", "trixie", "forky", "duke"),
+    }
 )
 _KEY_BLOCK = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 
@@ -119,7 +123,7 @@ def _stanzas(text: str) -> Iterator[dict[str, str]]:
         elif line[0] in " \t" and key:
             # In an inline key a lone dot stands for an empty line.
             content = line.strip()
-            stanza[key] = f"{stanza[key]}\n{'' if content == '.' else content}".strip("\n")
+            stanza[key] = f"{stanza[key]}\n{'' if content == '.' else content}".lstrip("\n")
         elif ":" in line:
             name, _, value = line.partition(":")
             key = name.strip().lower()
@@ -226,12 +230,33 @@ def fetch(
             }
             (tree / MARKER).write_text(json.dumps(marker, indent=1), encoding="utf-8")
             if root.exists():
-                os.replace(root, work / "old")
-            os.replace(tree, root)
+                root.replace(work / "old")
+            tree.replace(root)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     progress(f"Debian {suite}: {', '.join(packages)} ready")
     return root
+
+
+def relocated(root: Path, program: str) -> list[str]:
+    """The command that runs ``program`` (relative to ``root``) with the libraries under ``root``.
+
+    Raises StackError when ``root`` holds no unpacked Debian.
+    """
+    libraries = sorted(
+        {
+            folder
+            # pulseaudio keeps a library of its own in a folder of its own.
+            for pattern in ("lib/*-linux-gnu*", "usr/lib/*-linux-gnu*", "usr/lib/*/pulseaudio")
+            for folder in root.glob(pattern)
+            if folder.is_dir()
+        }
+    )
+    for folder in libraries:
+        for loader in sorted(folder.glob("ld-linux*.so.*")):
+            path = ":".join(str(part) for part in [*libraries, root / "usr" / "lib"])
+            return [str(loader), "--library-path", path, str(root / program)]
+    raise StackError(f"nothing is installed under {root}; run the installation again")
 
 
 @contextmanager
@@ -267,7 +292,7 @@ def _download(
     for attempt in range(1, attempts + 1):
         if attempt > 1:
             progress(f"Debian {suite}: download failed, trying again ({attempt} of {attempts})")
-            time.sleep(2.0)
+            time.sleep(_RETRY_SECONDS)
         progress(f"Debian {suite}: downloading {', '.join(packages)} and what they need")
         trouble = ""
         for arguments in (

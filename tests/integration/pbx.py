@@ -1,0 +1,269 @@
+"""Real Asterisks for tests: two PBXs and ten phones on loopback, and a raw AMI client."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zanc_pipeline.common.errors import StackError
+from zanc_pipeline.stack import asterisk
+from zanc_pipeline.stack.asterisk import AsteriskInstance, Name, Version
+from zanc_pipeline.world import speech
+
+Event = dict[str, str]
+
+REPOSITORY = Path(__file__).parents[2]
+RTP_PORTS = 400
+
+
+def cache_folder() -> Path:
+    """Where downloads stay between test runs."""
+    return Path(os.environ.get("ZANC_CACHE") or REPOSITORY / "var" / "cache" / "asterisk")
+
+
+def free_ports(count: int, kind: int = socket.SOCK_STREAM) -> list[int]:
+    """Ports of loopback that nobody uses now."""
+    sockets = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Three running Asterisks."""
+
+    central: AsteriskInstance
+    carrier: AsteriskInstance
+    phones: AsteriskInstance
+    agi_port: int
+
+
+def installed(version: Version) -> Path:
+    return asterisk.install(version, cache_folder() / f"asterisk-{version}")
+
+
+def spoken() -> Path:
+    cache = cache_folder()
+    return speech.ensure_speech(cache / "speech", speech.install(cache / "espeak"))
+
+
+def build_world(
+    folder: Path,
+    *,
+    central_version: Version = 22,
+    phones_version: Version = 22,
+    talk: tuple[int, int] = (3, 5),
+    agi_port: int | None = None,
+) -> World:
+    """Describe and render three instances under ``folder``; nothing runs yet."""
+    voices = spoken()
+    central_sip, carrier_sip, phones_sip = free_ports(3, socket.SOCK_DGRAM)
+    central_ami, carrier_ami, phones_ami, free_agi = free_ports(4)
+    agi = agi_port or free_agi
+    # Below the ephemeral range, apart for each process that runs tests at the same time.
+    rtp = 12000 + (os.getpid() + central_sip) % 12 * 3 * RTP_PORTS // 2
+    secrets = {name: f"{name}-{os.urandom(6).hex()}" for name in asterisk.operator_names(10)}
+    trunk = os.urandom(8).hex()
+
+    def instance(
+        name: Name, version: Version, sip: int, ami: int, nth: int, extra: dict[str, Any]
+    ) -> AsteriskInstance:
+        made = AsteriskInstance(
+            name=name,
+            version=version,
+            install_root=installed(version),
+            run_dir=folder / name,
+            sip_port=sip,
+            ami_port=ami,
+            rtp_start=rtp + nth * RTP_PORTS // 2,
+            rtp_end=rtp + (nth + 1) * RTP_PORTS // 2 - 1,
+            ami_user="zanc",
+            ami_secret=os.urandom(8).hex(),
+            extra={"speech_dir": voices, **extra},
+        )
+        asterisk.render(made)
+        return made
+
+    operators = {"operators": 10, "operator_secrets": secrets}
+    return World(
+        central=instance(
+            "central", central_version, central_sip, central_ami, 0,
+            {"carrier_port": carrier_sip, "trunk_secret": trunk, **operators},
+        ),
+        carrier=instance(
+            "carrier", 16, carrier_sip, carrier_ami, 1, {"agi_port": agi, "trunk_secret": trunk}
+        ),
+        phones=instance(
+            "phones", phones_version, phones_sip, phones_ami, 2,
+            {"central_port": central_sip, "talk_min": talk[0], "talk_max": talk[1], **operators},
+        ),
+        agi_port=agi,
+    )  # fmt: skip
+
+
+@contextmanager
+def run(*instances: AsteriskInstance, timeout_seconds: float = 40.0) -> Iterator[None]:
+    """Run the instances while the block runs; every one is dead afterwards."""
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for instance in instances:
+            with (instance.run_dir / "log" / "console").open("ab") as console:
+                processes.append(
+                    subprocess.Popen(
+                        asterisk.command(instance),
+                        stdin=subprocess.DEVNULL,
+                        stdout=console,
+                        stderr=console,
+                        start_new_session=True,
+                    )
+                )
+        deadline = time.monotonic() + timeout_seconds
+        for instance, process in zip(instances, processes, strict=True):
+            while True:
+                try:
+                    asterisk.healthcheck(instance)
+                    break
+                except StackError:
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
+        yield
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process, instance in zip(processes, instances, strict=True):
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            asterisk.remove_short_folder(instance)
+
+
+def cli(instance: AsteriskInstance, line: str) -> str:
+    """What the instance's console says to ``line``."""
+    return subprocess.run(
+        asterisk.cli_command(instance, line), capture_output=True, text=True, timeout=20, check=True
+    ).stdout
+
+
+def wait_for_phones(central: AsteriskInstance, count: int, timeout_seconds: float = 30.0) -> None:
+    """Until ``count`` operators' phones have registered."""
+    deadline = time.monotonic() + timeout_seconds
+    while cli(central, "pjsip show contacts").count("Contact:  op") < count:
+        assert time.monotonic() < deadline, cli(central, "pjsip show contacts")
+        time.sleep(0.2)
+
+
+class Ami:
+    """A manager connection without any library: what Asterisk itself says, in order."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self.events: list[Event] = []
+        self._news = asyncio.Condition()
+        self._task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        await self._reader.readline()
+        message: Event = {}
+        while line := (await self._reader.readline()).decode(errors="replace"):
+            if line.strip():
+                key, _, value = line.strip().partition(":")
+                message[key] = value.strip()
+                continue
+            message["at"] = str(time.monotonic())
+            async with self._news:
+                self.events.append(message)
+                self._news.notify_all()
+            message = {}
+
+    async def send(self, **headers: str) -> None:
+        lines = [f"{key}: {value}" for key, value in headers.items()]
+        self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        await self._writer.drain()
+
+    async def wait(self, found: Callable[[Event], bool], timeout_seconds: float = 20.0) -> Event:
+        """The first message, past or to come, for which ``found`` holds."""
+        seen = 0
+        async with asyncio.timeout(timeout_seconds), self._news:
+            while True:
+                for event in self.events[seen:]:
+                    if found(event):
+                        return event
+                seen = len(self.events)
+                await self._news.wait()
+
+    async def user_event(self, name: str, attempt: str, timeout_seconds: float = 20.0) -> Event:
+        return await self.wait(
+            lambda event: event.get("UserEvent") == name and event.get("Attempt") == attempt,
+            timeout_seconds,
+        )
+
+    async def hangup(self, attempt: str, timeout_seconds: float = 40.0) -> Event:
+        return await self.wait(
+            lambda event: event.get("Event") == "Hangup" and event.get("Uniqueid") == attempt,
+            timeout_seconds,
+        )
+
+    async def originate(self, attempt: str, number: str, timeout_ms: int = 30000) -> None:
+        await self.send(
+            Action="Originate",
+            ActionID=attempt,
+            Channel=f"PJSIP/{number}@carrier",
+            ChannelId=attempt,
+            Context="zanc-answered",
+            Exten="s",
+            Priority="1",
+            Timeout=str(timeout_ms),
+            CallerID="551140001234",
+            Variable=f"ZANC_ATTEMPT={attempt}",
+            Async="true",
+        )
+
+    async def redirect(self, attempt: str, operator: str) -> None:
+        await self.send(
+            Action="Redirect",
+            ActionID=f"redirect-{attempt}",
+            Channel=attempt,
+            Context="zanc-operator",
+            Exten=operator,
+            Priority="1",
+        )
+
+    def of(self, attempt: str) -> list[Event]:
+        """Everything that names the attempt."""
+        return [event for event in self.events if attempt in event.values()]
+
+    async def close(self) -> None:
+        self._task.cancel()
+        self._writer.close()
+
+
+@asynccontextmanager
+async def connected(instance: AsteriskInstance) -> AsyncIterator[Ami]:
+    """A logged-in manager connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", instance.ami_port)
+    ami = Ami(reader, writer)
+    try:
+        await ami.send(
+            Action="Login", Username=instance.ami_user, Secret=instance.ami_secret, ActionID="login"
+        )
+        await ami.wait(lambda event: event.get("ActionID") == "login")
+        yield ami
+    finally:
+        await ami.close()

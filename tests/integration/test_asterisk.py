@@ -1,0 +1,271 @@
+"""The telephony on real Asterisks: central 22 and 16, carrier 16, ten phones, a raw AMI socket."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration import pbx
+from zanc_pipeline.common.errors import StackError
+from zanc_pipeline.common.outcomes import Outcome
+from zanc_pipeline.stack import asterisk
+from zanc_pipeline.world import carrier, speech
+from zanc_pipeline.world.carrier import CallPlan
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+PLANS = {
+    "0": CallPlan(outcome=Outcome.HUMAN, ring_seconds=0.3, talk_seconds=4, voice="alo_01"),
+    "1": CallPlan(outcome=Outcome.HUMAN, ring_seconds=0.3, talk_seconds=20, voice="alo_02"),
+    "2": CallPlan(outcome=Outcome.MACHINE, ring_seconds=0.3, voice="greeting_02"),
+    "3": CallPlan(outcome=Outcome.BUSY, ring_seconds=0.2),
+    "4": CallPlan(outcome=Outcome.NO_ANSWER, ring_seconds=1.0),
+    "5": CallPlan(outcome=Outcome.INVALID_NUMBER, ring_seconds=0.1),
+    "6": CallPlan(outcome=Outcome.NETWORK_FAILURE, ring_seconds=0.1),
+    "7": CallPlan(outcome=Outcome.NO_ANSWER, ring_seconds=60.0),
+}
+
+
+def decide(number: str, _now: datetime) -> CallPlan:
+    """By the last digit; 7777 before the last two digits chooses a voice by them."""
+    index = int(number[-2:])
+    if number[-6:-2] == "7771":
+        return CallPlan(
+            outcome=Outcome.HUMAN, ring_seconds=0.2, talk_seconds=4, voice=speech.HELLOS[index]
+        )
+    if number[-6:-2] == "7772":
+        return CallPlan(
+            outcome=Outcome.MACHINE, ring_seconds=0.2, talk_seconds=6, voice=speech.GREETINGS[index]
+        )
+    return PLANS[number[-1]]
+
+
+def network(world: pbx.World):  # type: ignore[no-untyped-def]
+    return carrier.running(decide, port=world.agi_port)
+
+
+def attempt_id() -> str:
+    return f"a{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session", params=[22, 16], ids=["central22", "central16"])
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[pbx.World]:
+    version = request.param
+    folder = tmp_path_factory.mktemp(f"pbx{version}")
+    made = pbx.build_world(folder, central_version=version, phones_version=version)
+    with pbx.run(made.central, made.carrier, made.phones):
+        pbx.wait_for_phones(made.central, 10)
+        yield made
+
+
+async def carrier_rows(world: pbx.World, numbers: list[str]) -> dict[str, list[asterisk.CdrRow]]:
+    """The carrier's rows of the numbers, once each has one (it writes just after the hangup)."""
+    for _ in range(50):
+        rows = list(asterisk.read_cdr(world.carrier.cdr_path))
+        found = {n: [row for row in rows if row.destination == n] for n in numbers}
+        if all(found.values()):
+            break
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def test_a_call_that_nobody_answers_ends_with_its_cause(world: pbx.World) -> None:
+    expected = {
+        "3": ("17", "BUSY", "busy"),
+        "4": ("19", "NO ANSWER", "no_answer"),
+        "5": ("1", "NO ANSWER", "invalid_number"),
+        "6": ("34", "CONGESTION", "network_failure"),
+    }
+    run = attempt_id()
+    numbers = {digit: f"5511{uuid.uuid4().int % 10**7:07d}{digit}" for digit in expected}
+    async with network(world), pbx.connected(world.central) as ami:
+        for digit, number in numbers.items():
+            await ami.originate(f"{run}-{digit}", number)
+        for digit, (cause, _, _) in expected.items():
+            hangup = await ami.hangup(f"{run}-{digit}")
+            assert hangup["Cause"] == cause
+            response = await ami.wait(
+                lambda event, digit=digit: (
+                    event.get("Event") == "OriginateResponse"  # type: ignore[misc]
+                    and event.get("ActionID") == f"{run}-{digit}"
+                )
+            )
+            assert response["Response"] == "Failure"
+        rows = await carrier_rows(world, list(numbers.values()))
+    for digit, (_, disposition, outcome) in expected.items():
+        (row,) = rows[numbers[digit]]
+        assert (row.disposition, row.userfield) == (disposition, outcome)
+        central = [
+            row
+            for row in asterisk.read_cdr(world.central.cdr_path)
+            if row.uniqueid == f"{run}-{digit}"
+        ]
+        assert len(central) == 1
+
+
+async def test_the_dialer_gives_up_ringing(world: pbx.World) -> None:
+    attempt, number = attempt_id(), f"5521{uuid.uuid4().int % 10**7:07d}7"
+    async with network(world), pbx.connected(world.central) as ami:
+        await ami.originate(attempt, number, timeout_ms=1500)
+        hangup = await ami.hangup(attempt)
+        (row,) = (await carrier_rows(world, [number]))[number]
+    assert hangup["ChannelStateDesc"] == "Ringing"
+    assert (row.disposition, row.userfield) == ("NO ANSWER", "no_answer")
+
+
+async def test_a_person_is_connected_and_hangs_up_first(world: pbx.World) -> None:
+    attempt, number = attempt_id(), f"5531{uuid.uuid4().int % 10**7:07d}0"
+    async with network(world), pbx.connected(world.central) as ami:
+        await ami.originate(attempt, number)
+        detected = await ami.user_event("ZancDetected", attempt)
+        assert detected["Status"] == "HUMAN"
+        await ami.redirect(attempt, "op03")
+        connected = await ami.user_event("ZancConnected", attempt)
+        assert connected["Operator"] == "op03"
+        assert float(connected["at"]) - float(detected["at"]) < 1.0
+        hangup = await ami.hangup(attempt)
+        (row,) = (await carrier_rows(world, [number]))[number]
+        gone = [e for e in ami.of(attempt) if e.get("UserEvent") == "ZancOperatorGone"]
+    assert hangup["Cause"] == "16"
+    assert gone == []
+    assert (row.disposition, row.userfield, row.source) == ("ANSWERED", "human", "551140001234")
+
+
+async def test_the_operator_may_end_first(world: pbx.World) -> None:
+    attempt, number = attempt_id(), f"5541{uuid.uuid4().int % 10**7:07d}1"
+    async with network(world), pbx.connected(world.central) as ami:
+        await ami.originate(attempt, number)
+        await ami.user_event("ZancDetected", attempt)
+        await ami.redirect(attempt, "op10")
+        gone = await ami.user_event("ZancOperatorGone", attempt)
+        assert (gone["Operator"], gone["Status"]) == ("op10", "ANSWER")
+        await ami.hangup(attempt)
+        assert len((await carrier_rows(world, [number]))[number]) == 1
+
+
+async def test_a_phone_that_does_not_answer_gives_the_person_back(world: pbx.World) -> None:
+    attempt, number = attempt_id(), f"5551{uuid.uuid4().int % 10**7:07d}1"
+    async with network(world), pbx.connected(world.central) as ami:
+        await ami.originate(attempt, number)
+        await ami.user_event("ZancDetected", attempt)
+        await ami.redirect(attempt, "op99")
+        gone = await ami.user_event("ZancOperatorGone", attempt)
+        assert (gone["Operator"], gone["Status"]) == ("op99", "CHANUNAVAIL")
+        await ami.redirect(attempt, "op04")
+        connected = await ami.user_event("ZancConnected", attempt)
+        assert connected["Operator"] == "op04"
+        await ami.hangup(attempt)
+
+
+async def test_nobody_comes_and_the_person_hears_who_called(world: pbx.World) -> None:
+    attempt, number = attempt_id(), f"5561{uuid.uuid4().int % 10**7:07d}1"
+    async with network(world), pbx.connected(world.central) as ami:
+        await ami.originate(attempt, number)
+        detected = await ami.user_event("ZancDetected", attempt)
+        abandoned = await ami.user_event("ZancAbandoned", attempt)
+        hangup = await ami.hangup(attempt)
+    assert float(abandoned["at"]) - float(detected["at"]) == pytest.approx(2.0, abs=0.3)
+    # The message lasts over five seconds.
+    assert float(hangup["at"]) - float(abandoned["at"]) > 4.0
+
+
+async def test_people_and_machines_are_told_apart_in_time(world: pbx.World) -> None:
+    run = attempt_id()
+    voices = [f"7771{n:02d}" for n in range(len(speech.HELLOS))]
+    voices += [f"7772{n:02d}" for n in range(len(speech.GREETINGS))]
+    wrong, slowest = [], 0.0
+    async with network(world), pbx.connected(world.central) as ami:
+        for voice in voices:
+            await ami.originate(f"{run}-{voice}", f"551199{voice}")
+        for voice in voices:
+            attempt = f"{run}-{voice}"
+            detected = await ami.user_event("ZancDetected", attempt)
+            answered = next(e for e in ami.of(attempt) if e.get("ChannelStateDesc") == "Up")
+            slowest = max(slowest, float(detected["at"]) - float(answered["at"]))
+            if (detected["Status"] == "MACHINE") != voice.startswith("7772"):
+                wrong.append((voice, detected["Status"], detected["Cause"]))
+        for voice in voices:
+            await ami.hangup(f"{run}-{voice}")
+    # A busy machine may cost one; a person taken for a machine is worse than the reverse.
+    assert len(wrong) <= 2, wrong
+    assert [each for each in wrong if each[0].startswith("7771")] == []
+    assert slowest < 2.5
+
+
+async def test_without_the_world_the_network_fails(world: pbx.World) -> None:
+    attempt, number = attempt_id(), f"5571{uuid.uuid4().int % 10**7:07d}1"
+    async with pbx.connected(world.central) as ami:
+        await ami.originate(attempt, number)
+        hangup = await ami.hangup(attempt)
+        (row,) = (await carrier_rows(world, [number]))[number]
+    assert hangup["Cause"] == "34"
+    assert row.userfield == "network_failure"
+    assert number in world.carrier.log_path.read_text()
+
+
+def test_it_starts_quietly_and_nothing_reads_its_secrets(world: pbx.World) -> None:
+    for instance in (world.central, world.carrier, world.phones):
+        complaints = [
+            line
+            for line in instance.log_path.read_text().splitlines()
+            if ("WARNING" in line or "ERROR" in line)
+            # What other tests provoke on purpose.
+            and not any(word in line for word in ("op99", "nobody decides", "FastAGI", "agi"))
+        ]
+        assert complaints == []
+        for path in (instance.run_dir / "etc").iterdir():
+            assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_signalling_media_and_manager_are_on_loopback_only(world: pbx.World) -> None:
+    attempt, number = attempt_id(), f"5581{uuid.uuid4().int % 10**7:07d}0"
+    async with network(world), pbx.connected(world.central) as ami:
+        await ami.originate(attempt, number)
+        await ami.user_event("ZancDetected", attempt)
+        await ami.redirect(attempt, "op05")
+        await ami.user_event("ZancConnected", attempt)
+        opened = {
+            instance.name: [
+                connection
+                for process in psutil.process_iter()
+                if str(instance.run_dir / "etc") in " ".join(process.cmdline())
+                for connection in process.net_connections("inet")
+            ]
+            for instance in (world.central, world.carrier, world.phones)
+        }
+        await ami.hangup(attempt)
+    for instance in (world.central, world.carrier, world.phones):
+        connections = opened[instance.name]
+        assert {c.laddr.port for c in connections} >= {instance.sip_port, instance.ami_port}
+        elsewhere = [c for c in connections if c.laddr.ip != "127.0.0.1"]
+        # PJSIP opens the two client sockets of its DNS resolver (pj_dns_resolver_create) on every
+        # address and on a random port, and has no option against it; we resolve no names.
+        assert sorted(c.laddr.ip for c in elsewhere) == ["0.0.0.0", "::"]
+        assert {c.type for c in elsewhere} == {socket.SOCK_DGRAM}
+        served = {instance.sip_port, instance.ami_port}
+        served |= set(range(instance.rtp_start, instance.rtp_end + 1))
+        assert not served & {c.laddr.port for c in elsewhere}
+
+
+def test_a_folder_with_a_long_and_odd_name_works() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="zanc odd, "))
+    deep = folder / ("a rather long folder's name " * 4).strip()
+    try:
+        world = pbx.build_world(deep)
+        with pbx.run(world.carrier):
+            assert "Asterisk 16" in pbx.cli(world.carrier, "core show version")
+        with pytest.raises(StackError, match="does not answer"):
+            asterisk.healthcheck(world.carrier)
+    finally:
+        shutil.rmtree(folder)
