@@ -64,7 +64,7 @@ class FtpArrivalTrigger(BaseEventTrigger):
     """
 
     def __init__(self, convenio: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.convenio = convenio
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -149,7 +149,7 @@ class CampaignTrigger(BaseTrigger):
         poll_seconds: float = 5,
         patience_seconds: float = 600,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.campaign_ids = campaign_ids
         self.poll_seconds = poll_seconds
         self.patience_seconds = patience_seconds

@@ -1,0 +1,31 @@
+"""A folder for state, a dialer that is not one, and Airflow pointed away from any real one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+os.environ.setdefault("AIRFLOW_HOME", mkdtemp(prefix="zanc-airflow-"))
+
+from tests.unit.airflow.fake_dialer import FakeDialer, fake_dialer
+from zanc_pipeline.common.settings import Settings, load_settings
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings whose state lies in the test's folder, also for code that loads them itself."""
+    monkeypatch.setenv("ZANC_VAR", str(tmp_path))
+    return load_settings()
+
+
+@pytest.fixture
+def dialer(place: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDialer]:
+    """A fake dialer at the address that the settings name."""
+    with fake_dialer() as fake:
+        monkeypatch.setenv("ZANC_DIALER__URL", fake.url)
+        place.dialer.url = fake.url
+        yield fake
