@@ -41,9 +41,7 @@ def connect(settings: Settings, database: str, *, application: str = "zanc") -> 
 
 
 @contextmanager
-def transaction(
-    settings: Settings, database: str, *, application: str = "zanc"
-) -> Iterator[Any]:
+def transaction(settings: Settings, database: str, *, application: str = "zanc") -> Iterator[Any]:
     """A cursor (rows are dicts) inside one transaction: commit at the end, roll back on error."""
     connection = connect(settings, database, application=application)
     try:
@@ -78,6 +76,17 @@ def copy_rows(
         buffer.write("\n")
     buffer.seek(0)
     cursor.copy_expert(f"COPY {table} ({', '.join(columns)}) FROM STDIN", buffer)
+
+
+def copy_table(cursor: Any, table: str, arrow: Any) -> None:
+    """COPY a ``pyarrow.Table`` into ``table`` (a name of ours), columns by name."""
+    import pyarrow.csv as pc
+
+    buffer = io.BytesIO()
+    pc.write_csv(arrow, buffer, pc.WriteOptions(include_header=False))
+    buffer.seek(0)
+    columns = ", ".join(arrow.column_names)
+    cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv)", buffer)
 
 
 def _copy_text(value: object) -> str:

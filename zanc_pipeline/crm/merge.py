@@ -6,7 +6,6 @@ transaction, under the delivery that caused it. Undoing a delivery restores thos
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,19 +32,6 @@ class Target:
     stamps: tuple[tuple[str, str], ...] = ()
     shared: bool = False
     used_by: str | None = None
-
-
-def copy_table(cursor: Any, table: sql.Composable, arrow: Any) -> None:
-    """COPY a ``pyarrow.Table`` into ``table``, columns by name."""
-    import pyarrow.csv as pc
-
-    buffer = io.BytesIO()
-    pc.write_csv(arrow, buffer, pc.WriteOptions(include_header=False))
-    buffer.seek(0)
-    statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv)").format(
-        table, _names(arrow.column_names)
-    )
-    cursor.copy_expert(statement.as_string(cursor), buffer)
 
 
 def merge(

@@ -6,9 +6,10 @@ from typing import Any
 
 from psycopg2 import sql
 
+from zanc_pipeline.common.database import copy_table
 from zanc_pipeline.crm.adapters.postgres import STAGED_DELIVERY
 from zanc_pipeline.crm.entities import Portfolio
-from zanc_pipeline.crm.merge import Target, copy_table, merge, undo
+from zanc_pipeline.crm.merge import Target, merge, undo
 
 _JOURNAL = sql.Identifier("crm", "journal")
 
@@ -57,7 +58,7 @@ def write(cursor: Any, portfolio: Portfolio, crm: str) -> None:
     """Merge the delivery into the mirror, in the caller's transaction."""
     _lock(cursor)
     cursor.execute(STAGED_DELIVERY)
-    copy_table(cursor, sql.Identifier("delivery_row"), portfolio.table)
+    copy_table(cursor, "delivery_row", portfolio.table)
     cursor.execute("ANALYZE delivery_row")
     for stage, script, target in (
         ("stage_person", _STAGE_PERSON, _PERSON),

@@ -47,7 +47,13 @@ CREATE TABLE IF NOT EXISTS localization.person_phone (
     invalids          integer NOT NULL DEFAULT 0,
     last_wrong_person_at timestamptz,
     deceased          boolean NOT NULL DEFAULT false, -- somebody there said that the debtor died
-    suppressed        text,                  -- why it must not be dialled for this person, or NULL
+    -- Why it must not be dialled for this person, or NULL. A right party later than the wrong
+    -- person takes it back; one "invalid number" may be the network's mistake, two are not.
+    suppressed        text GENERATED ALWAYS AS (CASE
+        WHEN deceased THEN 'deceased'
+        WHEN last_wrong_person_at > coalesce(last_right_party_at, '-infinity'::timestamptz)
+            THEN 'wrong_person'
+        WHEN invalids >= 2 THEN 'invalid_number' END) STORED,
     PRIMARY KEY (cpf, phone)
 ) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS person_phone_phone ON localization.person_phone (phone);

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 
 from psycopg2 import sql
 
-from zanc_pipeline.common.database import copy_rows, transaction
+from zanc_pipeline.common.database import copy_rows, copy_table, transaction
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.crm.entities import OUTCOME_COLUMNS, CallOutcome, Loaded, Portfolio
-from zanc_pipeline.crm.merge import Target, copy_table, merge, undo
+from zanc_pipeline.crm.merge import Target, merge, undo
 
 JOURNAL = sql.Identifier("zanc_journal")
 
@@ -67,7 +67,8 @@ class PostgresCrm(ABC):
     def stage(self, target: Target) -> sql.Composable:
         """The query that makes the rows of ``target`` of ``delivery_row``.
 
-        Its named parameter is ``convenio``. It includes the rows of contracts that the delivery no longer brings, marked as removed.
+        Its named parameter is ``convenio``. It includes the rows of contracts that the delivery
+        no longer brings, marked as removed.
         """
 
     @property
@@ -90,7 +91,7 @@ class PostgresCrm(ABC):
             if mark is not None:
                 return mark
             cursor.execute(STAGED_DELIVERY)
-            copy_table(cursor, sql.Identifier("delivery_row"), portfolio.table)
+            copy_table(cursor, "delivery_row", portfolio.table)
             cursor.execute("ANALYZE delivery_row")
             changed = sum(self._merge(cursor, target, portfolio) for target in self.targets)
             cursor.execute(
