@@ -46,7 +46,7 @@ def local_hour_and_weekday(epoch: pd.Series[float]) -> tuple[Ints, Ints]:
     import pandas as pd
 
     local = pd.to_datetime(epoch, unit="s", utc=True).dt.tz_convert(LOCAL_ZONE)
-    hour, weekday = local.dt.hour.to_numpy(), local.dt.weekday.to_numpy()
+    hour, weekday = local.dt.hour.to_numpy(), local.dt.day_of_week.to_numpy()
     return hour.astype(np.int64), weekday.astype(np.int64)
 
 
