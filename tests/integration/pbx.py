@@ -26,8 +26,8 @@ RTP_PORTS = 400
 
 
 def cache_folder() -> Path:
-    """Where downloads stay between test runs."""
-    return Path(os.environ.get("ZANC_CACHE") or REPOSITORY / "var" / "cache" / "asterisk")
+    """Where downloads stay between test runs: the same place as the stack's."""
+    return Path(os.environ.get("ZANC_CACHE") or REPOSITORY / "var" / "cache")
 
 
 def free_ports(count: int, kind: int = socket.SOCK_STREAM) -> list[int]:
