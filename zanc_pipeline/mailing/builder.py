@@ -103,7 +103,7 @@ def build(strategy: Strategy, day: date, inputs: Inputs) -> Built:
     )
     kept = pd.Index(order.head(strategy.capacidade.pessoas))
     table.loc[order.iloc[strategy.capacidade.pessoas :], "left_out"] = "capacidade"
-    removed = table["left_out"].to_numpy(object)
+    removed = table["left_out"].to_numpy(object, copy=True)
     removed[pd.isna(removed)] = None
     table["rank"] = pd.Series(np.arange(1, len(kept) + 1), index=kept).reindex(people)
 

@@ -85,7 +85,7 @@ def load_strategy(settings: Settings, campaign: str) -> Strategy:
     """The strategy called ``campaign``; ConfigError, in Portuguese, names file, key and remedy."""
     path = settings.config / "campaigns" / f"{campaign}.yaml"
     if CAMPAIGN_NAME.fullmatch(campaign) is None or not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        known = sorted(settings.campaigns)
         raise ConfigError(
             f"não há campanha '{campaign[:60]}': as que existem em config/campaigns são "
             f"{', '.join(known) or 'nenhuma'}"
