@@ -1,12 +1,14 @@
 """Simulated operators: robots that sit at the dialer's HTTP API as people with headsets would.
 
 Each looks at the state it is told, not at what it remembers, so that a restart of the dialer or of
-the robots loses nothing: idle waits, wrap-up tabulates, offline logs in again.
+the robots loses nothing: in wrap-up it tabulates, offline it logs in again, else it waits. Whoever
+pauses a robot finds it paused: it never ends a pause by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import sqlite3
@@ -25,6 +27,7 @@ from zanc_pipeline.world import law, truth
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 20
+LOGOUT_SECONDS = 5
 _RETRY_SECONDS = 1.0
 _LONGEST_PROMISE_DAYS = 7
 
@@ -121,25 +124,25 @@ class Robot:
             log.warning("operator %s: could not log out: %s", self.name, error)
 
     async def _work(self) -> None:
-        after = 0
+        """Answer what the dialer says, until it says that we are not logged in."""
+        after: int | None = None
         while True:
             answer = await self._client.get(
                 f"/v1/operators/{self.name}/events",
-                params={"after": after, "timeout": POLL_SECONDS},
+                params={"timeout": POLL_SECONDS} | ({} if after is None else {"after": after}),
                 headers=self._headers,
             )
+            if answer.status_code == httpx.codes.CONFLICT:
+                return
             answer.raise_for_status()
-            event = answer.json()
+            news = answer.json()
             self._complained = False
-            after = int(event["event"])
-            card = event.get("call") or {}
-            match event["state"]:
-                case "offline":
-                    return
-                case "paused":
-                    await self._post("ready")
-                case "wrapup" if card and card["attempt"] != self._tabulated:
-                    await self._wrap_up(card)
+            if news["state"] == "offline":
+                return
+            after = int(news["sequence"])
+            card = news["call"]
+            if news["state"] == "wrapup" and card and card["attempt"] != self._tabulated:
+                await self._wrap_up(card)
 
     async def _wrap_up(self, card: Mapping[str, Any]) -> None:
         attempt = str(card["attempt"])
@@ -156,14 +159,13 @@ class Robot:
             },
         )
         self._tabulated = attempt
-        await self._post("ready")
 
     async def _post(self, action: str, body: Mapping[str, Any] | None = None) -> None:
         answer = await self._client.post(
             f"/v1/operators/{self.name}/{action}", json=body or {}, headers=self._headers
         )
         if answer.status_code == httpx.codes.CONFLICT:
-            # The time to tabulate was over, or the state is already what we ask for.
+            # The time to tabulate was over: the dialer has closed the call without us.
             log.info("operator %s: %s: %s", self.name, action, answer.text.strip()[:200])
             return
         answer.raise_for_status()
@@ -201,5 +203,6 @@ async def serve(settings: Settings) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        async with asyncio.timeout(5):
-            await asyncio.gather(*(robot.leave() for robot in crew))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOGOUT_SECONDS):
+                await asyncio.gather(*(robot.leave() for robot in crew))
