@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pendulum
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from zanc_pipeline.airflow import assets
@@ -24,7 +23,7 @@ from zanc_pipeline.common.settings import Settings, load_settings, read_yaml
 TIMEZONE = "America/Sao_Paulo"
 UNKNOWN_CONVENIO = "desconhecido"
 
-_START = pendulum.datetime(2026, 1, 1, tz=TIMEZONE)
+_SUNDAYS = "0 5 * * 0"
 _OWNER = "zanc"
 _PATIENT = {
     "retries": 8,
@@ -124,7 +123,7 @@ def _training(model: str, spec: str, doc: str) -> DAG:
         f"training__{model}",
         f"Treino · {_MODEL_NAMES.get(model, model)}",
         doc,
-        schedule=CronTriggerTimetable("0 5 * * 0", timezone=TIMEZONE),
+        schedule=CronTriggerTimetable(_SUNDAYS, timezone=TIMEZONE, run_immediately=timedelta()),
         tags=["treino", model],
     ) as dag:
         TrainModelOperator(
@@ -143,7 +142,8 @@ def _dag(dag_id: str, name: str, doc: str, *, schedule: Any, tags: list[str]) ->
         description=doc.strip().splitlines()[0],
         doc_md=doc,
         schedule=schedule,
-        start_date=_START,
+        # No start date: with one, Airflow runs the training of last Sunday as soon as it is new.
+        start_date=None,
         catchup=False,
         max_active_runs=1,
         default_args={"owner": _OWNER},

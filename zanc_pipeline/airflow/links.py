@@ -16,13 +16,6 @@ class MlflowModelLink(BaseOperatorLink):
 
     name = "MLflow"
 
-    @property
-    def xcom_key(self) -> str:
-        """Where the training leaves the address, and Airflow finds it."""
-        return "mlflow_model_url"
-
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """The address that the task left; empty when it did not come so far."""
-        from airflow.sdk.execution_time.xcom import XCom
-
-        return str(XCom.get_value(key=self.xcom_key, ti_key=ti_key) or "")
+        """The address, asked by the worker as the task ends; empty when no version was made."""
+        return str(getattr(operator, "model_url", ""))

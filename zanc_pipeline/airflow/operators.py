@@ -214,6 +214,7 @@ class TrainModelOperator(BaseOperator):
     def __init__(self, *, spec: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec = spec
+        self.model_url = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Train; the result is what ``zanc models train`` prints."""
@@ -224,8 +225,8 @@ class TrainModelOperator(BaseOperator):
             result = service.train(settings, settings.root / Path(self.spec)).to_json()
             mlflow = settings.web_url(settings.mlflow)
         self.log.info("%s", result)
-        url = f"{mlflow}/#/models/{result['name']}/versions/{result['model_version']}"
-        context["ti"].xcom_push(key=MlflowModelLink().xcom_key, value=url)
+        version = f"{result['name']}/versions/{result['model_version']}"
+        self.model_url = f"{mlflow}/#/models/{version}"
         return result
 
 

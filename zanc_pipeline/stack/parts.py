@@ -285,15 +285,16 @@ def _airflow_workers(settings: Settings) -> Iterator[Process]:
     if not settings.airflow.embedded:
         return
     health = f"{settings.web_url(settings.airflow)}/api/v2/monitor/health"
-    for part, key in (
-        ("scheduler", "scheduler"),
-        ("dag-processor", "dag_processor"),
-        ("triggerer", "triggerer"),
+    # Logs are read from the shared folder; log servers would listen on every address.
+    for part, key, options in (
+        ("scheduler", "scheduler", ["--skip-serve-logs"]),
+        ("dag-processor", "dag_processor", []),
+        ("triggerer", "triggerer", ["--skip-serve-logs"]),
     ):
         yield Process(
             name=f"airflow-{part}",
             title=f"Airflow {part}",
-            command=[str(BIN / "airflow"), part],
+            command=[str(BIN / "airflow"), part, *options],
             healthy=_airflow_part_alive(health, key),
             environment=airflow_environment(settings),
             stop_seconds=30,
