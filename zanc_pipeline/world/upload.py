@@ -38,7 +38,8 @@ def upload(
 
     A file goes up as ``<name>.part`` and is renamed. With ``slow_seconds`` it is written in parts
     under its final name during about so long: whoever takes half of it is at fault. Raises
-    ConfigError when the outbox is empty and UnavailableError when the server does not answer.
+    ConfigError when the outbox is empty or the server refuses us, and UnavailableError when it does
+    not answer.
     """
     paths = outbox.paths(settings)
     if not paths:
@@ -95,7 +96,9 @@ def _connected(settings: Settings) -> Iterator[ftplib.FTP]:
         yield ftp
         ftp.quit()
     except ftplib.error_perm as error:
-        raise UnavailableError("FTP", address, f"it refused: {error}") from None
+        raise ConfigError(
+            f"FTP at {address} refused: {error}; check ftp.username, ftp.password and its rights"
+        ) from None
     except (OSError, EOFError, ftplib.Error) as error:
         raise UnavailableError("FTP", address, error or "the connection ended") from None
     finally:
@@ -124,6 +127,7 @@ def _send(ftp: ftplib.FTP, folder: str, name: str, content: bytes, slow_seconds:
 
 def _send_slowly(ftp: ftplib.FTP, name: str, content: bytes, seconds: float) -> None:
     size = max(1, -(-len(content) // _SLOW_PARTS))
+    ftp.voidcmd("TYPE I")
     with ftp.transfercmd(f"STOR {name}") as data:
         for start in range(0, len(content), size):
             data.sendall(content[start : start + size])
