@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -91,7 +92,7 @@ class Agent:
     leaving: OperatorState | None = None
     placing: bool = False
     rest_until: datetime | None = None
-    version: int = 0
+    version: int = field(default_factory=lambda: int(time.time() * 1000))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -100,7 +101,7 @@ class Agent:
         return self.leaving or "idle"
 
     def bump(self) -> None:
-        """Wake who waits for news of this operator."""
+        """Wake who waits for news of this operator. Versions grow over restarts too."""
         self.version += 1
         self.changed.set()
         self.changed = asyncio.Event()
@@ -331,6 +332,8 @@ class Engine:
             return
         if step.attempt.connected_at is not None and before.connected_at is None:
             changes += self._talking(call, step.attempt)
+        if step.attempt.abandoned and not before.abandoned:
+            changes += self._release(call)
         self._pace(call, before)
         if replace(step.attempt, channel_seen=before.channel_seen) != before or changes:
             await self._persist(lambda: self._store.save_attempt(call.attempt))
@@ -369,6 +372,12 @@ class Engine:
         )
         agent.rest_until = self._now() + timedelta(seconds=FAILED_OPERATOR_SECONDS)
         return [self._move(agent, agent.next_state, None, call)]
+
+    def _release(self, call: Call) -> list[OperatorChange]:
+        """The person hears the safe message: the operator need not wait for its end."""
+        agent = self._agent_of(call)
+        call.operator = None
+        return [] if agent is None else [self._move(agent, agent.next_state, None, call)]
 
     def _free_operator(self, call: Call, changes: list[OperatorChange]) -> str | None:
         for agent in self._idle_agents():
@@ -668,7 +677,11 @@ class Engine:
         if leads["waiting"] or leads["active"]:
             return
         reason = campaign.closing or ("completed" if leads["ended"] else "empty_mailing")
-        await self._store.set_campaign_status(campaign.id, "finished", reason)
+        now = self._now()
+        await self._store.set_campaign_status(campaign.id, "finished", reason, idle_until=now)
+        for agent in self.agents.values():
+            if agent.state == "idle":
+                agent.since = now
         del self.campaigns[campaign.id]
         log.info("dialer: campaign %s finished: %s", campaign.id, reason)
 
@@ -901,11 +914,11 @@ class Engine:
                 agent.bump()
 
     def card(self, operator: str) -> dict[str, Any]:
-        """What the operator's screen shows. Raises ConflictError when not logged in."""
-        agent = self._agent(operator)
+        """What the operator's screen shows."""
+        agent = self.agents.get(operator) or Agent(id=operator, state="offline", since=self._now())
         call = self.calls.get(agent.attempt_id or "")
         return {
-            "sequence": agent.version,
+            "event": agent.version,
             "operator": agent.id,
             "state": agent.state,
             "since": agent.since.isoformat(),
@@ -925,12 +938,9 @@ class Engine:
         }
 
     async def news(self, operator: str, after: int | None, seconds: float) -> dict[str, Any]:
-        """The operator's card once its sequence is not ``after``, at the latest in ``seconds``.
-
-        Raises ConflictError when the operator is not logged in.
-        """
-        agent = self._agent(operator)
-        if after == agent.version:
+        """The operator's card once its event is not ``after``, at the latest in ``seconds``."""
+        agent = self.agents.get(operator)
+        if agent is not None and after == agent.version:
             try:
                 async with asyncio.timeout(seconds):
                     await agent.changed.wait()

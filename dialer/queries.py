@@ -99,17 +99,38 @@ ADD_OPERATOR = "INSERT INTO operator (id, name) VALUES ($1, $1) ON CONFLICT (id)
 OPERATORS = "SELECT * FROM operator ORDER BY id"
 
 SET_OPERATOR = """
-WITH old AS (SELECT * FROM operator WHERE id = $1 FOR UPDATE),
+WITH old AS (
+    SELECT operator.*, coalesce(submitted_at, '-infinity') AS submitted_at
+    FROM operator LEFT JOIN campaign ON campaign.id = $4
+    WHERE operator.id = $1 FOR UPDATE OF operator),
 spent AS (
     INSERT INTO operator_time (operator_id, campaign_id, state, started_at, ended_at)
-    SELECT id, $4, state, since, greatest(since, $5) FROM old
-    WHERE state <> 'offline' AND state <> $2)
+    SELECT id, $4, state, greatest(since, submitted_at), greatest(since, $5) FROM old
+    WHERE state <> 'offline' AND state <> $2 AND submitted_at <= $5
+    UNION ALL
+    SELECT id, NULL, state, since, least(submitted_at, $5) FROM old
+    WHERE state <> 'offline' AND state <> $2 AND since < submitted_at)
 UPDATE operator SET state = $2, attempt_id = $3,
        since = CASE WHEN operator.state = $2 THEN operator.since
                     ELSE greatest(operator.since, $5) END
 FROM old WHERE operator.id = old.id
 """
-"""Change an operator's state and book the time spent in the one before."""
+"""Change an operator's state and book the time spent in the one before, on the campaign $4.
+
+What was spent before that campaign was submitted is nobody's.
+"""
+
+BOOK_IDLE = """
+WITH free AS (
+    SELECT operator.*, submitted_at FROM operator, campaign
+    WHERE campaign.id = $1 AND operator.state = 'idle' AND operator.since < $2
+    FOR UPDATE OF operator),
+spent AS (
+    INSERT INTO operator_time (operator_id, campaign_id, state, started_at, ended_at)
+    SELECT id, $1, state, greatest(since, submitted_at), $2 FROM free)
+UPDATE operator SET since = $2 FROM free WHERE operator.id = free.id
+"""
+"""At the end of the campaign $1: the time that operators waited for its last calls."""
 
 CAMPAIGN_FIGURES = """
 SELECT count(*) FILTER (WHERE connected_at IS NOT NULL AND outcome = 'human') AS connected,

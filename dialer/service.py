@@ -23,7 +23,7 @@ from dialer.localization import Localization
 from dialer.mailing import MailingLead, locate, read_mailing
 from dialer.outbox import Outbox
 from dialer.pbx import OPERATOR_ID, AsteriskPbx
-from dialer.settings import HOURS_VARIABLE, hours_override
+from dialer.settings import ANY_HOUR
 from dialer.store import DATABASE, CampaignRow, Store
 from zanc_pipeline import __version__
 from zanc_pipeline.common.database import ensure_schema
@@ -75,10 +75,15 @@ class Dialer:
         self.store = Store(settings)
         self.localization = Localization(settings)
         scale = settings.world.time_scale if settings.world.enabled else 1.0
-        hours = hours_override()
-        if hours is not None:
-            log.warning("dialer: %s overrides the calling hours of every campaign", HOURS_VARIABLE)
-        self.engine = Engine(self.store, self.localization, hours=hours, time_scale=scale)
+        any_hour = settings.world.enabled and settings.world.any_hour
+        if any_hour:
+            log.warning("dialer: the world is simulated (world.any_hour): it is called at any hour")
+        self.engine = Engine(
+            self.store,
+            self.localization,
+            hours=ANY_HOUR if any_hour else None,
+            time_scale=scale,
+        )
         central = settings.central
         cdr = settings.var / "asterisk" / "central" / "log" / "cdr-csv" / "Master.csv"
         self.pbx = AsteriskPbx(

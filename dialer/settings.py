@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from datetime import time, timedelta
@@ -16,8 +15,10 @@ from dialer.rules import WEEKDAYS, CallingHours, RetryRules
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.outcomes import Outcome
 
-HOURS_VARIABLE = "ZANC_CALLING_HOURS"
-"""``00:00-24:00``: overrides the hours and weekdays of every campaign (demo and tests)."""
+ANY_HOUR = CallingHours(
+    start=time.min, end=time.max, weekdays=frozenset(range(7)), zone=ZoneInfo("America/Sao_Paulo")
+)
+"""Day and night: only for people who are simulated."""
 
 _MODES = {"progressivo": "progressive"}
 _ABSENT_MODES = {"preditivo", "power", "previa"}
@@ -140,29 +141,6 @@ def parse_campaign(section: object, where: str) -> CampaignSettings:
         raise ConfigError(
             "; ".join(f"{where}: {_problem(problem)}" for problem in error.errors())
         ) from None
-
-
-def hours_override(environment: Mapping[str, str] = os.environ) -> CallingHours | None:
-    """The calling hours of the environment for every day of the week, if it names any.
-
-    Raises ConfigError when they are not written as ``HH:MM-HH:MM``.
-    """
-    text = environment.get(HOURS_VARIABLE, "").strip()
-    if not text:
-        return None
-    start, _, end = text.partition("-")
-    try:
-        hours = CallingHours(
-            start=_clock(start),
-            end=_clock(end),
-            weekdays=frozenset(range(7)),
-            zone=ZoneInfo("America/Sao_Paulo"),
-        )
-    except ValueError:
-        raise ConfigError(f"{HOURS_VARIABLE}={text}: write it as 08:00-20:00") from None
-    if hours.start >= hours.end:
-        raise ConfigError(f"{HOURS_VARIABLE}={text}: the beginning must come before the end")
-    return hours
 
 
 _MESSAGES = {

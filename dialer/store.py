@@ -184,13 +184,25 @@ class Store:
         return [_campaign(row) for row in await self._fetch(queries.CAMPAIGNS)]
 
     async def set_campaign_status(
-        self, campaign_id: str, status: str, reason: str | None, *, end_leads: str | None = None
+        self,
+        campaign_id: str,
+        status: str,
+        reason: str | None,
+        *,
+        end_leads: str | None = None,
+        idle_until: datetime | None = None,
     ) -> None:
-        """Change a campaign's status; with ``end_leads`` its waiting leads end for that reason."""
+        """Change a campaign's status.
+
+        With ``end_leads`` its waiting leads end for that reason; with ``idle_until`` the idle time
+        of the operators until then is booked on it.
+        """
         async with self._transaction() as connection:
             await connection.execute(queries.SET_CAMPAIGN_STATUS, campaign_id, status, reason)
             if end_leads is not None:
                 await connection.execute(queries.END_WAITING_LEADS, campaign_id, end_leads)
+            if idle_until is not None:
+                await connection.execute(queries.BOOK_IDLE, campaign_id, idle_until)
 
     async def claim_lead(
         self, campaign_id: str, now: datetime

@@ -1,0 +1,261 @@
+"""A dialer process on real parts for tests: mailings, the process, its API and simple operators."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.integration import pbx
+from zanc_pipeline.common.codecs import cpf_check_digits
+from zanc_pipeline.common.settings import Settings
+
+PROGRAM = "from zanc_pipeline.cli import main; main()"
+
+SECTION: dict[str, Any] = {
+    "modo": "progressivo",
+    "horario": ["08:00", "20:00"],
+    "dias": ["seg", "ter", "qua", "qui", "sex"],
+    "fuso": "America/Sao_Paulo",
+    "identificador": "1140028900",
+    "tentativas_por_telefone": 2,
+    "nova_tentativa_minutos": {
+        "busy": 0.02, "no_answer": 0.02, "network_failure": 0.02, "abandoned": 0.05, "unknown": 0.05
+    },
+    "toque_maximo_segundos": 15,
+    "pos_atendimento_segundos": 10,
+}  # fmt: skip
+
+
+def cpf(number: int) -> str:
+    base = f"{100_000_000 + number:09d}"
+    return base + cpf_check_digits(base)
+
+
+def write_mailing(settings: Settings, name: str, people: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """A mailing whose n-th person has the phones ``people[n]``; the body that submits it."""
+    rows = [
+        {
+            "rank": rank,
+            "cpf": cpf(rank),
+            "name": f"Pessoa {rank}",
+            "crm": "norma",
+            "convenio": "banco_aurora",
+            "contract": f"C{rank}",
+            "amount": Decimal("150.25"),
+            "phones": list(phones),
+            "profit": 1.0,
+            "answer": 0.3,
+        }
+        for rank, phones in enumerate(people, start=1)
+    ]
+    schema = pa.schema(
+        [
+            ("rank", pa.int64()),
+            ("cpf", pa.string()),
+            ("name", pa.string()),
+            ("crm", pa.string()),
+            ("convenio", pa.string()),
+            ("contract", pa.string()),
+            ("amount", pa.decimal128(14, 2)),
+            ("phones", pa.list_(pa.string())),
+            ("profit", pa.float64()),
+            ("answer", pa.float64()),
+        ]
+    )
+    path = settings.var / "mailings" / f"{name}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    return {
+        "name": "teste",
+        "settings": SECTION,
+        "mailing": f"mailings/{name}.parquet",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+@dataclass
+class DialerProcess:
+    """``zanc dialer serve`` and its API."""
+
+    settings: Settings
+    environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.settings.web_url(self.settings.dialer)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.settings.secret('dialer_token')}"}
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, "dialer", "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+                cwd=pbx.REPOSITORY,
+            )
+        self.wait(lambda: self.healthy(), "it answers")
+
+    def healthy(self) -> bool:
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200
+        return False
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return httpx.request(
+            method,
+            f"{self.url}{path}",
+            headers=self.headers,
+            trust_env=False,
+            timeout=20,
+            **options,
+        )
+
+    def figures(self, campaign: str) -> dict[str, Any]:
+        answer = self.call("GET", f"/v1/campaigns/{campaign}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def attempts(self, campaign: str) -> list[dict[str, Any]]:
+        """All closed attempts, page by page."""
+        found: list[dict[str, Any]] = []
+        while True:
+            after = {"after": found[-1]["id"]} if found else {}
+            answer = self.call(
+                "GET", f"/v1/campaigns/{campaign}/attempts", params={"limit": 5, **after}
+            )
+            page = answer.json()["attempts"]
+            found += page
+            if len(page) < 5:
+                return found
+
+    def wait(self, true: Callable[[], bool], what: str, seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, f"not: {what}\n{self.log.read_text()[-6000:]}"
+            time.sleep(0.1)
+
+    def wait_finished(self, campaign: str, seconds: float = 90) -> dict[str, Any]:
+        self.wait(
+            lambda: self.figures(campaign)["status"] == "finished", f"{campaign} ends", seconds
+        )
+        return self.figures(campaign)
+
+
+def environment(
+    settings: Settings, world: pbx.World | None, localization_port: int
+) -> dict[str, str]:
+    """The environment in which a process of ours finds these parts."""
+    values = {
+        "VAR": str(settings.var),
+        "PORT_OFFSET": str(settings.port_offset),
+        "LOCALIZATION__URL": f"http://127.0.0.1:{localization_port}",
+        "WORLD__TIME_SCALE": "1",
+        "WORLD__ANY_HOUR": "true",
+    }
+    if world is not None:
+        values["CENTRAL__AMI_PORT"] = str(world.central.ami_port - settings.port_offset)
+        values["CENTRAL__AMI_USER"] = world.central.ami_user
+        values["CENTRAL__AMI_SECRET"] = world.central.ami_secret
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZANC_")}
+    return inherited | {f"ZANC_{name}": value for name, value in values.items()}
+
+
+@contextmanager
+def dialer(
+    settings: Settings, world: pbx.World | None, localization_port: int, log: Path
+) -> Iterator[DialerProcess]:
+    """A dialer that is dead when the block ends."""
+    made = DialerProcess(
+        settings=settings, environment=environment(settings, world, localization_port), log=log
+    )
+    made.start()
+    try:
+        yield made
+    finally:
+        assert made.process is not None
+        made.process.kill()
+        made.process.wait()
+
+
+async def operate(dialer: DialerProcess, operator: str, tabulations: dict[str, str]) -> None:
+    """Work as one operator: log in, tabulate each conversation (a refusal, or by CPF), for ever."""
+    after = 0
+    path = f"{dialer.url}/v1/operators/{operator}"
+    async with httpx.AsyncClient(headers=dialer.headers, trust_env=False, timeout=30) as client:
+        while True:
+            try:
+                answer = await client.get(f"{path}/events", params={"after": after, "timeout": 5})
+                answer.raise_for_status()
+                card = answer.json()
+                after = card["event"]
+                if card["state"] == "offline":
+                    (await client.post(f"{path}/login")).raise_for_status()
+                if card["state"] == "wrapup":
+                    said = tabulations.get(card["call"]["cpf"], "refusal")
+                    body = {"attempt": card["call"]["attempt"], "tabulation": said}
+                    if said == "promise":
+                        body |= {"promise_date": "2030-01-15", "promise_amount": "100.00"}
+                    await client.post(f"{path}/tabulate", json=body)
+            except httpx.HTTPError:
+                await asyncio.sleep(0.3)
+
+
+@contextmanager
+def crew(
+    dialer: DialerProcess, operators: Sequence[str], tabulations: dict[str, str] | None = None
+) -> Iterator[None]:
+    """Operators at work in a thread while the block runs."""
+    import threading
+
+    stop = threading.Event()
+
+    async def work() -> None:
+        tasks = [
+            asyncio.create_task(operate(dialer, operator, tabulations or {}))
+            for operator in operators
+        ]
+        await asyncio.to_thread(stop.wait)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,71 @@
+"""A stand-in for the localization service: it allows what it is not told to refuse and keeps calls."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class FakeLocalization:
+    """What it was told; ``down`` makes it answer 503."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, dict[str, Any]] = {}
+        self.posts = 0
+        self.refused: dict[str, str] = {}
+        self.down = False
+        self.port = 0
+
+    def answer(self, path: str, body: Any) -> tuple[int, Any]:
+        if self.down:
+            return 503, {"error": "down"}
+        if path == "/v1/dial-check":
+            answers = [
+                {
+                    "phone": phone,
+                    "dial": phone not in self.refused,
+                    "reason": self.refused.get(phone),
+                }
+                for phone in body["phones"]
+            ]
+            return 200, {"phones": answers}
+        if path == "/v1/calls":
+            self.posts += 1
+            fresh = [call for call in body if call["call_id"] not in self.calls]
+            for call in fresh:
+                self.calls[call["call_id"]] = call
+            return 200, {"accepted": len(fresh), "duplicates": len(body) - len(fresh)}
+        return 404, {"error": "unknown"}
+
+
+@contextmanager
+def running(port: int = 0) -> Iterator[FakeLocalization]:
+    """Serve on loopback while the block runs."""
+    fake = FakeLocalization()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            status, content = fake.answer(self.path, body)
+            data = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    fake.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield fake
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,188 @@
+"""Campaigns on a real Asterisk, a real PostgreSQL and the dialer's own process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.integration import dialing, fake_localization, pbx
+from tests.integration.dialing import DialerProcess, crew, write_mailing
+from tests.integration.fake_localization import FakeLocalization
+from zanc_pipeline.common.outcomes import Outcome
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.stack import asterisk
+from zanc_pipeline.world import carrier
+from zanc_pipeline.world.carrier import CallPlan
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+OPERATORS = asterisk.operator_names(4)
+
+PLANS = {
+    "0": CallPlan(outcome=Outcome.HUMAN, ring_seconds=0.5, talk_seconds=4, voice="alo_01"),
+    "1": CallPlan(outcome=Outcome.HUMAN, ring_seconds=0.3, talk_seconds=30, voice="alo_02"),
+    "2": CallPlan(outcome=Outcome.MACHINE, ring_seconds=0.3, voice="greeting_02"),
+    "3": CallPlan(outcome=Outcome.BUSY, ring_seconds=0.2),
+    "4": CallPlan(outcome=Outcome.NO_ANSWER, ring_seconds=1.0),
+    "5": CallPlan(outcome=Outcome.INVALID_NUMBER, ring_seconds=0.1),
+    "6": CallPlan(outcome=Outcome.NETWORK_FAILURE, ring_seconds=0.1),
+    "7": CallPlan(outcome=Outcome.NO_ANSWER, ring_seconds=60.0),
+}
+OUTCOMES = {digit: plan.outcome.value for digit, plan in PLANS.items()}
+
+
+def decide(number: str, _now: datetime) -> CallPlan:
+    """By the last digit."""
+    return PLANS[number[-1]]
+
+
+def phone(number: int, digit: int) -> str:
+    """A phone that the network treats by its last digit."""
+    return f"119{number:07d}{digit}"
+
+
+@pytest.fixture(scope="session", params=[22, 16], ids=["central22", "central16"])
+def telephony(request: pytest.FixtureRequest, settings: Settings) -> Iterator[pbx.World]:
+    """A central, a carrier that decides by the last digit, and phones."""
+    folder = settings.var / "asterisk"
+    folder.mkdir(exist_ok=True)
+    for name in ("central", "carrier", "phones"):
+        if (folder / name).exists():
+            (folder / name).rename(folder / f"{name}-before-{request.param}")
+    world = pbx.build_world(folder, central_version=request.param, phones_version=16)
+    stop = threading.Event()
+
+    async def network() -> None:
+        async with carrier.running(decide, port=world.agi_port):
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(network()))
+    thread.start()
+    try:
+        with pbx.run(world.central, world.carrier, world.phones):
+            pbx.wait_for_phones(world.central, 10)
+            yield world
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def localization() -> Iterator[FakeLocalization]:
+    with fake_localization.running() as fake:
+        yield fake
+
+
+@pytest.fixture
+def dialer(
+    settings: Settings, telephony: pbx.World, localization: FakeLocalization, tmp_path: Path
+) -> Iterator[DialerProcess]:
+    with dialing.dialer(settings, telephony, localization.port, tmp_path / "dialer.log") as made:
+        yield made
+
+
+def carried(world: pbx.World, numbers: set[str], least: int) -> Counter[str]:
+    """How often the carrier, by its own records, was asked for each of the numbers."""
+    found: Counter[str] = Counter()
+    for _ in range(50):
+        found = Counter(
+            row.destination
+            for row in asterisk.read_cdr(world.carrier.cdr_path)
+            if row.destination in numbers
+        )
+        if found.total() >= least:
+            break
+        time.sleep(0.1)
+    return found
+
+
+def rows(settings: Settings, query: str, *values: object) -> list[tuple[object, ...]]:
+    with (
+        psycopg2.connect(**settings.postgres.target("dialer")) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(query, values)
+        return cursor.fetchall()
+
+
+def campaign_id(telephony: pbx.World, name: str) -> str:
+    return f"{name}-{telephony.central.version}"
+
+
+def test_a_campaign_ends_with_the_true_outcome_of_every_call(
+    settings: Settings,
+    telephony: pbx.World,
+    localization: FakeLocalization,
+    dialer: DialerProcess,
+) -> None:
+    people = [[phone(1000 + n, n % 7)] for n in range(14)]
+    people += [["not a phone", phone(1100, 0)], ["190"], [phone(1101, 0), phone(1102, 0)]]
+    localization.refused[phone(1101, 0)] = "wrong person"
+    name = campaign_id(telephony, "outcomes")
+    body = write_mailing(settings, name, people)
+    assert dialer.call("PUT", f"/v1/campaigns/{name}", json=body).status_code == 201
+    assert dialer.call("PUT", f"/v1/campaigns/{name}", json=body).status_code == 200
+    with crew(dialer, OPERATORS, {dialing.cpf(1): "promise"}):
+        figures = dialer.wait_finished(name)
+    attempts = dialer.attempts(name)
+    by_phone = {attempt["phone"]: attempt for attempt in attempts}
+    for n in range(14):
+        digit = str(n % 7)
+        assert by_phone[phone(1000 + n, n % 7)]["outcome"] == OUTCOMES[digit]
+    retried = Counter(attempt["phone"] for attempt in attempts)
+    assert retried[phone(1003, 3)] == 2
+    assert retried[phone(1004, 4)] == 2
+    assert retried[phone(1005, 5)] == 1
+    assert phone(1101, 0) not in retried
+    assert by_phone[phone(1000, 0)]["tabulation"] == "promise"
+    assert by_phone[phone(1000, 0)]["promise_amount"] == "100.00"
+    assert {a["hangup_cause"] for a in attempts if a["outcome"] == "busy"} == {17}
+    assert figures["leads"] == {"waiting": 0, "active": 0, "ended": 17}
+    assert figures["attempts"]["human"] == 6
+    assert figures["abandoned_share"] == 0
+    assert figures["first_ring_at"] is not None
+    assert carried(telephony, set(retried), len(attempts)) == retried
+    dialer.wait(lambda: len(localization.calls) >= len(attempts), "localization has every call")
+    assert set(localization.calls) >= {attempt["id"] for attempt in attempts}
+    reasons = dict(rows(settings, "SELECT rank, end_reason FROM lead WHERE campaign_id = %s", name))
+    assert reasons[1] == "talked: promise"
+    assert str(reasons[16]).startswith("refused: emergency")
+
+
+def test_killed_in_the_middle_and_started_again_no_call_is_repeated_and_every_lead_ends(
+    settings: Settings,
+    telephony: pbx.World,
+    localization: FakeLocalization,
+    dialer: DialerProcess,
+) -> None:
+    people = [[phone(2000 + n, (0, 1, 2, 3, 4, 5)[n % 6])] for n in range(24)]
+    name = campaign_id(telephony, "killed")
+    dialer.call("PUT", f"/v1/campaigns/{name}", json=write_mailing(settings, name, people))
+    with crew(dialer, OPERATORS):
+        for fraction in (3, 9, 15):
+            count = "SELECT count(*) FROM attempt WHERE campaign_id = %s"
+            dialer.wait(lambda: rows(settings, count, name)[0][0] >= fraction, "calls are placed")  # noqa: B023
+            dialer.kill()
+            dialer.start()
+        figures = dialer.wait_finished(name, 120)
+    assert figures["leads"] == {"waiting": 0, "active": 0, "ended": 24}
+    attempts = dialer.attempts(name)
+    assert len({attempt["id"] for attempt in attempts}) == len(attempts)
+    placed = Counter(attempt["phone"] for attempt in attempts if attempt["placed"])
+    assert carried(telephony, {one for [one] in people}, placed.total()) == placed
+    for attempt in attempts:
+        if attempt["outcome"] not in ("unknown", "abandoned", "cancelled"):
+            truth = OUTCOMES[attempt["phone"][-1]]
+            assert attempt["outcome"] in (truth, "network_failure"), attempt
+    dialer.wait(
+        lambda: set(localization.calls) >= {one["id"] for one in attempts if one["placed"]},
+        "localization has every call",
+    )
