@@ -9,10 +9,12 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.stack import asterisk
@@ -159,6 +161,17 @@ def cli(instance: AsteriskInstance, line: str) -> str:
     return subprocess.run(
         asterisk.cli_command(instance, line), capture_output=True, text=True, timeout=20, check=True
     ).stdout
+
+
+def process_of(instance: AsteriskInstance) -> psutil.Process:
+    """The running process of the instance."""
+    wanted = asterisk.command(instance)
+    for process in psutil.process_iter():
+        # Others' processes come and go, or can't be read.
+        with suppress(psutil.Error):
+            if process.cmdline() == wanted:
+                return process
+    raise AssertionError(f"{instance.name} does not run")
 
 
 def wait_for_phones(central: AsteriskInstance, count: int, timeout_seconds: float = 30.0) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.integration import pbx
@@ -80,6 +79,17 @@ async def carrier_rows(world: pbx.World, numbers: list[str]) -> dict[str, list[a
     return found
 
 
+async def central_rows(world: pbx.World, attempt: str) -> int:
+    """How many rows the central wrote of the attempt, once it has written one."""
+    for _ in range(50):
+        rows = list(asterisk.read_cdr(world.central.cdr_path))
+        count = sum(row.uniqueid == attempt for row in rows)
+        if count:
+            break
+        await asyncio.sleep(0.1)
+    return count
+
+
 async def test_a_call_that_nobody_answers_ends_with_its_cause(world: pbx.World) -> None:
     expected = {
         "3": ("17", "BUSY", "busy"),
@@ -106,12 +116,7 @@ async def test_a_call_that_nobody_answers_ends_with_its_cause(world: pbx.World) 
     for digit, (_, disposition, outcome) in expected.items():
         (row,) = rows[numbers[digit]]
         assert (row.disposition, row.userfield) == (disposition, outcome)
-        central = [
-            row
-            for row in asterisk.read_cdr(world.central.cdr_path)
-            if row.uniqueid == f"{run}-{digit}"
-        ]
-        assert len(central) == 1
+        assert await central_rows(world, f"{run}-{digit}") == 1
 
 
 async def test_the_dialer_gives_up_ringing(world: pbx.World) -> None:
@@ -236,12 +241,7 @@ async def test_signalling_media_and_manager_are_on_loopback_only(world: pbx.Worl
         await ami.redirect(attempt, "op05")
         await ami.user_event("ZancConnected", attempt)
         opened = {
-            instance.name: [
-                connection
-                for process in psutil.process_iter()
-                if str(instance.run_dir / "etc") in " ".join(process.cmdline())
-                for connection in process.net_connections("inet")
-            ]
+            instance.name: pbx.process_of(instance).net_connections("inet")
             for instance in (world.central, world.carrier, world.phones)
         }
         await ami.hangup(attempt)
@@ -261,11 +261,13 @@ async def test_signalling_media_and_manager_are_on_loopback_only(world: pbx.Worl
 def test_a_folder_with_a_long_and_odd_name_works() -> None:
     folder = Path(tempfile.mkdtemp(prefix="zanc odd, "))
     deep = folder / ("a rather long folder's name " * 4).strip()
+    world = pbx.build_world(deep)
     try:
-        world = pbx.build_world(deep)
         with pbx.run(world.carrier):
             assert "Asterisk 16" in pbx.cli(world.carrier, "core show version")
         with pytest.raises(StackError, match="does not answer"):
             asterisk.healthcheck(world.carrier)
     finally:
+        for instance in (world.central, world.carrier, world.phones):
+            asterisk.remove_short_folder(instance)
         shutil.rmtree(folder)

@@ -204,7 +204,8 @@ def render(instance: AsteriskInstance) -> None:
 
     Raises StackError when a value can't be written safely into an Asterisk configuration.
     """
-    run_dir = instance.run_dir
+    run_dir, base = instance.run_dir, _base(instance)
+    values = _values(instance, base)
     for folder in (
         "etc",
         "var",
@@ -218,7 +219,6 @@ def render(instance: AsteriskInstance) -> None:
     ):
         (run_dir / folder).mkdir(parents=True, exist_ok=True)
     run_dir.chmod(0o700)
-    base = _base(instance)
     if base != run_dir:
         _private_folder(base)
         for folder in ("etc", "var", "data", "spool", "log"):
@@ -229,7 +229,6 @@ def render(instance: AsteriskInstance) -> None:
     _link(
         base / "data" / "documentation", instance.install_root / "usr/share/asterisk/documentation"
     )
-    values = _values(instance, base)
     _link(base / "data" / "sounds" / "zanc", Path(instance.extra["speech_dir"]))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
