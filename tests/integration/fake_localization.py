@@ -1,4 +1,4 @@
-"""A stand-in for the localization service: it allows what it is not told to refuse and keeps calls."""
+"""A stand-in for the localization service: refuses what it is told to, keeps the calls."""
 
 from __future__ import annotations
 

@@ -1,0 +1,197 @@
+"""What happens to a call, and what is concluded from it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dialer import attempt as events
+from dialer.attempt import Attempt, FindOperator, HangUp, State, advance, outcome_of_cause
+from zanc_pipeline.common.outcomes import Outcome
+
+START = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def new(**values: object) -> Attempt:
+    return Attempt(id="a" * 32, created_at=START, operator="op01", **values)  # type: ignore[arg-type]
+
+
+def play(attempt: Attempt, *happened: events.Event) -> tuple[Attempt, list[events.Command]]:
+    commands: list[events.Command] = []
+    for event in happened:
+        step = advance(attempt, event)
+        attempt = step.attempt
+        commands += step.commands
+    return attempt, commands
+
+
+RINGS = (events.Created(at=at(0)), events.Ringing(at=at(1)))
+PERSON = (*RINGS, events.Answered(at=at(5)), events.Detected(at=at(6), machine=False))
+
+
+def test_a_person_who_answers_gets_an_operator_and_the_call_ends_as_human() -> None:
+    ended, commands = play(
+        new(),
+        *PERSON,
+        events.Connected(at=at(7), operator="op01"),
+        events.OperatorGone(at=at(60), operator="op01", talked=True),
+        events.HungUp(at=at(61), cause=16),
+    )
+    assert commands == [FindOperator()]
+    assert ended.outcome is Outcome.HUMAN
+    assert ended.state is State.ENDED
+    assert (ended.ringing_at, ended.answered_at, ended.detected_at, ended.connected_at) == (
+        at(1),
+        at(5),
+        at(6),
+        at(7),
+    )
+    assert (ended.ended_at, ended.hangup_cause) == (at(61), 16)
+
+
+def test_a_machine_gets_no_operator() -> None:
+    ended, commands = play(
+        new(),
+        *RINGS,
+        events.Answered(at=at(5)),
+        events.Detected(at=at(6), machine=True),
+        events.HungUp(at=at(6.1), cause=16),
+    )
+    assert commands == []
+    assert ended.outcome is Outcome.MACHINE
+
+
+def test_an_operator_whose_phone_does_not_answer_is_replaced() -> None:
+    waiting, commands = play(
+        new(), *PERSON, events.OperatorGone(at=at(10), operator="op01", talked=False)
+    )
+    assert commands == [FindOperator(), FindOperator(failed="op01")]
+    assert waiting.state is State.WAITING
+
+
+def test_nobody_else_is_sent_to_a_person_who_already_hears_the_safe_message() -> None:
+    _, commands = play(
+        new(),
+        *PERSON,
+        events.GivenUp(at=at(8)),
+        events.OperatorGone(at=at(10), operator="op01", talked=False),
+    )
+    assert commands == [FindOperator()]
+
+
+@pytest.mark.parametrize(
+    "happened",
+    [
+        (*PERSON, events.GivenUp(at=at(8))),
+        PERSON,
+        (*RINGS, events.Answered(at=at(5))),
+        (*RINGS, events.Answered(at=at(5)), events.GivenUp(at=at(8))),
+    ],
+    ids=["safe message", "left while waiting", "left before detection", "unheard detection"],
+)
+def test_a_person_who_answered_and_got_nobody_counts_as_abandoned(
+    happened: tuple[events.Event, ...],
+) -> None:
+    ended, _ = play(new(), *happened, events.HungUp(at=at(12), cause=16))
+    assert ended.outcome is Outcome.ABANDONED
+
+
+@pytest.mark.parametrize(
+    ("cause", "rang", "outcome"),
+    [
+        (1, False, Outcome.INVALID_NUMBER),
+        (28, False, Outcome.INVALID_NUMBER),
+        (17, False, Outcome.BUSY),
+        (21, True, Outcome.BUSY),
+        (18, False, Outcome.NO_ANSWER),
+        (19, True, Outcome.NO_ANSWER),
+        (16, True, Outcome.NO_ANSWER),
+        (0, True, Outcome.NO_ANSWER),
+        (0, False, Outcome.NETWORK_FAILURE),
+        (34, False, Outcome.NETWORK_FAILURE),
+        (38, True, Outcome.NETWORK_FAILURE),
+    ],
+)
+def test_an_unanswered_call_is_named_by_its_cause(cause: int, rang: bool, outcome: Outcome) -> None:
+    assert outcome_of_cause(cause, rang=rang) is outcome
+
+
+def test_a_call_that_we_cancel_is_hung_up_once_and_ends_as_cancelled() -> None:
+    ended, commands = play(
+        new(),
+        *RINGS,
+        events.CancelWanted(at=at(2)),
+        events.CancelWanted(at=at(3)),
+        events.HungUp(at=at(4), cause=16),
+    )
+    assert commands == [HangUp()]
+    assert ended.outcome is Outcome.CANCELLED
+    assert ended.placed
+
+
+def test_a_call_that_was_answered_is_not_cancelled_any_more() -> None:
+    attempt, commands = play(new(), *PERSON, events.CancelWanted(at=at(7)))
+    assert commands == [FindOperator()]
+    assert not attempt.cancel_wanted
+
+
+def test_a_failed_originate_without_a_channel_never_left_the_pbx() -> None:
+    ended, _ = play(new(), events.OriginateFailed(at=at(1)))
+    assert (ended.outcome, ended.placed) == (Outcome.NETWORK_FAILURE, False)
+
+
+def test_a_failed_originate_with_a_channel_waits_for_the_cause() -> None:
+    attempt, _ = play(new(), *RINGS, events.OriginateFailed(at=at(3)))
+    assert not attempt.ended
+    ended, _ = play(attempt, events.HungUp(at=at(3), cause=17))
+    assert ended.outcome is Outcome.BUSY
+
+
+def test_records_may_end_a_conversation_that_we_saw_begin() -> None:
+    talking, _ = play(new(), *PERSON, events.Connected(at=at(7), operator="op01"))
+    ended, _ = play(talking, events.Judged(at=at(90), outcome=Outcome.ABANDONED, placed=True))
+    assert ended.outcome is Outcome.HUMAN
+    lost, _ = play(talking, events.Judged(at=at(90), outcome=Outcome.UNKNOWN, placed=True))
+    assert lost.outcome is Outcome.UNKNOWN
+
+
+SECONDS = st.integers(0, 100).map(at)
+ANY_EVENT = st.one_of(
+    st.builds(events.Created, at=SECONDS),
+    st.builds(events.Ringing, at=SECONDS),
+    st.builds(events.Answered, at=SECONDS),
+    st.builds(events.Detected, at=SECONDS, machine=st.booleans()),
+    st.builds(events.Connected, at=SECONDS, operator=st.sampled_from(["op01", "op02"])),
+    st.builds(events.OperatorGone, at=SECONDS, operator=st.just("op01"), talked=st.booleans()),
+    st.builds(events.GivenUp, at=SECONDS),
+    st.builds(events.CancelWanted, at=SECONDS),
+    st.builds(events.OriginateFailed, at=SECONDS),
+    st.builds(events.HungUp, at=SECONDS, cause=st.integers(0, 127)),
+    st.builds(events.Judged, at=SECONDS, outcome=st.sampled_from(Outcome), placed=st.booleans()),
+)
+
+
+@given(st.lists(ANY_EVENT, max_size=12))
+def test_whatever_comes_in_whatever_order_an_attempt_ends_once_and_stays_consistent(
+    happened: list[events.Event],
+) -> None:
+    attempt = new()
+    for event in happened:
+        before, attempt = attempt, advance(attempt, event).attempt
+        if before.ended:
+            assert attempt == before
+    ended = advance(attempt, events.HungUp(at=at(200), cause=16)).attempt
+    assert ended.ended
+    assert ended.outcome is not None
+    assert ended.ended_at is not None
+    assert ended.ended_at >= ended.created_at
+    if ended.outcome is Outcome.HUMAN:
+        assert ended.connected_at is not None
+        assert ended.ended_at >= ended.connected_at
