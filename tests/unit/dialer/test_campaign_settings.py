@@ -74,7 +74,7 @@ def test_a_mistake_is_told_in_portuguese_with_the_field(
 def test_a_missing_line_or_section_is_told() -> None:
     incomplete = section()
     del incomplete["fuso"]
-    with pytest.raises(ConfigError, match="discador.fuso: falta esta linha"):
+    with pytest.raises(ConfigError, match=r"discador\.fuso: falta esta linha"):
         parse_campaign(incomplete, "x")
     with pytest.raises(ConfigError, match="falta a seção 'discador'"):
         parse_campaign(None, "x")

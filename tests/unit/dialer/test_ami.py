@@ -1,0 +1,233 @@
+"""The manager connection, against a scripted Asterisk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from dialer import ami as module
+from dialer.ami import Ami, Headers, encode_action
+from dialer.pbx import AsteriskPbx
+from tests.unit.dialer import fake_ami
+from tests.unit.dialer.fake_ami import FakeAmi, Message
+from zanc_pipeline.common.errors import DataError, UnavailableError
+
+pytestmark = pytest.mark.filterwarnings("ignore:isSet:DeprecationWarning")  # pyst2's own loop
+
+
+class Recorder:
+    """What reached the engine's side."""
+
+    def __init__(self) -> None:
+        self.events: list[Headers] = []
+        self.connected = self.lost = 0
+        self.handler: Callable[[Headers], None] = self.events.append
+
+    def event(self, headers: Headers) -> None:
+        self.handler(headers)
+
+    def on_connected(self) -> None:
+        self.connected += 1
+
+    def on_lost(self) -> None:
+        self.lost += 1
+
+
+@asynccontextmanager
+async def client(
+    port: int, recorder: Recorder, *, secret: str = "right", wait: bool = True
+) -> AsyncIterator[Ami]:
+    ami = Ami(
+        host="127.0.0.1",
+        port=port,
+        user="zanc",
+        secret=secret,
+        on_event=recorder.event,
+        on_connected=recorder.on_connected,
+        on_lost=recorder.on_lost,
+    )
+    task = asyncio.create_task(ami.run())
+    try:
+        if wait:
+            await until(lambda: ami.connected)
+        yield ami
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        ami.close()
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - what is awaited is plain state, written by another thread
+            await asyncio.sleep(0.01)
+
+
+async def test_events_arrive_in_order_and_an_error_in_the_handler_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recorder = Recorder()
+
+    def handler(headers: Headers) -> None:
+        recorder.events.append(headers)
+        if headers.get("Number") == "0":
+            raise RuntimeError("a bug in our own code")
+
+    recorder.handler = handler
+    async with fake_ami.running() as fake, client(fake.port, recorder):
+        for number in range(300):
+            await fake.send(Event="Test", Number=str(number))
+        await until(lambda: len(recorder.events) >= 301)
+    numbers = [int(one["Number"]) for one in recorder.events if one["Event"] == "Test"]
+    assert numbers == list(range(300))
+    assert "the handler of Test failed" in caplog.text
+
+
+async def test_a_channel_variable_or_a_broken_message_does_not_stall_the_reading() -> None:
+    recorder = Recorder()
+    async with fake_ami.running() as fake, client(fake.port, recorder):
+        await fake.send("Event: Newchannel", "ChanVariable: A=1", "ChanVariable: B", "Uniqueid: x")
+        await fake.raw("a line without a colon\r\n\r\n\r\n\r\n: \r\n\r\n")
+        await fake.send(Event="After")
+        await until(lambda: recorder.events and recorder.events[-1]["Event"] == "After")
+    assert [one["Event"] for one in recorder.events] == ["FullyBooted", "Newchannel", "After"]
+    assert recorder.events[1]["Uniqueid"] == "x"
+
+
+async def test_answers_find_their_question_in_whatever_order_they_come() -> None:
+    waiting: list[Message] = []
+
+    async def react(fake: FakeAmi, action: Message) -> None:
+        waiting.append(action)
+        if len(waiting) == 3:
+            for one in reversed(waiting):
+                await fake.send(Response="Success", ActionID=one["ActionID"], Said=one["Number"])
+
+    async with fake_ami.running() as fake, client(fake.port, Recorder()) as ami:
+        fake.react = react
+        answers = await asyncio.gather(
+            *(ami.ask("Question", [("Number", str(number))]) for number in range(3))
+        )
+    assert [answer[0]["Said"] for answer in answers] == ["0", "1", "2"]
+
+
+async def test_a_listing_is_its_response_and_its_events_without_those_of_others() -> None:
+    recorder = Recorder()
+
+    async def react(fake: FakeAmi, action: Message) -> None:
+        identity = action["ActionID"]
+        await fake.send(Response="Success", ActionID=identity, EventList="start")
+        await fake.send(Event="CoreShowChannel", ActionID=identity, Uniqueid="1")
+        await fake.send(Event="Hangup", Uniqueid="other")
+        await fake.send(Event="CoreShowChannel", ActionID=identity, Uniqueid="2")
+        await fake.send(Event="Done", ActionID=identity, EventList="Complete")
+
+    async with fake_ami.running() as fake, client(fake.port, recorder) as ami:
+        fake.react = react
+        answer = await ami.ask("CoreShowChannels", listing=True)
+    assert [one.get("Uniqueid") for one in answer] == [None, "1", "2", None]
+    assert [one["Event"] for one in recorder.events] == ["FullyBooted", "Hangup"]
+
+
+async def test_a_question_that_is_never_answered_ends_in_one_line() -> None:
+    async with fake_ami.running() as fake, client(fake.port, Recorder()) as ami:
+        with pytest.raises(UnavailableError, match=f"127.0.0.1:{fake.port}.*no answer to Question"):
+            await ami.ask("Question", timeout_seconds=0.1)
+
+
+async def test_actions_are_pipelined_without_waiting_for_an_answer() -> None:
+    async with fake_ami.running() as fake, client(fake.port, Recorder()) as ami:
+        for number in range(500):
+            ami.tell("Originate", f"id-{number}", [("Async", "true")])
+        await until(lambda: len(fake.actions) == 500)
+    assert [one["ActionID"] for one in fake.actions] == [f"id-{n}" for n in range(500)]
+
+
+async def test_a_lost_connection_is_told_questions_fail_and_it_comes_back() -> None:
+    recorder = Recorder()
+    async with fake_ami.running() as fake, client(fake.port, recorder) as ami:
+        question = asyncio.create_task(ami.ask("Question"))
+        await until(lambda: fake.actions)
+        fake.drop()
+        with pytest.raises(UnavailableError):
+            await question
+        await until(lambda: recorder.lost == 1)
+        with pytest.raises(UnavailableError):
+            ami.tell("Originate", "x", [])
+        await until(lambda: ami.connected)
+    assert (fake.logins, recorder.connected) == (2, 2)
+
+
+async def test_a_connection_that_dies_silently_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(module, "SILENCE_SECONDS", 0.3)
+    recorder = Recorder()
+    async with fake_ami.running() as fake, client(fake.port, recorder):
+        fake.silent = True
+        await until(lambda: recorder.lost == 1)
+
+
+async def test_a_wrong_password_is_said_once_and_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recorder = Recorder()
+    async with fake_ami.running() as fake:
+        with caplog.at_level(logging.WARNING):
+            async with client(fake.port, recorder, secret="wrong", wait=False):
+                await until(lambda: "refuses the user 'zanc' or its password" in caplog.text)
+                await asyncio.sleep(1.0)
+    assert len(caplog.records) == 1
+    assert recorder.connected == 0
+
+
+async def test_a_pbx_that_is_not_there_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        async with client(port, Recorder(), wait=False):
+            await until(lambda: f"127.0.0.1:{port}" in caplog.text)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "value", ["a\r\nAction: Logoff", "a\nb", "a\rb", "a\x00b", "a\u2028b", "a\x85b"]
+)
+def test_a_value_with_a_control_character_never_reaches_the_pbx(value: str) -> None:
+    with pytest.raises(DataError, match="CallerID holds a control character"):
+        encode_action([("Action", "Originate"), ("CallerID", value)])
+
+
+def test_a_header_name_is_checked_too() -> None:
+    with pytest.raises(DataError, match="not a header name"):
+        encode_action([("Action\r\nX", "y")])
+
+
+async def test_what_is_dialled_is_checked_before_it_is_sent() -> None:
+    pbx = AsteriskPbx(
+        name="central",
+        host="127.0.0.1",
+        port=1,
+        user="zanc",
+        secret="x",
+        records_path=None,
+        on_event=lambda *_: None,
+        on_change=lambda: None,
+    )
+    good = "0" * 32
+    for attempt_id, phone, caller_id in (
+        (good, "190", "1140028900"),
+        (good, "11912345678@other", "1140028900"),
+        (good, "11912345678", '"x" <1>'),
+        ("a,b", "11912345678", "1140028900"),
+    ):
+        with pytest.raises(DataError):
+            pbx.originate(attempt_id, phone, caller_id=caller_id, ring_seconds=20)
+    with pytest.raises(DataError):
+        pbx.connect(good, "op01,1)")
+    with pytest.raises(DataError):
+        pbx.hang_up("x")
