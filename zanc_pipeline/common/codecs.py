@@ -89,9 +89,8 @@ DDDS = frozenset(
 )
 """Area codes in service (Anatel's national numbering plan)."""
 
-STATES = frozenset(
-    "AC AL AM AP BA CE DF ES GO MA MG MS MT PA PB PE PI PR RJ RN RO RR RS SC SE SP TO".split()
-)
+_STATES = "AC AL AM AP BA CE DF ES GO MA MG MS MT PA PB PE PI PR RJ RN RO RR RS SC SE SP TO"
+STATES = frozenset(_STATES.split())
 """The abbreviations of the 26 states and the Federal District."""
 
 YEARS = range(1900, 2200)

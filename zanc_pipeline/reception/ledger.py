@@ -146,15 +146,14 @@ def select_all(cursor: Any, convenio: str | None) -> list[Delivery]:
 def same_content(cursor: Any, delivery: Delivery) -> Delivery | None:
     """The earlier delivery of this convênio with the same bytes, when there is one.
 
-    The convênio's lock makes two receptions of the same bytes at once decide one after the other.
+    One that was quarantined counts only under the same name: the name may be what was wrong with
+    it, and the creditor sends the same bytes again under the right one.
     """
     cursor.execute(
-        "SELECT pg_advisory_xact_lock(hashtext('reception'), hashtext(%s))", (delivery.convenio,)
-    )
-    cursor.execute(
-        "SELECT * FROM reception.delivery WHERE convenio = %s AND sha256 = %s "
-        "AND id < %s AND status <> 'duplicate' ORDER BY id LIMIT 1",
-        (delivery.convenio, delivery.sha256, delivery.id),
+        "SELECT * FROM reception.delivery WHERE convenio = %s AND sha256 = %s AND id < %s "
+        "AND (status IN ('accepted', 'loaded', 'received') "
+        "OR (status = 'quarantined' AND file_name = %s)) ORDER BY id LIMIT 1",
+        (delivery.convenio, delivery.sha256, delivery.id, delivery.file_name),
     )
     row = cursor.fetchone()
     return None if row is None else _delivery(row)

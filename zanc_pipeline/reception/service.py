@@ -120,8 +120,8 @@ def _finish(settings: Settings, delivery: Delivery, *, accept_volume: bool = Fal
         raise DataError(
             f"delivery {delivery.id}: {content} is missing from the archive: receive the file again"
         )
+    twin = _twin(settings, delivery)
     with transaction(settings, "zanc", application=_APPLICATION) as cursor:
-        twin = ledger.same_content(cursor, delivery) if delivery.size_bytes else None
         previous = ledger.last_accepted_rows(cursor, delivery)
     result = (
         Processed(verdict=_duplicate(twin))
@@ -136,6 +136,18 @@ def _finish(settings: Settings, delivery: Delivery, *, accept_volume: bool = Fal
         if now is not None and now.status != delivery.status:
             return now  # another process was faster; the same bytes gave it the same verdict
         return ledger.settle(cursor, delivery.id, result.verdict, result.rejected)
+
+
+def _twin(settings: Settings, delivery: Delivery) -> Delivery | None:
+    """The earlier delivery that this one repeats; one left half received is completed first."""
+    if not delivery.size_bytes:
+        return None
+    while True:
+        with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+            twin = ledger.same_content(cursor, delivery)
+        if twin is None or twin.status != "received":
+            return twin
+        _finish(settings, twin)
 
 
 def _duplicate(twin: Delivery) -> Verdict:
