@@ -918,7 +918,7 @@ class Engine:
         agent = self.agents.get(operator) or Agent(id=operator, state="offline", since=self._now())
         call = self.calls.get(agent.attempt_id or "")
         return {
-            "event": agent.version,
+            "sequence": agent.version,
             "operator": agent.id,
             "state": agent.state,
             "since": agent.since.isoformat(),
@@ -938,7 +938,7 @@ class Engine:
         }
 
     async def news(self, operator: str, after: int | None, seconds: float) -> dict[str, Any]:
-        """The operator's card once its event is not ``after``, at the latest in ``seconds``."""
+        """The operator's card once its sequence is not ``after``, at the latest in ``seconds``."""
         agent = self.agents.get(operator)
         if agent is not None and after == agent.version:
             try:

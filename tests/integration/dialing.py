@@ -220,7 +220,7 @@ async def operate(dialer: DialerProcess, operator: str, tabulations: dict[str, s
                 answer = await client.get(f"{path}/events", params={"after": after, "timeout": 5})
                 answer.raise_for_status()
                 card = answer.json()
-                after = card["event"]
+                after = card["sequence"]
                 if card["state"] == "offline":
                     (await client.post(f"{path}/login")).raise_for_status()
                 if card["state"] == "wrapup":
