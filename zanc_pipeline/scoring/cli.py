@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -30,7 +32,9 @@ def train(spec: Path, data: Path | None) -> None:
     """Train a model, log it to MLflow and promote it by its rule; print one JSON object."""
     from zanc_pipeline.scoring import service
 
-    click.echo(json.dumps(service.train(settings(), spec, data).to_json(), ensure_ascii=False))
+    with redirect_stdout(sys.stderr):  # libraries may talk; stdout is the JSON object alone
+        result = service.train(settings(), spec, data)
+    click.echo(json.dumps(result.to_json(), ensure_ascii=False))
 
 
 @models.command()

@@ -209,6 +209,7 @@ def connected(settings: Settings) -> Iterator[Registry]:
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",
         MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="true",
         GIT_PYTHON_REFRESH="quiet",
     )
     _require_answer(address, settings)

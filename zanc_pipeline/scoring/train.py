@@ -35,7 +35,9 @@ MIN_TREES, MAX_TREES = 150, 600
 """Where the validation period is unlike the past, early stopping alone would stop at once."""
 
 PATIENCE = 30
-THREADS = 2
+THREADS = 1
+"""OpenMP threads wait for each other spinning: beside a busy stack, two take ten times as long."""
+
 SEED = 20261123
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]

@@ -1,0 +1,373 @@
+"""From calls in the base to models, scores and a mailing, on real PostgreSQL and MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from zanc_pipeline.common.codecs import cpf_check_digits
+from zanc_pipeline.common.database import copy_rows, ensure_schema, transaction
+from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.mailing import service as mailing
+from zanc_pipeline.mailing.cli import explanation
+from zanc_pipeline.scoring import history, registry
+from zanc_pipeline.scoring import service as scoring
+from zanc_pipeline.stack import parts
+
+pytestmark = pytest.mark.integration
+
+DAY = datetime.now(UTC).date()
+PEOPLE = 400
+CALLS = 6000
+ANSWER = Path("models/answer/model.yaml")
+PAYMENT = Path("models/payment/model.yaml")
+CAMPAIGN = "cobranca_geral"
+
+
+def cpf(number: int) -> str:
+    base = f"{number + 100_000_000:09d}"
+    return base + cpf_check_digits(base)
+
+
+def phone(number: int, *, mobile: bool = True) -> str:
+    return f"119{number:08d}" if mobile else f"112{number:07d}"
+
+
+@pytest.fixture(scope="module")
+def stack(settings: Settings) -> Iterator[Settings]:
+    """PostgreSQL and an MLflow server with a password, both real."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = settings.model_copy(
+        update={"mlflow": settings.mlflow.model_copy(update={"port": port})}
+    )
+    process = next(
+        process
+        for wave in parts.processes(settings)
+        for process in wave
+        if process.name == "mlflow"
+    )
+    parts.write_mlflow_auth(settings)
+    with (settings.var / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(
+            process.command,
+            env={**os.environ, **process.environment},
+            stdout=log,
+            stderr=log,
+            cwd=settings.var,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + 120
+            while not _healthy(settings):
+                assert server.poll() is None, (settings.var / "mlflow.log").read_text()[-2000:]
+                assert time.monotonic() < deadline
+                time.sleep(0.5)
+            yield settings
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGTERM)
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                server.wait()
+
+
+def _healthy(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.web_url(settings.mlflow)}/health").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def base(stack: Settings) -> Settings:
+    """A small base: calls that even people answer more, contracts that even people pay more."""
+    scoring.ensure(stack)
+    mailing.ensure(stack)
+    ensure_schema(stack, "zanc", "zanc_pipeline.reception")
+    random = np.random.default_rng(7)
+    now = datetime.now(UTC).replace(microsecond=0)
+    calls = []
+    for number in range(CALLS):
+        person = int(random.integers(PEOPLE))
+        started = now - timedelta(days=60) + timedelta(seconds=int(60 * 86_400 * number / CALLS))
+        answered = random.random() < (0.6 if person % 2 == 0 else 0.1)
+        talk = float(random.integers(20, 200)) if answered else 0.0
+        calls.append(
+            ("norma", f"c{number:06d}", cpf(person), phone(person), started, 8.0, talk)
+            + (("human", "refusal") if answered else ("no_answer", None))
+        )
+    with transaction(stack, "zanc") as cursor:
+        copy_rows(
+            cursor,
+            "localization.call",
+            [
+                "crm",
+                "call_id",
+                "cpf",
+                "phone",
+                "started_at",
+                "ring_seconds",
+                "talk_seconds",
+                "outcome",
+                "tabulation",
+            ],
+            calls,
+        )
+        copy_rows(
+            cursor,
+            "crm.person",
+            ["cpf", "name", "deceased"],
+            [(cpf(n), f"Pessoa {n}", n == 3) for n in range(PEOPLE)],
+        )
+        copy_rows(
+            cursor,
+            "crm.contract",
+            ["convenio", "contract", "crm", "cpf", "amount", "due_date", "delivery_id"],
+            [
+                ("banco_aurora", f"A{n}", "norma", cpf(n), f"{10 if n == 5 else 2000}.00", due, 1)
+                for n in range(PEOPLE)
+                for due in [DAY - timedelta(days=1 if n == 7 else 90)]
+            ]
+            + [("energia_sul", "E0", "larga", cpf(0), "9000.00", DAY - timedelta(days=30), 2)],
+        )
+        copy_rows(
+            cursor,
+            "localization.person_phone",
+            ["cpf", "phone", "mobile", "source", "first_seen", "last_seen", "invalids"],
+            [
+                (cpf(n), number, True, "norma", DAY - timedelta(days=400), DAY, invalids)
+                for n in range(PEOPLE)
+                for number, invalids in [
+                    (phone(n), 2 if n == 9 else 0),
+                    (phone(n, mobile=False), 2 if n == 9 else 0),
+                ]
+            ],
+        )
+        cursor.execute(
+            "INSERT INTO reception.delivery (convenio, file_name, sha256, size_bytes, status, "
+            "reference_date) VALUES ('banco_aurora', 'a.csv', 'x', 1, 'loaded', %s)",
+            (DAY,),
+        )
+        cursor.execute(
+            "INSERT INTO crm.outcome (call_id, crm, convenio, cpf, phone, started_at, outcome, "
+            "tabulation, promise_date) VALUES ('o1', 'norma', 'banco_aurora', %s, 'x', %s, "
+            "'human', 'promise', %s)",
+            (cpf(11), now - timedelta(days=20), DAY + timedelta(days=2)),
+        )
+    return stack
+
+
+@pytest.fixture(scope="module")
+def portfolio(base: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random = np.random.default_rng(8)
+    rows = [
+        (
+            "banco_aurora",
+            f"A{n}",
+            cpf(n),
+            DAY - timedelta(days=back),
+            "2000.00",
+            DAY - timedelta(days=back + 60),
+            bool(random.random() < (0.5 if n % 2 == 0 else 0.1)),
+        )
+        for back in (33, 40, 47, 54)
+        for n in range(PEOPLE)
+    ]
+    path = tmp_path_factory.mktemp("history") / "portfolio.csv"
+    pd.DataFrame(rows, columns=list(history.REQUIRED)).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(base: Settings, portfolio: Path) -> tuple[scoring.TrainResult, scoring.TrainResult]:
+    assert history.load(base, portfolio) == (4 * PEOPLE, 4 * PEOPLE)
+    return scoring.train(base, ANSWER), scoring.train(base, PAYMENT)
+
+
+@pytest.fixture(scope="module")
+def scored(base: Settings, trained: object) -> scoring.ScoreResult:
+    return scoring.score(base, DAY)
+
+
+def test_a_repeated_history_changes_nothing(
+    base: Settings, portfolio: Path, trained: object
+) -> None:
+    assert history.load(base, portfolio) == (4 * PEOPLE, 0)
+
+
+def test_the_first_good_model_becomes_champion(
+    trained: tuple[scoring.TrainResult, scoring.TrainResult],
+) -> None:
+    answer, payment = trained
+    assert answer.auc > 0.7
+    assert answer.promoted
+    assert payment.promoted
+    assert answer.rows_train + answer.rows_test == CALLS
+
+
+def test_the_holdout_holds_the_calls_with_their_label_and_score(
+    trained: tuple[scoring.TrainResult, scoring.TrainResult],
+) -> None:
+    rows = pd.read_parquet(trained[0].holdout)
+    assert list(rows.columns) == ["crm", "call_id", "label", "score"]
+    assert len(rows) == trained[0].rows_test
+    assert rows["call_id"].min() > f"c{int(CALLS * 0.75):06d}"
+    payments = pd.read_parquet(trained[1].holdout)
+    assert list(payments.columns) == ["convenio", "contract", "snapshot_on", "label", "score"]
+
+
+def test_a_retraining_is_compared_on_the_same_holdout(base: Settings, trained: object) -> None:
+    again = scoring.train(base, ANSWER)
+    assert again.model_version == 2
+    assert again.promoted
+    assert "version 1 on the same holdout" in again.why
+    with registry.connected(base) as known:
+        versions = known.versions("zanc_answer")
+        assert [one.aliases for one in versions] == [("champion",), ()]
+        known.promote("zanc_answer", 1)  # one-command rollback
+        assert known.versions("zanc_answer")[1].aliases == ("champion",)
+        with pytest.raises(ConflictError, match="no version 99"):
+            known.promote("zanc_answer", 99)
+
+
+def test_scores_cover_every_dialable_phone_and_hour(
+    base: Settings, scored: scoring.ScoreResult
+) -> None:
+    assert scored.phones == 2 * (PEOPLE - 1)
+    with transaction(base, "zanc") as cursor:
+        cursor.execute(
+            "SELECT count(*) AS rows, count(DISTINCT hour) AS hours, min(answer) AS low, "
+            "max(answer) AS high FROM scoring.phone_score"
+        )
+        row = cursor.fetchone()
+        cursor.execute("SELECT count(*) AS rows FROM scoring.contract_score")
+        contracts = cursor.fetchone()["rows"]
+    assert (row["rows"], row["hours"]) == (scored.phones * 12, 12)
+    assert 0 <= row["low"] < 0.3 < row["high"] <= 1
+    assert contracts == PEOPLE + 1
+
+
+def test_scoring_twice_leaves_one_set(base: Settings, scored: scoring.ScoreResult) -> None:
+    assert scoring.score(base, DAY) == scored
+    assert scoring.score(base, DAY) == scored
+
+
+def test_the_waterfall_adds_up_and_names_each_rule(
+    base: Settings, scored: scoring.ScoreResult
+) -> None:
+    made = mailing.build(base, CAMPAIGN, DAY)
+    steps = {step["step"]: step["people"] for step in made.waterfall}
+    assert steps["entraram"] == PEOPLE
+    assert (steps["valor_minimo"], steps["atraso"]) == (1, 1)
+    assert (steps["falecido"], steps["promessa"]) == (1, 1)
+    assert steps["ficaram"] == made.leads == 60
+    removed = [step["people"] for step in made.waterfall[1:-1]]
+    assert steps["entraram"] - sum(removed) == steps["ficaram"]
+    assert made.expected["profit"] > 0
+    assert "já estão em outro mailing do dia" in explanation(made)
+
+
+def test_a_lead_is_one_person_with_the_contract_of_most_value_and_the_phones_in_order(
+    base: Settings, scored: scoring.ScoreResult
+) -> None:
+    made = mailing.build(base, CAMPAIGN, DAY)
+    leads = pq.read_table(base.var / made.path).to_pylist()
+    assert [lead["rank"] for lead in leads] == list(range(1, 61))
+    assert len({lead["cpf"] for lead in leads}) == 60
+    profits = [lead["profit"] for lead in leads]
+    assert profits == sorted(profits, reverse=True)
+    first = next((lead for lead in leads if lead["cpf"] == cpf(0)), None)
+    if first is not None:  # unless the simulated calls talked to them in the last days
+        assert (first["contract"], first["crm"]) == ("E0", "larga")
+    assert all(1 <= len(lead["phones"]) <= 2 for lead in leads)
+
+
+def test_the_same_inputs_give_the_same_mailing_even_when_the_scores_changed(
+    base: Settings, scored: scoring.ScoreResult
+) -> None:
+    made = mailing.build(base, CAMPAIGN, DAY)
+    with transaction(base, "zanc") as cursor:
+        cursor.execute("UPDATE scoring.phone_score SET answer = answer / 2")
+    again = mailing.build(base, CAMPAIGN, DAY)
+    assert (again.id, again.sha256, again.created) == (made.id, made.sha256, False)
+
+
+def test_a_changed_portfolio_makes_another_mailing_without_the_people_of_the_first(
+    base: Settings, scored: scoring.ScoreResult
+) -> None:
+    first = mailing.build(base, CAMPAIGN, DAY)
+    with transaction(base, "zanc") as cursor:
+        cursor.execute("UPDATE crm.contract SET amount = amount + 1 WHERE contract = 'A20'")
+    second = mailing.build(base, CAMPAIGN, DAY)
+    assert second.created
+    assert second.id != first.id
+    called = {lead["cpf"] for lead in pq.read_table(base.var / first.path).to_pylist()}
+    also = {lead["cpf"] for lead in pq.read_table(base.var / second.path).to_pylist()}
+    assert not called & also
+
+
+def test_why_tells_the_rule_or_the_rank(base: Settings, scored: scoring.ScoreResult) -> None:
+    made = mailing.build(base, CAMPAIGN, DAY)
+    top = pq.read_table(base.var / made.path).to_pylist()[0]["cpf"]
+    assert mailing.why(base, CAMPAIGN, top).rank == 1
+    assert mailing.why(base, CAMPAIGN, cpf(3)).left_out == "falecido"
+    assert "promessa" in mailing.why(base, CAMPAIGN, cpf(11)).texto
+    with pytest.raises(DataError, match="não tinha contrato"):
+        mailing.why(base, CAMPAIGN, cpf(PEOPLE + 1))
+
+
+def test_scores_of_another_day_are_refused(base: Settings, scored: scoring.ScoreResult) -> None:
+    with pytest.raises(ConflictError, match="rode 'zanc models score --day"):
+        mailing.build(base, CAMPAIGN, DAY + timedelta(days=1))
+
+
+def test_the_latest_day_is_that_of_the_loaded_deliveries(base: Settings) -> None:
+    assert mailing.latest_day(base) == date.today()  # noqa: DTZ011 (the fixture's own day)
+
+
+def test_commands_print_json(
+    base: Settings, scored: scoring.ScoreResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zanc_pipeline.mailing import cli as mailing_cli
+    from zanc_pipeline.scoring import cli as scoring_cli
+
+    monkeypatch.setattr(mailing_cli, "settings", lambda: base)
+    monkeypatch.setattr(scoring_cli, "settings", lambda: base)
+
+    def run(command: Any, *arguments: str) -> Any:
+        done = CliRunner().invoke(command, arguments, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    built = run(mailing_cli.mailing, "build", "--campaign", CAMPAIGN, "--json")
+    assert built["waterfall"][0]["step"] == "entraram"
+    assert run(scoring_cli.models, "score", "--json")["phones"] == scored.phones
+    assert run(scoring_cli.models, "compare", "zanc_answer", "--json")[-1]["version"] == 1
+    one = run(scoring_cli.models, "train", "--spec", str(PAYMENT))
+    assert {"run_id", "rows_train", "rows_test", "auc", "average_precision", "brier"} <= set(one)
+
+
+def test_mlflow_that_is_down_is_named_with_its_address(stack: Settings) -> None:
+    away = stack.model_copy(update={"mlflow": stack.mlflow.model_copy(update={"port": 1})})
+    with pytest.raises(UnavailableError, match=r"MLflow at http://127\.0\.0\.1:1 does not answer"):
+        scoring.train(away, ANSWER)
