@@ -40,9 +40,7 @@ class DialerClient:
 
     def campaigns(self) -> list[dict[str, Any]]:
         """All campaigns that the dialer knows."""
-        answer = self._call("GET", "/v1/campaigns")
-        listed = answer.get("campaigns", []) if isinstance(answer, dict) else answer
-        return [_object(one) for one in listed or []]
+        return list(_object(self._call("GET", "/v1/campaigns"))["campaigns"])
 
     def submit(self, campaign_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create the campaign; repeating the same content changes nothing."""
@@ -58,8 +56,7 @@ class DialerClient:
         while True:
             params: dict[str, Any] = {"limit": _PAGE} | ({"after": after} if after else {})
             path = f"/v1/campaigns/{_checked(campaign_id)}/attempts"
-            answer = self._call("GET", path, params=params)
-            page = answer.get("attempts", []) if isinstance(answer, dict) else answer or []
+            page = _object(self._call("GET", path, params=params))["attempts"]
             yield from page
             if len(page) < _PAGE:
                 return

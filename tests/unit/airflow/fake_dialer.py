@@ -34,7 +34,7 @@ class FakeDialer:
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         parts = split.path.strip("/").split("/")[2:]
         if not parts:
-            return 200, list(self.campaigns.values())
+            return 200, {"campaigns": list(self.campaigns.values())}
         if method == "PUT":
             campaign = {"id": parts[0], "status": "running", **body}
             self.campaigns.setdefault(parts[0], campaign)
