@@ -19,7 +19,13 @@ from zanc_pipeline.scoring.features import LOOKBACK_DAYS, AnswerHistory, Payment
 from zanc_pipeline.scoring.metrics import evaluate
 from zanc_pipeline.scoring.spec import Spec, load_spec
 from zanc_pipeline.scoring.tables import LABEL, TIME, prepare, read_table
-from zanc_pipeline.scoring.train import BOOSTING, FittedModel, Training, train_candidates
+from zanc_pipeline.scoring.train import (
+    BOOSTING,
+    THREADS,
+    FittedModel,
+    Training,
+    train_candidates,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,11 +97,14 @@ def train(settings: Settings, spec_path: Path, data: Path | None = None) -> Trai
     ConfigError for a wrong spec, DataError for data that teaches nothing, UnavailableError when
     PostgreSQL or MLflow does not answer (then nothing is registered; a retry starts afresh).
     """
+    from threadpoolctl import threadpool_limits
+
     spec = load_spec(spec_path)
     with registry.connected(settings) as models:
         raw, where = _table(settings, spec, data)
         table, spec = prepare(raw, spec, where=where)
-        training = train_candidates(table, spec, where=where)
+        with threadpool_limits(limits=THREADS):
+            training = train_candidates(table, spec, where=where)
         run_id, number = _log(models, spec, spec_path, training, _fingerprint(table))
         holdout = _write_holdout(settings, run_id, spec, training)
         promoted, why = _judge(models, spec, training, number)

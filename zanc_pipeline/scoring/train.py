@@ -36,7 +36,8 @@ MIN_TREES, MAX_TREES = 150, 600
 
 PATIENCE = 30
 THREADS = 1
-"""OpenMP threads wait for each other spinning: beside a busy stack, two take ten times as long."""
+"""OpenMP and BLAS threads wait for each other spinning: beside a busy stack that costs more than
+a second core gives."""
 
 SEED = 20261123
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from zanc_pipeline.common.errors import DataError
@@ -106,14 +107,18 @@ def test_good_probabilities_are_left_alone() -> None:
     assert choose_calibration(truth, (random.random(20_000) < truth).astype(float)).kind == "none"
 
 
+_RANDOM = np.random.default_rng(0)
+_SCORE = _RANDOM.random(500)
+_LABEL = (_RANDOM.random(500) < _SCORE**2).astype(float)
+CALIBRATIONS = [fit_calibration(_SCORE, _LABEL, kind) for kind in ("platt", "isotonic")]
+
+
+@hypothesis_settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_calibrations_keep_the_order_and_stay_probabilities(values: list[float]) -> None:
-    random = np.random.default_rng(0)
-    score = random.random(500)
-    label = (random.random(500) < score**2).astype(float)
     scores = np.sort(np.array(values))
-    for kind in ("platt", "isotonic"):
-        applied = fit_calibration(score, label, kind).apply(scores)
+    for calibration in CALIBRATIONS:
+        applied = calibration.apply(scores)
         assert (np.diff(applied) >= -1e-12).all()
         assert ((applied >= 0) & (applied <= 1)).all()
 
