@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -96,17 +96,22 @@ class DialerProcess:
     environment: dict[str, str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
-    tokens: dict[str, str] = field(default_factory=dict)
+    port: int | None = None
 
     @property
     def url(self) -> str:
-        return self.settings.web_url(self.settings.dialer)
+        port = self.port or self.settings.dialer.port
+        return f"http://{self.settings.host}:{port}"
 
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.settings.secret('dialer_token')}"}
 
     def start(self) -> None:
+        self.spawn()
+        self.wait(self.healthy, "it answers")
+
+    def spawn(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, "dialer", "serve"],
@@ -116,7 +121,6 @@ class DialerProcess:
                 env=self.environment,
                 cwd=pbx.REPOSITORY,
             )
-        self.wait(lambda: self.healthy(), "it answers")
 
     def healthy(self) -> bool:
         with suppress(httpx.HTTPError):
@@ -208,6 +212,18 @@ def dialer(
         assert made.process is not None
         made.process.kill()
         made.process.wait()
+
+
+def beside(dialer: DialerProcess, log: Path) -> DialerProcess:
+    """Another dialer on the same database, with a port of its own; not started yet."""
+    [port] = pbx.free_ports(1)
+    shifted = str(port - dialer.settings.port_offset)
+    return DialerProcess(
+        settings=dialer.settings,
+        environment=dialer.environment | {"ZANC_DIALER__PORT": shifted},
+        log=log,
+        port=port,
+    )
 
 
 async def operate(dialer: DialerProcess, operator: str, tabulations: dict[str, str]) -> None:
