@@ -104,7 +104,7 @@ def test_a_day_runs_from_upload_to_outcome(stack: Stack) -> None:
     assert 0 < report["campaign"]["leads"] <= PEOPLE
     assert report["campaign"]["connected"] > 0
     assert report["lines"]["attempts"] == report["lines"]["carrier_calls"] > 0
-    assert {model["name"] for model in report["models"]} == {"answer", "payment"}
+    assert {model["name"] for model in report["models"]} == {"zanc_answer", "zanc_payment"}
     for model in report["models"]:
         assert 0.5 < model["auc"] <= model["ceiling"] + 0.05
 

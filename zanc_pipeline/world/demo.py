@@ -21,8 +21,8 @@ from zanc_pipeline.world.airflow_api import AirflowApi
 Progress = Callable[[str], None]
 
 CAMPAIGN = "cobranca_geral"
-FILES_SECONDS = 300
-MAILING_SECONDS = 300
+FILES_SECONDS = 600
+MAILING_SECONDS = 600
 CAMPAIGN_SECONDS = 900
 
 
@@ -43,14 +43,17 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """
     began = datetime.now(UTC)
     lifecycle.up(settings, progress)
-    first = not (settings.var / "world" / "loaded").exists()
+    world = settings.var / "world"
+    loaded, uploaded_once = world / "loaded", world / "uploaded"
     airflow = AirflowApi(settings)
-    if first:
+    if not loaded.exists():
         _make_world(settings, progress)
+        loaded.touch()
     airflow.wait_for_dags(_dags(settings))
     _train(settings, airflow, progress)
-    if first:
+    if not uploaded_once.exists():
         _zanc(settings, "world", "upload", "--with-faults")
+        uploaded_once.touch()
     else:
         progress("uploading the files of the last day again: they are duplicates")
         _zanc(settings, "world", "upload")
@@ -81,7 +84,6 @@ def _make_world(settings: Settings, progress: Progress) -> None:
     progress(f"loading {settings.world.past_calls:,} past calls into the localization base")
     _zanc(settings, "localization", "load", str(folder / "history" / "calls.parquet"))
     _zanc(settings, "models", "history", str(folder / "history" / "portfolio.csv"))
-    (folder / "loaded").touch()
 
 
 def _train(settings: Settings, airflow: AirflowApi, progress: Progress) -> None:

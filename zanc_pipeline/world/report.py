@@ -203,15 +203,26 @@ def _localization(settings: Settings) -> dict[str, int]:
 
 
 def _models(settings: Settings) -> list[dict[str, Any]]:
-    from zanc_pipeline.scoring.service import champions
+    from zanc_pipeline.scoring import registry
+    from zanc_pipeline.scoring.service import ANSWER, PAYMENT
     from zanc_pipeline.world.ceiling import answer_ceiling, payment_ceiling
 
-    ceilings = {"answer": answer_ceiling, "payment": payment_ceiling}
+    ceilings = {ANSWER: answer_ceiling, PAYMENT: payment_ceiling}
     found = []
-    for model in champions(settings):
-        holdout = settings.var / "models" / model["run_id"] / "holdout.parquet"
-        ceiling = ceilings[model["name"]](settings, holdout)
-        found.append({**model, "ceiling": ceiling})
+    with registry.connected(settings) as models:
+        for name, ceiling in ceilings.items():
+            for version in models.versions(name):
+                if registry.CHAMPION in version.aliases:
+                    holdout = settings.var / "models" / version.run_id / "holdout.parquet"
+                    found.append(
+                        {
+                            "name": name,
+                            "version": version.version,
+                            "kind": version.kind,
+                            "auc": version.metrics["auc"],
+                            "ceiling": ceiling(settings, holdout),
+                        }
+                    )
     return found
 
 
@@ -324,7 +335,8 @@ def _show_base(console: Console, facts: dict[str, Any]) -> None:
     )
     for model in facts["models"]:
         console.print(
-            f"Model {model['name']:8} version {model['version']}: AUC {model['auc']:.3f} "
+            f"Model {model['name']:12} version {model['version']} ({model['kind']}): "
+            f"AUC {model['auc']:.3f} "
             f"on the holdout; the law itself {model['ceiling']:.3f}"
         )
 
