@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED, Outcome, Tabulation
 
@@ -205,6 +206,7 @@ VERIFY = f"""
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
+@cache
 def positional(query: str) -> tuple[str, tuple[str, ...]]:
     """The query with ``$1``, ``$2`` … and the names that they stand for, in order."""
     names = tuple(dict.fromkeys(_PARAMETER.findall(query)))
