@@ -20,16 +20,20 @@ def evolve(connection: sqlite3.Connection, seed: int, number: int) -> None:
     today = date.fromisoformat(reference) + timedelta(days=1)
     random = law.random_stream(seed, "day", number)
     rows = connection.execute(
-        "SELECT c.convenio, c.contract, c.cents, c.due_date, p.birth_date,"
+        "SELECT c.convenio, c.contract, c.product, c.cents, c.due_date, p.birth_date,"
         " count(*) OVER (PARTITION BY c.cpf) AS owed"
         " FROM contract c JOIN person p USING (cpf) WHERE c.paid_on IS NULL"
         " ORDER BY c.convenio, c.contract"
     ).fetchall()
-    ease = {known.name: known.ease for known in CONVENIOS}
+    ease = {
+        (known.name, product): known.ease + more
+        for known in CONVENIOS
+        for product, more in known.products.items()
+    }
     p = law.payment_probability(
         amount=reais(np.array([row["cents"] for row in rows])),
         delay_days=[_days(row["due_date"], today) for row in rows],
-        ease=[ease[row["convenio"]] for row in rows],
+        ease=[ease[row["convenio"], row["product"]] for row in rows],
         debtor_age=[_days(row["birth_date"], today) / 365.25 for row in rows],
         contracts=[row["owed"] for row in rows],
         talked=False,

@@ -13,7 +13,7 @@ import numpy as np
 
 from zanc_pipeline.world import law
 from zanc_pipeline.world.law import Bools, Floats, Ints
-from zanc_pipeline.world.people import CONVENIOS, MOST_CONTRACTS, Contracts, People, Phones, reais
+from zanc_pipeline.world.people import MOST_CONTRACTS, Contracts, People, Phones, ease_of, reais
 
 PAST_DAYS = 120
 PAYMENT_DAYS = 30
@@ -195,7 +195,7 @@ def _pay(
     cohort = np.arange(len(people)) % _COHORTS
     person = contracts.person
     age = np.array([(day - birth).days / 365.25 for birth in people.birth])
-    ease = np.array([convenio.ease for convenio in CONVENIOS])
+    ease = ease_of(contracts.convenio, contracts.product)
     speaker, day_of_call = phones.person[calls.phone], calls.second // 86_400
     right = np.isin(calls.tabulation, law.right_party_codes())
     promise = calls.tabulation == law.promise_code()
@@ -213,7 +213,7 @@ def _pay(
             p = law.payment_probability(
                 amount=reais(amount_at(contracts.cents[rows], snapshot)),
                 delay_days=snapshot - contracts.due[rows],
-                ease=ease[contracts.convenio[rows]],
+                ease=ease[rows],
                 debtor_age=age[person[rows]],
                 contracts=owed[person[rows]],
                 talked=talked[person[rows]],

@@ -256,9 +256,9 @@ def payment_probability(
 ) -> Floats:
     """Probability that a contract is paid within 30 days.
 
-    ``amount`` in reais; ``ease`` is the convênio's (``people.CONVENIOS``); ``contracts`` is how
-    many the person has open; ``talked`` and ``promised`` say whether an operator spoke with the
-    debtor, or had a promise, in the 30 days before.
+    ``amount`` in reais; ``ease`` is the creditor's and the product's (``people.CONVENIOS``);
+    ``contracts`` is how many the person has open; ``talked`` and ``promised`` say whether an
+    operator spoke with the debtor, or had a promise, in the 30 days before.
     """
     decades = np.clip((np.asarray(debtor_age, dtype=np.float64) - 40) / 10, -2, 4)
     logit = (

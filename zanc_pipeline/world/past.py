@@ -11,7 +11,7 @@ import numpy as np
 from zanc_pipeline.world import history, law, truth
 from zanc_pipeline.world.history import Calls, Portfolio, amount_at, day_of
 from zanc_pipeline.world.law import Ints
-from zanc_pipeline.world.people import CONVENIOS, Contracts, People, Phones
+from zanc_pipeline.world.people import CONVENIOS, Contracts, People, Phones, product_of
 
 
 def write_calls(
@@ -82,6 +82,13 @@ def write_portfolio(
             "amount": [f"{value // 100}.{value % 100:02d}" for value in cents.tolist()],
             "due_date": [day_of(today, offset) for offset in contracts.due[rows].tolist()],
             "paid": portfolio.paid,
+            "product": [
+                product_of(convenio, product)
+                for convenio, product in zip(
+                    contracts.convenio[rows].tolist(), contracts.product[rows].tolist(), strict=True
+                )
+            ],
+            "birth_date": pa.array(people.birth).take(pa.array(contracts.person[rows])),
         }
     )
     csv.write_csv(

@@ -71,12 +71,16 @@ CITIES: tuple[tuple[str, str, str, float], ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Convenio:
-    """How a creditor's portfolio looks: ``median`` reais a contract, ``ease`` of payment."""
+    """How a creditor's portfolio looks.
+
+    ``products`` maps each to its ease of payment (log-odds), which adds to the creditor's ``ease``;
+    a contract is worth ``median`` reais, its logarithm spreads by ``spread``.
+    """
 
     name: str
     share: float
     prefix: str
-    products: tuple[str, ...]
+    products: dict[str, float]
     median: float
     spread: float
     ease: float
@@ -87,7 +91,12 @@ CONVENIOS: tuple[Convenio, ...] = (
         name="banco_aurora",
         share=0.30,
         prefix="AUR",
-        products=("CARTÃO", "CRÉDITO PESSOAL", "CHEQUE ESPECIAL", "CDC; VEÍCULOS"),
+        products={
+            "CARTÃO": 0.2,
+            "CRÉDITO PESSOAL": 0.0,
+            "CHEQUE ESPECIAL": -0.25,
+            "CDC; VEÍCULOS": 0.35,
+        },
         median=1900.0,
         spread=0.90,
         ease=0.10,
@@ -96,7 +105,7 @@ CONVENIOS: tuple[Convenio, ...] = (
         name="energia_sul",
         share=0.25,
         prefix="70",
-        products=("RESIDENCIAL", "COMERCIAL", "RURAL"),
+        products={"RESIDENCIAL": 0.1, "COMERCIAL": -0.2, "RURAL": 0.0},
         median=380.0,
         spread=0.70,
         ease=0.35,
@@ -105,7 +114,7 @@ CONVENIOS: tuple[Convenio, ...] = (
         name="loja_horizonte",
         share=0.25,
         prefix="LH",
-        products=("CREDIÁRIO", "CARTÃO LOJA", "CARNÊ"),
+        products={"CREDIARIO": 0.1, "CARTAO LOJA": 0.0, "CARNE": -0.2},
         median=620.0,
         spread=0.75,
         ease=-0.20,
@@ -114,7 +123,7 @@ CONVENIOS: tuple[Convenio, ...] = (
         name="telecom_brisa",
         share=0.20,
         prefix="BR-",
-        products=("Fibra 300", "Móvel Controle", "Móvel Pós", "Combo Casa"),
+        products={"Fibra 300": 0.15, "Móvel Controle": -0.25, "Móvel Pós": 0.0, "Combo Casa": 0.3},
         median=260.0,
         spread=0.60,
         ease=0.0,
@@ -344,6 +353,21 @@ def plain(text: str) -> str:
     """``text`` without accents, in ASCII."""
     decomposed = unicodedata.normalize("NFKD", text)
     return decomposed.encode("ascii", "ignore").decode("ascii")
+
+
+def product_of(convenio: int, product: int) -> str:
+    """The text of a product by the codes of a creditor and its product."""
+    return list(CONVENIOS[convenio].products)[product]
+
+
+def ease_of(convenio: Ints, product: Ints) -> Floats:
+    """How easily each contract is paid, by creditor and product, for the law."""
+    most = max(len(known.products) for known in CONVENIOS)
+    table = np.zeros((len(CONVENIOS), most))
+    for code, known in enumerate(CONVENIOS):
+        table[code, : len(known.products)] = known.ease + np.array(list(known.products.values()))
+    ease: Floats = table[convenio, product]
+    return ease
 
 
 def reais(cents: NDArray[np.int64]) -> Floats:

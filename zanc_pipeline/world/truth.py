@@ -14,7 +14,7 @@ from pathlib import Path
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.world.law import Ints
-from zanc_pipeline.world.people import CONVENIOS, Contracts, People, Phones
+from zanc_pipeline.world.people import CONVENIOS, Contracts, People, Phones, product_of
 
 BUSY_SECONDS = 10.0
 
@@ -175,7 +175,7 @@ def _insert_contracts(
                 CONVENIOS[convenio].name,
                 number,
                 cpf[person],
-                CONVENIOS[convenio].products[product],
+                product_of(convenio, product),
                 cents,
                 _day_of(today, due).isoformat(),
                 bits,

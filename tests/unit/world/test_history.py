@@ -122,6 +122,15 @@ def test_only_conversations_have_talk_and_tabulation(calls: pd.DataFrame) -> Non
     assert calls.loc[human, "tabulation"].notna().all()
 
 
+def test_the_portfolio_has_the_columns_of_the_table_and_no_hole(portfolio: pd.DataFrame) -> None:
+    assert list(portfolio.columns) == [
+        "convenio", "contract", "cpf", "snapshot_on", "amount", "due_date", "paid", "product",
+        "birth_date",
+    ]  # fmt: skip
+    # A birth date that only people who still owe have would tell who paid.
+    assert portfolio.notna().all().all()
+
+
 def test_snapshots_are_matured_and_do_not_overlap(portfolio: pd.DataFrame) -> None:
     age = (pd.Timestamp(DAY) - portfolio["snapshot_on"]).dt.days
     assert age.min() == 31
