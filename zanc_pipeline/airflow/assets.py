@@ -25,9 +25,11 @@ def mailing(campaign: str) -> Asset:
     return Asset(f"mailing_{campaign}")
 
 
-def updates(asset: Asset) -> AssetAlias:
-    """The outlet of a task that updates ``asset`` only when there is something new.
+def updates(asset: Asset, *, by: str) -> AssetAlias:
+    """The outlet by which one task updates ``asset`` when there is something new, and only then.
 
-    A plain outlet fires whenever its task succeeds; an alias fires for what is added to it.
+    A plain outlet fires whenever its task succeeds; an alias fires for what is added to it. Each
+    task has an alias of its own: when two tasks first use the same one at the same moment, Airflow
+    3.3 fails one of them on the alias's unique key.
     """
-    return AssetAlias(f"{asset.name}_updates")
+    return AssetAlias(f"{asset.name}_by_{by}")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Asset, BaseOperator
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
 from zanc_pipeline.airflow import assets
@@ -29,6 +29,7 @@ from zanc_pipeline.common.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from pydantic import JsonValue
 
 _CAMPAIGN_IDS = "campaign_ids"
 
@@ -44,7 +45,7 @@ class ReceiveOperator(BaseOperator):
     ui_color = "#e8f1fb"
 
     def __init__(self, *, convenio: str, **kwargs: Any) -> None:
-        super().__init__(outlets=[assets.updates(assets.PORTFOLIO)], **kwargs)
+        super().__init__(outlets=[assets.updates(assets.PORTFOLIO, by=convenio)], **kwargs)
         self.convenio = convenio
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -52,13 +53,14 @@ class ReceiveOperator(BaseOperator):
         with plain_errors():
             settings = load_settings()
             result = receive_convenio(settings, self.convenio, self._announced(context))
-            deliveries = [one["delivery"] for one in result.loaded]
+            deliveries: list[JsonValue] = [one["delivery"] for one in result.loaded]
             if context["ti"].try_number > 1:
                 # An earlier try may have loaded and died before it could say so.
                 since = context["dag_run"].run_after - timedelta(minutes=1)
-                deliveries = loaded_since(settings, self.convenio, since)
+                deliveries = [*loaded_since(settings, self.convenio, since)]
         if deliveries:
-            _announce(context, assets.PORTFOLIO, {"convenio": self.convenio, "loaded": deliveries})
+            extra: dict[str, JsonValue] = {"convenio": self.convenio, "loaded": deliveries}
+            context["outlet_events"][self.outlets[0]].add(assets.PORTFOLIO, extra=extra)
         elif result.empty:
             raise AirflowSkipException(f"{self.convenio}: nothing new arrived")
         return asdict(result)
@@ -110,7 +112,8 @@ class BuildMailingOperator(BaseOperator):
     ui_color = "#e9f7e9"
 
     def __init__(self, *, campaign: str, **kwargs: Any) -> None:
-        super().__init__(outlets=[assets.updates(assets.mailing(campaign))], **kwargs)
+        outlet = assets.updates(assets.mailing(campaign), by=campaign)
+        super().__init__(outlets=[outlet], **kwargs)
         self.campaign = campaign
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -131,8 +134,8 @@ class BuildMailingOperator(BaseOperator):
         if not new and context["ti"].try_number == 1:
             raise AirflowSkipException(f"nothing new: {mailing.id} is the mailing of these inputs")
         self.log.info("mailing %s: %d leads", mailing.id, mailing.leads)
-        asset = assets.mailing(self.campaign)
-        _announce(context, asset, {"mailing_id": mailing.id, "leads": mailing.leads})
+        outlet = context["outlet_events"][self.outlets[0]]
+        outlet.add(assets.mailing(self.campaign), extra={"mailing_id": mailing.id})
         return summary
 
 
@@ -228,10 +231,6 @@ class TrainModelOperator(BaseOperator):
         version = f"{result['name']}/versions/{result['model_version']}"
         self.model_url = f"{mlflow}/#/models/{version}"
         return result
-
-
-def _announce(context: Context, asset: Asset, extra: dict[str, Any]) -> None:
-    context["outlet_events"][assets.updates(asset)].add(asset, extra=extra)
 
 
 def _mailings(context: Context) -> set[str]:

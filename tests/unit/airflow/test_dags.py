@@ -74,10 +74,17 @@ def test_one_run_at_a_time_and_none_for_the_past(bag: DagBag, dag_id: str) -> No
 
 def test_the_line_is_joined_by_assets(bag: DagBag) -> None:
     assert _wakes(bag.dags["reception__banco_aurora"]) == {"ftp_banco_aurora"}
-    assert _updates(bag.dags["reception__banco_aurora"]) == {"portfolio_updates"}
+    assert _updates(bag.dags["reception__banco_aurora"]) == {"portfolio_by_banco_aurora"}
     assert _wakes(bag.dags["mailing__cobranca_geral"]) == {"portfolio"}
-    assert _updates(bag.dags["mailing__cobranca_geral"]) == {"mailing_cobranca_geral_updates"}
+    assert _updates(bag.dags["mailing__cobranca_geral"]) == {
+        "mailing_cobranca_geral_by_cobranca_geral"
+    }
     assert _wakes(bag.dags["campaign__cobranca_geral"]) == {"mailing_cobranca_geral"}
+
+
+def test_no_two_tasks_update_an_asset_through_the_same_alias(bag: DagBag) -> None:
+    outlets = [name for dag in bag.dags.values() for name in _updates(dag)]
+    assert len(outlets) == len(set(outlets))
 
 
 def test_calls_that_were_made_reach_the_crms_also_when_the_campaign_failed(bag: DagBag) -> None:
