@@ -18,7 +18,9 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from dialer import openapi
-from dialer.engine import Engine, open_calls
+from dialer.desk import Desk
+from dialer.engine import Engine
+from dialer.live import open_calls
 from dialer.localization import Localization
 from dialer.mailing import MailingLead, locate, read_mailing
 from dialer.outbox import Outbox
@@ -97,6 +99,7 @@ class Dialer:
             on_change=self.engine.pbx_changed,
         )
         self.engine.add_pbx(self.pbx)
+        self.desk = Desk(self.engine, self.store)
         self.outbox = Outbox(self.store, self.localization)
         self.token = settings.secret("dialer_token")
 
@@ -278,13 +281,13 @@ class _Metrics(_Handler):
         outbox = await self.dialer.store.count_outbox()
         lines = [
             "# TYPE zanc_dialer_open_calls gauge",
-            f"zanc_dialer_open_calls {open_calls(engine.calls.values())}",
+            f"zanc_dialer_open_calls {open_calls(engine.floor.calls.values())}",
             "# TYPE zanc_dialer_campaigns gauge",
             f"zanc_dialer_campaigns {len(engine.campaigns)}",
             "# TYPE zanc_dialer_operators gauge",
             *(
                 f'zanc_dialer_operators{{state="{state}"}} {count}'
-                for state, count in sorted(engine.operators_by_state().items())
+                for state, count in sorted(engine.floor.by_state().items())
             ),
             "# TYPE zanc_dialer_attempts_total counter",
             *(
@@ -317,7 +320,7 @@ class _Campaign(_Handler):
         figures = await self.dialer.store.figures(row)
         live = self.dialer.engine.campaigns.get(campaign_id)
         content = _summary(row) | figures
-        content["operators"] = self.dialer.engine.operators_by_state()
+        content["operators"] = self.dialer.engine.floor.by_state()
         content["why"] = "" if live is None else live.why
         self.answer(content)
 
@@ -338,7 +341,7 @@ class _Campaign(_Handler):
             path = locate(self.dialer.settings.var, mailing)
             return await asyncio.to_thread(read_mailing, path, sha256)
 
-        added = await self.dialer.engine.submit(
+        added = await self.dialer.desk.submit(
             campaign_id,
             name=name,
             settings=body["settings"],
@@ -354,7 +357,7 @@ class _CampaignOrder(_Handler):
     async def post(self, campaign_id: str, order: str) -> None:
         self.authorize()
         await _known(self.dialer, campaign_id)
-        await self.dialer.engine.control(campaign_id, order)
+        await self.dialer.desk.control(campaign_id, order)
         self.answer(_summary(await _known(self.dialer, campaign_id)))
 
 
@@ -373,17 +376,17 @@ class _Attempts(_Handler):
 class _OperatorOrder(_Handler):
     async def post(self, operator: str, order: str) -> None:
         self.authorize(operator)
-        engine = self.dialer.engine
+        desk = self.dialer.desk
         match order:
             case "login":
-                await engine.login(operator)
+                await desk.login(operator)
             case "logout":
-                await engine.leave(operator, "offline")
+                await desk.leave(operator, "offline")
             case "pause":
-                await engine.leave(operator, "paused")
+                await desk.leave(operator, "paused")
             case "ready":
-                await engine.make_ready(operator)
-        agent = engine.agents.get(operator)
+                await desk.make_ready(operator)
+        agent = self.dialer.engine.floor.agents.get(operator)
         self.answer({"operator": operator, "state": agent.state if agent else "offline"})
 
 
@@ -394,14 +397,14 @@ class _Tabulate(_Handler):
         tabulation = _text(body, "tabulation")
         if tabulation not in {one.value for one in Tabulation}:
             raise DataError(f"tabulation must be one of {', '.join(Tabulation)}")
-        await self.dialer.engine.tabulate(
+        await self.dialer.desk.tabulate(
             operator,
             _text(body, "attempt"),
             Tabulation(tabulation),
             _date(body.get("promise_date")),
             _amount(body.get("promise_amount")),
         )
-        self.answer(self.dialer.engine.card(operator))
+        self.answer(self.dialer.engine.floor.card(operator))
 
 
 class _OperatorNews(_Handler):
@@ -413,7 +416,7 @@ class _OperatorNews(_Handler):
             raise DataError("after must be the sequence of the last answer")
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds, re.ASCII) is None:
             raise DataError("timeout must be a number of seconds")
-        card = await self.dialer.engine.news(
+        card = await self.dialer.engine.floor.news(
             operator, int(after) if after else None, min(float(seconds), MAX_POLL_SECONDS)
         )
         self.answer(card)

@@ -1,0 +1,220 @@
+"""What is going on now, in memory: calls, operators on the floor, campaigns."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from dialer import pacing
+from dialer.attempt import Attempt
+from dialer.rules import CallingHours
+from dialer.settings import CampaignSettings
+from dialer.store import CampaignRow, Lead, OperatorChange, OperatorState
+from zanc_pipeline.common.errors import ConflictError
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def utc_now() -> datetime:
+    """The present, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Call:
+    """An attempt that is not closed, in memory."""
+
+    attempt: Attempt
+    lead: Lead
+    phone: str
+    pbx: str
+    sent_at: datetime
+    operator: str | None
+    unconfirmed: bool = False
+    missing: int = 0
+
+
+@dataclass
+class Agent:
+    """An operator in memory."""
+
+    id: str
+    state: OperatorState
+    since: datetime
+    attempt_id: str | None = None
+    leaving: OperatorState | None = None
+    placing: bool = False
+    rest_until: datetime | None = None
+    version: int = field(default_factory=lambda: int(time.time() * 1000))
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def next_state(self) -> OperatorState:
+        """The state after the present call."""
+        return self.leaving or "idle"
+
+    def bump(self) -> None:
+        """Wake who waits for news of this operator. Versions grow over restarts too."""
+        self.version += 1
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+@dataclass
+class Campaign:
+    """A campaign that is not finished, in memory."""
+
+    row: CampaignRow
+    settings: CampaignSettings
+    hours: CallingHours
+    pacer: pacing.Pacer
+    status: str
+    closing: str | None = None
+    why: str = ""
+    preparing: int = 0
+    dry_until: datetime = LONG_AGO
+    reviewed_at: datetime = LONG_AGO
+
+    @property
+    def id(self) -> str:
+        """The mailing's id."""
+        return self.row.id
+
+
+class Floor:
+    """The operators, and the calls that they have.
+
+    ``wake`` is set whenever something changed that may let a call be placed.
+    """
+
+    def __init__(self) -> None:
+        self.agents: dict[str, Agent] = {}
+        self.calls: dict[str, Call] = {}
+        self.wake = asyncio.Event()
+
+    def logged_in(self, operator: str) -> Agent:
+        """The operator; raises ConflictError when not logged in."""
+        agent = self.agents.get(operator)
+        if agent is None or agent.state == "offline":
+            raise ConflictError(f"operator {operator} is not logged in")
+        return agent
+
+    def agent_of(self, call: Call) -> Agent | None:
+        """The operator who is reserved for the call, or has it."""
+        for agent in (self.agents.get(call.operator or ""), *self.agents.values()):
+            if agent is not None and agent.attempt_id == call.attempt.id:
+                return agent
+        return None
+
+    def idle(self) -> list[Agent]:
+        """The operators who can get a call, who waits longest first."""
+        now = utc_now()
+        idle = [
+            agent
+            for agent in self.agents.values()
+            if agent.state == "idle"
+            and not agent.placing
+            and (agent.rest_until is None or agent.rest_until <= now)
+        ]
+        return sorted(idle, key=lambda agent: agent.since)
+
+    def seconds_in(self, state: OperatorState, now: datetime) -> list[float]:
+        """For how many seconds each operator in ``state`` has been so."""
+        return [
+            (now - agent.since).total_seconds()
+            for agent in self.agents.values()
+            if agent.state == state
+        ]
+
+    def change(
+        self,
+        agent: Agent,
+        state: OperatorState,
+        call: Call | None,
+        *,
+        attempt_id: str | None = None,
+        at: datetime | None = None,
+    ) -> OperatorChange:
+        """The record of a change of state that is not made yet; ``call`` gets the time spent."""
+        return OperatorChange(
+            id=agent.id,
+            state=state,
+            attempt_id=attempt_id,
+            at=at or utc_now(),
+            campaign_id=None if call is None else call.lead.campaign_id,
+        )
+
+    def set(self, agent: Agent, state: OperatorState, attempt_id: str | None) -> None:
+        """Make a change of state in memory."""
+        if agent.state != state:
+            agent.since = utc_now()
+        agent.state, agent.attempt_id = state, attempt_id
+        if state == agent.leaving:
+            agent.leaving = None
+        agent.bump()
+        self.wake.set()
+
+    def move(
+        self,
+        agent: Agent,
+        state: OperatorState,
+        attempt_id: str | None,
+        call: Call,
+        *,
+        at: datetime | None = None,
+    ) -> OperatorChange:
+        """Make a change of state in memory and return its record, to be stored."""
+        change = self.change(agent, state, call, attempt_id=attempt_id, at=at)
+        self.set(agent, state, attempt_id)
+        return change
+
+    def by_state(self) -> dict[str, int]:
+        """How many operators are in each state."""
+        counts: dict[str, int] = {}
+        for agent in self.agents.values():
+            counts[agent.state] = counts.get(agent.state, 0) + 1
+        return counts
+
+    def card(self, operator: str) -> dict[str, Any]:
+        """What the operator's screen shows."""
+        agent = self.agents.get(operator) or Agent(id=operator, state="offline", since=utc_now())
+        call = self.calls.get(agent.attempt_id or "")
+        return {
+            "sequence": agent.version,
+            "operator": agent.id,
+            "state": agent.state,
+            "since": agent.since.isoformat(),
+            "call": None
+            if call is None
+            else {
+                "attempt": call.attempt.id,
+                "state": call.attempt.state.value,
+                "campaign": call.lead.campaign_id,
+                "cpf": call.lead.cpf,
+                "name": call.lead.name,
+                "phone": call.phone,
+                "convenio": call.lead.convenio,
+                "contract": call.lead.contract,
+                "amount": str(call.lead.amount),
+            },
+        }
+
+    async def news(self, operator: str, after: int | None, seconds: float) -> dict[str, Any]:
+        """The operator's card once its sequence is not ``after``, at the latest in ``seconds``."""
+        agent = self.agents.get(operator)
+        if agent is not None and after == agent.version:
+            try:
+                async with asyncio.timeout(seconds):
+                    await agent.changed.wait()
+            except TimeoutError:
+                pass
+        return self.card(operator)
+
+
+def open_calls(calls: Iterable[Call]) -> int:
+    """How many calls are in progress."""
+    return sum(not call.attempt.ended for call in calls)
