@@ -1,0 +1,135 @@
+"""What an adapter writes, without a database."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zanc_pipeline.common.errors import ConfigError, DataError
+from zanc_pipeline.common.settings import Settings, load_settings
+from zanc_pipeline.crm.adapters import adapter_for
+from zanc_pipeline.crm.adapters.fixed_width import Field, Layout, one_row_a_client
+from zanc_pipeline.crm.adapters.sqlalchemy_table import changes
+
+
+def contract(number: int, **changed: Any) -> dict[str, Any]:
+    return {
+        "cpf": "52998224725",
+        "contract": f"C{number}",
+        "amount": Decimal(number),
+        "due_date": date(2026, 1, number),
+        "phone_1": None,
+        "phone_2": None,
+        "phone_3": None,
+        **changed,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "value", "text"),
+    [
+        ("text", 8, "José Conceição", "Jose Con"),
+        ("text", 6, "a\nb\t", "a b   "),
+        ("code", 5, "12", "12   "),
+        ("code", 3, None, "   "),
+        ("money", 8, Decimal("12.34"), "00001234"),
+        ("date", 8, date(2026, 3, 9), "09032026"),
+        ("time", 14, datetime(2026, 3, 9, 2, 30, tzinfo=UTC), "08032026233000"),
+    ],
+)
+def test_a_field_is_written(kind: str, size: int, value: object, text: str) -> None:
+    assert Field(name="x", size=size, kind=kind).render(value) == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("code", "123456"), ("money", Decimal("1000.00")), ("money", Decimal(-1))]
+)
+def test_what_does_not_fit_is_refused_rather_than_changed(kind: str, value: object) -> None:
+    with pytest.raises(DataError):
+        Field(name="x", size=5, kind=kind).render(value)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [None, [], [{"field": "cpf"}], [{"field": "cpf", "size": 0, "kind": "code"}], ["cpf"]],
+)
+def test_a_wrong_layout_is_named(entries: object) -> None:
+    with pytest.raises(ConfigError, match=r"^remessa\.yaml: client"):
+        Layout.parse(entries, where="remessa.yaml: client")
+
+
+def test_a_layout_of_an_unknown_field_is_refused() -> None:
+    layout = Layout.parse([{"field": "nope", "size": 3, "kind": "code"}], where="x")
+    with pytest.raises(ConfigError, match="nope"):
+        layout.render({"cpf": "1"})
+
+
+def test_a_client_is_its_contract_of_greatest_value_with_the_first_phone_known() -> None:
+    [client] = one_row_a_client(
+        [contract(1, phone_2="11987654321"), contract(3), contract(2, phone_1="1133334444")]
+    )
+    assert client["contract"] == "C3"
+    assert client["phone"] == "11987654321"
+    assert (client["contracts_count"], client["total"]) == (3, Decimal(6))
+
+
+def test_of_equal_values_the_oldest_due_is_chosen() -> None:
+    same = [contract(9, amount=Decimal(5)), contract(2, amount=Decimal(5))]
+    assert one_row_a_client(same)[0]["contract"] == "C2"
+
+
+def test_only_what_differs_is_written() -> None:
+    def row(contract: str, value: int, status: str = "aberto") -> dict[str, Any]:
+        return {"contrato": contract, "valor_centavos": value, "situacao": status}
+
+    existing = {
+        "same": row("same", 1),
+        "other": row("other", 1),
+        "gone": row("gone", 1),
+        "gone before": row("gone before", 1, "removido"),
+        "back": row("back", 1, "removido"),
+    }
+    incoming = {
+        "same": row("same", 1),
+        "other": row("other", 2),
+        "new": row("new", 1),
+        "back": row("back", 1),
+    }
+    assert {
+        after["contrato"]: (before, after) for before, after in changes(existing, incoming)
+    } == {
+        "other": (existing["other"], incoming["other"]),
+        "new": (None, incoming["new"]),
+        "back": (existing["back"], incoming["back"]),
+        "gone": (existing["gone"], row("gone", 1, "removido")),
+    }
+
+
+def settings_with(tmp_path: Path, yaml: str) -> Settings:
+    folder = tmp_path / "config" / "crms"
+    folder.mkdir(parents=True)
+    (folder / "novo.yaml").write_text(yaml)
+    return load_settings(config=tmp_path / "config", var=tmp_path / "var")
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("adapter: oracle\n", "novo.yaml: adapter 'oracle' is not one of"),
+        ("adapter: postgres_wide\ndatabase: x\n", "novo.yaml: the key 'table' is missing"),
+        ("adapter: postgres_wide\ndatabase: x\ntable: 'x; drop'\n", "is not a table name"),
+        ("adapter: sqlalchemy\nurl: nonsense\n", "url is not a SQLAlchemy URL"),
+    ],
+)
+def test_a_wrong_crm_file_is_named(tmp_path: Path, yaml: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        adapter_for(settings_with(tmp_path, yaml), "novo")
+
+
+def test_an_unknown_crm_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"config/crms/outro\.yaml does not exist"):
+        adapter_for(load_settings(var=tmp_path), "outro")
