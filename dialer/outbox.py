@@ -71,7 +71,7 @@ class Outbox:
                 sent, problem = await self.flush()
             except UnavailableError as error:
                 sent, problem = 0, str(error)
-            if problem and problem != self._problem:
+            if problem and not self._problem:
                 log.warning("outbox: %s; the calls wait and are sent again", problem)
             if self._problem and not problem:
                 log.info("outbox: calls are taken again")

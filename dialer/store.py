@@ -387,7 +387,7 @@ class Store:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
                     **self._target,
-                    min_size=1,
+                    min_size=0,  # else the pool itself logs again and again that PostgreSQL is away
                     max_size=6,
                     timeout=5,
                     command_timeout=COMMAND_SECONDS,

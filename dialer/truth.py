@@ -115,7 +115,7 @@ def _outcome(rows: list[Record], answered: bool, talked: bool) -> Outcome:
     if "BUSY" in dispositions:
         return Outcome.BUSY
     if "NO ANSWER" in dispositions:
-        return Outcome.NO_ANSWER
+        return Outcome.NO_ANSWER  # also for numbers that do not exist: the next try tells
     return Outcome.NETWORK_FAILURE  # CONGESTION, FAILED: the records hold no cause
 
 
