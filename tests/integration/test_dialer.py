@@ -258,6 +258,36 @@ def test_told_to_end_it_leaves_conversations_to_the_pbx_and_the_next_start_takes
     assert figures["attempts"] == {"human": 1}
 
 
+def test_cut_off_from_the_database_again_and_again_it_forgets_nothing(
+    settings: Settings,
+    telephony: pbx.World,
+    localization: FakeLocalization,
+    dialer: DialerProcess,
+) -> None:
+    name = campaign_id(telephony, "cut-off")
+    people = [[phone(7000 + n, (0, 3, 4)[n % 3])] for n in range(12)]
+    dialer.call("PUT", f"/v1/campaigns/{name}", json=write_mailing(settings, name, people))
+    cut = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        "WHERE application_name LIKE 'zanc dialer%%'"
+    )
+    with crew(dialer, OPERATORS):
+        for least in (2, 5, 8):
+            dialer.wait(
+                lambda least=least: sum(dialer.figures(name)["attempts"].values()) >= least,
+                "calls are placed",
+            )
+            rows(settings, cut)
+        figures = dialer.wait_finished(name, 120)
+    assert figures["leads"] == {"waiting": 0, "active": 0, "ended": 12}
+    attempts = dialer.attempts(name)
+    placed = Counter(attempt["phone"] for attempt in attempts if attempt["placed"])
+    assert carried(telephony, {one for [one] in people}, placed.total()) == placed
+    for attempt in attempts:
+        if attempt["placed"]:
+            assert attempt["outcome"] == OUTCOMES[attempt["phone"][-1]], attempt
+
+
 # Last: the PBX that the others use is dead afterwards.
 def test_a_pbx_that_dies_ends_its_calls_as_unknown_and_the_campaign_goes_on_when_it_is_back(
     settings: Settings,
