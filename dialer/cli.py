@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def serve() -> None:
     from zanc_pipeline.common.logging import configure_logging
 
     configure_logging()
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every request otherwise
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(service.serve(settings()))
 
