@@ -18,7 +18,6 @@ from zanc_pipeline.stack.supervisor import (
     runtime_folder,
 )
 
-
 pytestmark = pytest.mark.integration
 
 

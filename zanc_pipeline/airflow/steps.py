@@ -242,13 +242,22 @@ def _receive(settings: Settings, arrival: Arrival) -> Delivery:
 
 
 def _accepted(settings: Settings, convenio: str) -> list[Delivery]:
-    """Deliveries that an earlier run accepted and did not come to load."""
+    """Deliveries that an earlier run accepted and did not come to load.
+
+    What a person took out of the CRM again (``zanc crm rollback``) stays out until a person loads
+    it.
+    """
     from zanc_pipeline.reception import service
 
+    with transaction(settings, "zanc", application="airflow") as cursor:
+        cursor.execute(
+            "SELECT delivery_id FROM crm.load WHERE status IN ('rolling_back', 'rolled_back')"
+        )
+        taken_out = {row["delivery_id"] for row in cursor.fetchall()}
     waiting = [
         delivery
         for delivery in service.list_deliveries(settings, convenio)
-        if delivery.status == "accepted"
+        if delivery.status == "accepted" and delivery.id not in taken_out
     ]
     return sorted(waiting, key=lambda delivery: (delivery.reference_date or date.min, delivery.id))
 
@@ -291,12 +300,15 @@ def _entry(delivery: Delivery) -> dict[str, Any]:
 
 def _on_their_way(settings: Settings) -> list[str]:
     with transaction(settings, "zanc", application="airflow") as cursor:
-        # Accepted and older than what is loaded will never be loaded: nothing to wait for.
+        # Older than what is loaded, or taken out by a person: it will not load, so nothing to wait
+        # for.
         cursor.execute(
             "SELECT id, convenio, file_name FROM reception.delivery AS d"
             " WHERE status IN ('received', 'accepted') AND NOT EXISTS ("
             "   SELECT FROM reception.delivery AS later WHERE later.convenio = d.convenio"
             "   AND later.status = 'loaded' AND later.reference_date > d.reference_date)"
+            " AND NOT EXISTS (SELECT FROM crm.load WHERE delivery_id = d.id"
+            "   AND status IN ('rolling_back', 'rolled_back'))"
             " ORDER BY id"
         )
         waiting = [f"delivery {row['id']} of {row['convenio']}" for row in cursor.fetchall()]

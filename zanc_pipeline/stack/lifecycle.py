@@ -49,12 +49,12 @@ def up(settings: Settings, progress: Progress) -> None:
             everything = [process for wave in waves for process in wave]
             supervisor.start([*everything, _guard()])
             supervisor.launch(_GUARD)
+            if not settings.postgres.embedded:
+                prepare(settings, progress)
             for wave in waves:
                 _start_wave(supervisor, wave, progress)
                 if wave[0].name == "postgres":
-                    _prepare(settings, progress)
-            if not settings.postgres.embedded:
-                _prepare(settings, progress)
+                    prepare(settings, progress)
             supervisor.stop(_GUARD)
         except BaseException:
             if fresh:
@@ -159,7 +159,7 @@ def _install_telephony(
     speech.ensure_speech(parts.speech_folder(settings), espeak, progress)
 
 
-def _prepare(settings: Settings, progress: Progress) -> None:
+def prepare(settings: Settings, progress: Progress) -> None:
     """Databases and tables of ours, and Airflow's migration: each does nothing when done."""
     if not postgres.answers(settings):
         raise UnavailableError("PostgreSQL", f"{settings.postgres.host}:{settings.postgres.port}")

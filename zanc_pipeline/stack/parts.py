@@ -149,6 +149,7 @@ def _ours(settings: Settings) -> dict[str, str]:
         "ZANC_PORT_OFFSET": str(settings.port_offset),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": "2",
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the calls on a small machine
     }
 
 
