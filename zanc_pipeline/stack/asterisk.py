@@ -125,8 +125,9 @@ class AsteriskInstance:
 
     - all: ``speech_dir`` (the folder of ``zanc_pipeline.world.speech.ensure_speech``);
     - central: ``carrier_port``, ``trunk_secret``, ``operator_secrets`` (operator → password, in
-      order) and ``operators`` (how many of them, all by default), optionally ``carrier_host``,
-      ``trunk_user``, ``answer_wait`` and ``operator_ring`` (seconds);
+      order) and ``operators`` (how many of them, all by default), optionally ``sip_host`` (where
+      SIP and RTP listen, loopback by default), ``carrier_host``, ``trunk_user``, ``answer_wait``
+      and ``operator_ring`` (seconds);
     - carrier: ``trunk_secret``, ``agi_port``, optionally ``trunk_user``;
     - phones: ``central_port``, ``operator_secrets``, ``operators`` likewise, optionally
       ``talk_min`` and ``talk_max``: an operator ends a call after a random whole number of seconds
@@ -311,6 +312,7 @@ def read_cdr(path: Path) -> Iterator[CdrRow]:
 
 def _values(instance: AsteriskInstance, base: Path) -> dict[str, Any]:
     defaults: dict[str, Any] = {
+        "sip_host": "127.0.0.1",
         "carrier_host": "127.0.0.1",
         "trunk_user": "zanc",
         "answer_wait": 2,
