@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,9 @@ def transaction(settings: Settings, database: str, *, application: str = "zanc")
         with connection, connection.cursor() as cursor:
             yield cursor
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        if connection.closed or isinstance(error, psycopg2.InterfaceError):
+        # The server chose one of two transactions to give up: it succeeds when tried again.
+        collided = isinstance(error, psycopg2.extensions.TransactionRollbackError)
+        if collided or connection.closed or isinstance(error, psycopg2.InterfaceError):
             address = f"{settings.postgres.host}:{settings.postgres.port}"
             reason = str(error).strip().splitlines()[:1] or [""]
             raise UnavailableError("PostgreSQL", f"{address}/{database}", reason[0]) from error
@@ -58,12 +61,28 @@ def transaction(settings: Settings, database: str, *, application: str = "zanc")
 
 
 def ensure_schema(settings: Settings, database: str, package: str) -> None:
-    """Apply ``schema.sql`` of ``package``; it is written so that applying it again does nothing."""
+    """Apply ``schema.sql`` of ``package`` unless this very script was applied before.
+
+    The script can be applied again; not doing so keeps its locks away from who is at work.
+    """
     script = resources.files(package).joinpath("schema.sql").read_text(encoding="utf-8")
+    digest = hashlib.sha256(script.encode()).hexdigest()
     with transaction(settings, database) as cursor:
         # Two processes that start together would collide in the catalogue without the lock.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (package,))
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('zanc_schema'))")
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS public.zanc_schema (package text PRIMARY KEY, sha256 text)"
+        )
+        cursor.execute("SELECT sha256 FROM public.zanc_schema WHERE package = %s", (package,))
+        applied = cursor.fetchone()
+        if applied is not None and applied["sha256"] == digest:
+            return
         cursor.execute(script)
+        cursor.execute(
+            "INSERT INTO public.zanc_schema VALUES (%s, %s)"
+            " ON CONFLICT (package) DO UPDATE SET sha256 = excluded.sha256",
+            (package, digest),
+        )
 
 
 def copy_rows(

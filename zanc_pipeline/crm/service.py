@@ -69,7 +69,6 @@ def load(settings: Settings, delivery_id: int) -> LoadResult:
     or a newer one of its convênio is loaded, ConflictError when a rollback of it was begun,
     UnavailableError when a part is away (a retry completes the load).
     """
-    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
     crm = ledger.entry(settings, delivery_id).crm
     adapter = adapter_for(settings, crm)
     with ledger.serialised(settings, crm, "load"):
@@ -101,7 +100,6 @@ def rollback(settings: Settings, delivery_id: int) -> None:
     Raises ConflictError, which names the delivery, when a later one of its convênio is loaded;
     DataError when the delivery is not loaded.
     """
-    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
     crm = ledger.entry(settings, delivery_id).crm
     adapter = adapter_for(settings, crm)
     with ledger.serialised(settings, crm, "load"):
@@ -163,7 +161,6 @@ def return_outcomes(settings: Settings, outcomes: Iterable[CallOutcome]) -> int:
     At least once, without duplicates. A CRM that is down holds back only itself: its outcomes stay
     pending, the other CRMs are served, and then UnavailableError is raised.
     """
-    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
     _record(settings, list(outcomes))
     with transaction(settings, "zanc") as cursor:
         cursor.execute(

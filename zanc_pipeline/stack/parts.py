@@ -335,6 +335,7 @@ def _dialer(settings: Settings) -> Iterator[Process]:
             healthy=_http_ok(f"{settings.web_url(settings.dialer)}/healthz"),
             ports=(settings.dialer.port,),
             environment=_ours(settings),
+            stop_seconds=25,
         )
 
 

@@ -45,27 +45,32 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     lifecycle.up(settings, progress)
     world = settings.var / "world"
     loaded, uploaded_once = world / "loaded", world / "uploaded"
-    airflow = AirflowApi(settings)
+    airflow, told = AirflowApi(settings), set[int]()
+
+    def look_for_failures() -> None:
+        _stop_at_a_failed_run(settings, airflow, began)
+
     if not loaded.exists():
         _make_world(settings, progress)
         loaded.touch()
     airflow.wait_for_dags(_dags(settings))
-    _train(settings, airflow, progress)
+    _train(airflow, progress)
+    look_for_failures()
     if not uploaded_once.exists():
         _zanc(settings, "world", "upload", "--with-faults")
         uploaded_once.touch()
     else:
         progress("uploading the files of the last day again: they are duplicates")
         _zanc(settings, "world", "upload")
-        _wait_for_files(settings, began, progress)
+        _wait_for_files(settings, began, told, progress, look_for_failures)
         progress("a fresh day")
         _zanc(settings, "world", "next-day")
         _zanc(settings, "world", "upload")
     uploaded = datetime.now(UTC)
     progress("files uploaded by FTP")
-    _wait_for_files(settings, began, progress)
-    mailing = _wait_for_mailing(settings, began, progress)
-    _wait_for_campaign(settings, mailing, progress)
+    _wait_for_files(settings, began, told, progress, look_for_failures)
+    mailing = _wait_for_mailing(settings, began, progress, look_for_failures)
+    _wait_for_campaign(settings, mailing, progress, look_for_failures)
     _wait_for_quiet(airflow, began)
     return report.gather(settings, airflow, began=began, uploaded=uploaded, mailing=mailing)
 
@@ -86,7 +91,7 @@ def _make_world(settings: Settings, progress: Progress) -> None:
     _zanc(settings, "models", "history", str(folder / "history" / "portfolio.csv"))
 
 
-def _train(settings: Settings, airflow: AirflowApi, progress: Progress) -> None:
+def _train(airflow: AirflowApi, progress: Progress) -> None:
     progress("training the models on the past calls and payments")
     runs = {dag: airflow.trigger(dag) for dag in ("training__answer", "training__payment")}
     deadline = time.monotonic() + FILES_SECONDS
@@ -95,14 +100,17 @@ def _train(settings: Settings, airflow: AirflowApi, progress: Progress) -> None:
             _give_up_after(deadline, f"{dag} is still {state}")
             time.sleep(1)
         progress(f"{dag}: {state}")
-        if state == "failed":
-            address = settings.web_url(settings.airflow)
-            raise StackError(f"the DAG run {dag} failed: see {address}/dags/{dag}/runs/{run_id}")
 
 
-def _wait_for_files(settings: Settings, began: datetime, progress: Progress) -> None:
+def _wait_for_files(
+    settings: Settings,
+    began: datetime,
+    told: set[int],
+    progress: Progress,
+    look_for_failures: Callable[[], None],
+) -> None:
+    """Wait until every file on the server has a verdict; those in ``told`` were shown already."""
     expected = _files_on_server(settings)
-    told: set[int] = set()
     deadline = time.monotonic() + FILES_SECONDS
     while True:
         with transaction(settings, "zanc") as cursor:
@@ -127,6 +135,7 @@ def _wait_for_files(settings: Settings, began: datetime, progress: Progress) -> 
             return
         names = ", ".join(sorted(path for path, _, _ in waiting))
         _give_up_after(deadline, f"no verdict yet on {names}")
+        look_for_failures()
         time.sleep(1)
 
 
@@ -145,7 +154,12 @@ def _files_on_server(settings: Settings) -> set[tuple[str, int, str]]:
     return {(found.path, found.size, found.modified) for found in arrivals.scan(settings)}
 
 
-def _wait_for_mailing(settings: Settings, began: datetime, progress: Progress) -> str:
+def _wait_for_mailing(
+    settings: Settings,
+    began: datetime,
+    progress: Progress,
+    look_for_failures: Callable[[], None],
+) -> str:
     progress("scoring and building the mailing")
     deadline = time.monotonic() + MAILING_SECONDS
     while True:
@@ -160,10 +174,13 @@ def _wait_for_mailing(settings: Settings, began: datetime, progress: Progress) -
             progress(f"mailing {row['id']}: {row['leads']} people to call")
             return str(row["id"])
         _give_up_after(deadline, f"no mailing for {CAMPAIGN} yet")
+        look_for_failures()
         time.sleep(1)
 
 
-def _wait_for_campaign(settings: Settings, mailing: str, progress: Progress) -> None:
+def _wait_for_campaign(
+    settings: Settings, mailing: str, progress: Progress, look_for_failures: Callable[[], None]
+) -> None:
     deadline = time.monotonic() + CAMPAIGN_SECONDS
     last = ""
     while True:
@@ -180,6 +197,7 @@ def _wait_for_campaign(settings: Settings, mailing: str, progress: Progress) -> 
             if figures["status"] in {"finished", "failed"}:
                 return
         _give_up_after(deadline, f"the campaign {mailing} has not ended")
+        look_for_failures()
         time.sleep(5)
 
 
@@ -191,6 +209,15 @@ def _wait_for_quiet(airflow: AirflowApi, began: datetime) -> None:
     ):
         _give_up_after(deadline, "DAG runs still go on")
         time.sleep(2)
+
+
+def _stop_at_a_failed_run(settings: Settings, airflow: AirflowApi, began: datetime) -> None:
+    """Waiting on is pointless when a run has failed: say which and where to look."""
+    for run in airflow.runs(since=began.isoformat()):
+        if run["state"] == "failed":
+            dag, run_id = run["dag_id"], run["dag_run_id"]
+            address = settings.web_url(settings.airflow)
+            raise StackError(f"the DAG run {dag} failed: see {address}/dags/{dag}/runs/{run_id}")
 
 
 def _give_up_after(deadline: float, what: str) -> None:
