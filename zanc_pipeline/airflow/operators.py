@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 _CAMPAIGN_IDS = "campaign_ids"
+_TRIES_AT_THE_UNEXPECTED = 3
+"""Most surprises pass; after so many tries the run goes on with what was loaded, and is red."""
 
 
 class ReceiveOperator(BaseOperator):
@@ -58,6 +60,8 @@ class ReceiveOperator(BaseOperator):
                 # An earlier try may have loaded and died before it could say so.
                 since = context["dag_run"].run_after - timedelta(minutes=1)
                 deliveries = [*loaded_since(settings, self.convenio, since)]
+        if result.unexpected and context["ti"].try_number < _TRIES_AT_THE_UNEXPECTED:
+            raise AirflowException("; ".join(result.unexpected))
         if deliveries:
             extra: dict[str, JsonValue] = {"convenio": self.convenio, "loaded": deliveries}
             context["outlet_events"][self.outlets[0]].add(assets.PORTFOLIO, extra=extra)
@@ -99,8 +103,8 @@ class InspectReceptionOperator(BaseOperator):
         ]
         for line in lines:
             self.log.warning(line)
-        if result.problems:
-            raise AirflowFailException("; ".join(result.problems))
+        if errors := result.problems + result.unexpected:
+            raise AirflowFailException("; ".join(errors))
         if not lines:
             raise AirflowSkipException("every file was loaded")
         return lines

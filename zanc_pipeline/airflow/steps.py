@@ -50,14 +50,22 @@ class Reception:
     quarantined: list[dict[str, Any]] = field(default_factory=list)
     duplicates: list[dict[str, Any]] = field(default_factory=list)
     not_loaded: list[dict[str, Any]] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # a person must correct something
+    unexpected: list[str] = field(default_factory=list)  # an error that nobody foresaw
 
     @property
     def empty(self) -> bool:
         """Whether there was nothing to do."""
-        return not any(
-            (self.loaded, self.quarantined, self.duplicates, self.not_loaded, self.problems)
-        )
+        return not any(vars(self).values())
+
+    def add_error(self, name: str, error: Exception) -> None:
+        """Keep what went wrong with the file ``name``, without personal numbers."""
+        if isinstance(error, ZancError):
+            self.problems.append(f"{name}: {mask_text(str(error))}")
+            return
+        log.error("%s: unexpected error", name, exc_info=error)
+        text = f"{name}: {type(error).__name__}: {' '.join(str(error).split())}"
+        self.unexpected.append(mask_text(text))
 
 
 def receive_convenio(
@@ -81,7 +89,7 @@ def receive_convenio(
         except UnavailableError:
             raise
         except Exception as error:
-            result.problems.append(_explain(name, error))
+            result.add_error(name, error)
             continue
         if delivery.status == "quarantined":
             result.quarantined.append(_entry(delivery))
@@ -249,17 +257,21 @@ def _accepted(settings: Settings, convenio: str) -> list[Delivery]:
     """
     from zanc_pipeline.reception import service
 
-    with transaction(settings, "zanc", application="airflow") as cursor:
-        cursor.execute(
-            "SELECT delivery_id FROM crm.load WHERE status IN ('rolling_back', 'rolled_back')"
-        )
-        taken_out = {row["delivery_id"] for row in cursor.fetchall()}
+    taken_out = _taken_out(settings)
     waiting = [
         delivery
         for delivery in service.list_deliveries(settings, convenio)
         if delivery.status == "accepted" and delivery.id not in taken_out
     ]
     return sorted(waiting, key=lambda delivery: (delivery.reference_date or date.min, delivery.id))
+
+
+def _taken_out(settings: Settings) -> set[int]:
+    with transaction(settings, "zanc", application="airflow") as cursor:
+        cursor.execute(
+            "SELECT delivery_id FROM crm.load WHERE status IN ('rolling_back', 'rolled_back')"
+        )
+        return {row["delivery_id"] for row in cursor.fetchall()}
 
 
 def _load(settings: Settings, delivery: Delivery, result: Reception) -> None:
@@ -275,18 +287,11 @@ def _load(settings: Settings, delivery: Delivery, result: Reception) -> None:
     except DataError as error:  # an older portfolio than the loaded one: refused on purpose
         result.not_loaded.append({**_entry(delivery), "reason": mask_text(str(error))})
     except Exception as error:
-        result.problems.append(_explain(delivery.file_name, error))
+        result.add_error(delivery.file_name, error)
     else:
         entry = {**_entry(delivery), "crm": load.crm, "rows": load.rows, "phones": phones}
         result.loaded.append(entry)
         log.info("%s: loaded, %s", delivery.file_name, entry)
-
-
-def _explain(name: str, error: Exception) -> str:
-    if not isinstance(error, ZancError):
-        log.error("%s: unexpected error", name, exc_info=error)
-    text = str(error) if isinstance(error, ZancError) else f"{type(error).__name__}: {error}"
-    return f"{name}: {mask_text(text)}"
 
 
 def _entry(delivery: Delivery) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from zanc_pipeline.common.settings import Settings, load_settings
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings whose state lies in the test's folder, also for code that loads them itself."""
     monkeypatch.setenv("ZANC_VAR", str(tmp_path))
+    monkeypatch.setenv("ZANC_POSTGRES__URL", "postgresql://nobody@127.0.0.1:9")  # there is none
     return load_settings()
 
 

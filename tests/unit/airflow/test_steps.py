@@ -53,6 +53,7 @@ class World:
         self.verdicts: dict[str, str | Exception] = {}
         self.loads: dict[str, Exception] = {}
         self.order: list[str] = []
+        self.taken_out: set[int] = set()
 
     def add(self, name: str, modified: str = "1", verdict: str | Exception = "accepted") -> Arrival:
         arrival = Arrival(convenio="aurora", path=f"/aurora/{name}", size=1, modified=modified)
@@ -93,6 +94,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     patch(service, "list_deliveries", lambda settings, convenio: list(made.ledger.values()))
     patch(localization, "add_phones_of_delivery", lambda settings, number: 2)
     patch(crm, "load", made.load)
+    patch(steps, "_taken_out", lambda settings: made.taken_out)
     patch(steps.time, "sleep", lambda seconds: None)
     return made
 
@@ -119,8 +121,8 @@ def test_one_file_in_trouble_does_not_block_the_others(place: Settings, world: W
     assert [one["file"] for one in result.loaded] == ["5.csv"]
     assert [one["file"] for one in result.quarantined] == ["2.csv"]
     assert [one["file"] for one in result.duplicates] == ["3.csv"]
-    assert result.problems[0] == "1.csv: layout.yaml:3: wrong"
-    assert "12345678909" not in result.problems[1]
+    assert result.problems == ["1.csv: layout.yaml:3: wrong"]
+    assert result.unexpected == ["4.csv: RuntimeError: bug with *********09"]
 
 
 def test_a_part_that_is_down_stops_the_try_and_the_next_one_does_the_rest(
@@ -134,6 +136,13 @@ def test_a_part_that_is_down_stops_the_try_and_the_next_one_does_the_rest(
     world.loads.clear()
     assert [one["file"] for one in receive(place).loaded] == ["2.csv"]
     assert world.order == ["1.csv", "2.csv"], "each was loaded once"
+
+
+def test_what_a_person_took_out_of_the_crm_stays_out(place: Settings, world: World) -> None:
+    world.ledger[1] = Delivery(1, "aurora", "out.csv", "accepted")
+    world.ledger[2] = Delivery(2, "aurora", "left.csv", "accepted")
+    world.taken_out = {1}
+    assert [one["file"] for one in receive(place).loaded] == ["left.csv"]
 
 
 def test_an_outdated_file_is_reported_and_is_no_error(place: Settings, world: World) -> None:
