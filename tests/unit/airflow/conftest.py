@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 
-os.environ.setdefault("AIRFLOW_HOME", mkdtemp(prefix="zanc-airflow-"))
+if "AIRFLOW_HOME" not in os.environ:
+    os.environ["AIRFLOW_HOME"] = mkdtemp(prefix="zanc-airflow-")
+    atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 from tests.unit.airflow.fake_dialer import FakeDialer, fake_dialer
 from zanc_pipeline.common.settings import Settings, load_settings
