@@ -169,10 +169,10 @@ def _wait_for_live_calls(settings: Settings, demo: subprocess.Popen[str]) -> Non
 
 
 def _kill(settings: Settings, *words: str) -> None:
-    """kill -9 the process of the stack whose command line ends in these words."""
+    """kill -9 the process of the stack that runs this command."""
     for process in left_behind(settings):
-        line = process.cmdline()
-        if [Path(word).name for word in line[-len(words) :]] == list(words):
+        line = " ".join(Path(word).name for word in process.cmdline())
+        if f" {' '.join(words)}" in line:
             process.kill()
             psutil.wait_procs([process], timeout=5)
             return

@@ -218,9 +218,9 @@ def _complete_arrivals(
 ) -> list[Arrival]:
     arrivals = _unknown_arrivals(settings, convenio)
     if not all(upload(arrival) in announced for arrival in arrivals):
-        # Nobody saw that these stand still, so look twice.
+        # Nobody saw that these stand still, so look twice; an empty one is left to the watcher.
         time.sleep(settings.ftp.stable_seconds)
-        still = {key(arrival) for arrival in _unknown_arrivals(settings, convenio)}
+        still = {key(one) for one in _unknown_arrivals(settings, convenio) if one.size}
         arrivals = [one for one in arrivals if upload(one) in announced or key(one) in still]
     return sorted(arrivals, key=lambda arrival: (arrival.modified, arrival.path))
 

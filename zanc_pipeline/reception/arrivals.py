@@ -26,6 +26,10 @@ class Arrival:
     modified: str
 
 
+EMPTY_PATIENCE = 5
+"""An empty file must stand still so many times longer: servers buffer an upload's beginning."""
+
+
 class StabilityTracker:
     """Tells complete uploads: same size and time for ``stable_seconds``; it has no clock."""
 
@@ -37,7 +41,9 @@ class StabilityTracker:
         """Those of ``arrivals`` that have stood still long enough at ``now`` (seconds)."""
         self._since = {arrival: self._since.get(arrival, now) for arrival in arrivals}
         return [
-            arrival for arrival, since in self._since.items() if now - since >= self._stable_seconds
+            arrival
+            for arrival, since in self._since.items()
+            if now - since >= self._stable_seconds * (1 if arrival.size else EMPTY_PATIENCE)
         ]
 
 

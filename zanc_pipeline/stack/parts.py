@@ -91,6 +91,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     return {
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "AIRFLOW_HOME": str(home),
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",  # Airflow's own, in every task's log
         "AIRFLOW_CONFIG": str(settings.root / "airflow.cfg"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.root / "plugins"),

@@ -50,7 +50,13 @@ def command(settings: Settings) -> list[str]:
         **_TUNING,
     }
     arguments = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
-    return [*_as_server_user(), str(_binary("postgres")), "-D", str(data_folder(settings)), *arguments]
+    return [
+        *_as_server_user(),
+        str(_binary("postgres")),
+        "-D",
+        str(data_folder(settings)),
+        *arguments,
+    ]
 
 
 def initialise(settings: Settings) -> None:

@@ -10,6 +10,8 @@ import httpx
 from zanc_pipeline.common.errors import StackError, UnavailableError
 from zanc_pipeline.common.settings import Settings
 
+_TRIES = 4
+
 
 class AirflowApi:
     """Airflow's API as the user of the stack."""
@@ -20,10 +22,15 @@ class AirflowApi:
         self._password = settings.airflow.password
         self._client = httpx.Client(base_url=self._address, timeout=30)
 
-    def trigger(self, dag_id: str) -> str:
-        """Start a run of the DAG now and return the run's id."""
-        run = self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None})
-        return str(run["dag_run_id"])
+    def trigger(self, dag_id: str, run_id: str) -> str:
+        """Start the run ``run_id`` of the DAG unless it was started already; its id."""
+        body = {"logical_date": None, "dag_run_id": run_id}
+        try:
+            self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        except StackError as error:
+            if ": 409 " not in str(error):
+                raise
+        return run_id
 
     def state(self, dag_id: str, run_id: str) -> str:
         """The run's state: queued, running, success or failed."""
@@ -64,25 +71,28 @@ class AirflowApi:
             time.sleep(1)
 
     def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        for attempt in (1, 2, 3):
+        for attempt in range(1, _TRIES + 1):
             try:
-                answer = self._client.request(method, path, **options)
-                if answer.status_code == 401 and attempt < 3:
+                if "Authorization" not in self._client.headers:
                     self._log_in()
-                    continue
+                answer = self._client.request(method, path, **options)
+                if answer.status_code == 401:
+                    del self._client.headers["Authorization"]
                 answer.raise_for_status()
             except httpx.HTTPStatusError as error:
-                raise StackError(
-                    f"Airflow at {self._address} refused {method} {path}: "
-                    f"{error.response.status_code} {error.response.text[:200]}"
-                ) from None
+                retriable = error.response.status_code in {401, 500, 502, 503, 504}
+                if not retriable or attempt == _TRIES:
+                    raise StackError(
+                        f"Airflow at {self._address} refused {method} {path}: "
+                        f"{error.response.status_code} {error.response.text[:200]}"
+                    ) from None
             except httpx.HTTPError as error:
-                if attempt == 3 or method == "POST":
+                if attempt == _TRIES:
                     raise UnavailableError("Airflow", self._address, error) from None
-                time.sleep(2)
             else:
                 body: dict[str, Any] = answer.json()
                 return body
+            time.sleep(attempt)
         raise UnavailableError("Airflow", self._address)
 
     def _log_in(self) -> None:

@@ -93,7 +93,11 @@ def _make_world(settings: Settings, progress: Progress) -> None:
 
 def _train(airflow: AirflowApi, progress: Progress) -> None:
     progress("training the models on the past calls and payments")
-    runs = {dag: airflow.trigger(dag) for dag in ("training__answer", "training__payment")}
+    moment = datetime.now(UTC)
+    runs = {
+        dag: airflow.trigger(dag, f"demo__{moment:%Y-%m-%dT%H:%M:%S}")
+        for dag in ("training__answer", "training__payment")
+    }
     deadline = time.monotonic() + FILES_SECONDS
     for dag, run_id in runs.items():
         while (state := airflow.state(dag, run_id)) not in {"success", "failed"}:
