@@ -92,7 +92,9 @@ class FtpArrivalTrigger(BaseEventTrigger):
                 failures += 1
                 if failures == 1:
                     log.warning("waiting for arrivals, still trying: %s", _one_line(error))
-                await asyncio.sleep(min(poll_seconds * 2**failures, MAX_BACKOFF_SECONDS))
+                # Without its own limit the power outgrows a float after a night of failures.
+                longer = poll_seconds * 2 ** min(failures, 10)
+                await asyncio.sleep(min(longer, MAX_BACKOFF_SECONDS))
                 continue
             if failures:
                 log.info("watching for arrivals again after %d failed polls", failures)

@@ -128,6 +128,30 @@ async def test_the_poll_survives_any_fault_and_says_so_once(
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
+async def test_the_poll_survives_a_server_that_is_away_for_days(
+    place: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls, waits = iter(range(3000)), []
+
+    def poll(self: PendingUploads) -> list[Arrival]:
+        if next(polls) < 2500:
+            raise UnavailableError("FTP", "127.0.0.1:2121")
+        return [AURORA]
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def here(function: Any, *arguments: Any) -> Any:
+        return function(*arguments)
+
+    monkeypatch.setattr(PendingUploads, "poll", poll)
+    monkeypatch.setattr(triggers, "asyncio", SimpleNamespace(to_thread=here, sleep=sleep))
+    shared = FtpArrivalTrigger.open_shared_stream({})
+    assert await anext(shared) == [AURORA]
+    await shared.aclose()  # type: ignore[attr-defined]
+    assert len(waits) == 2500 and max(waits) == triggers.MAX_BACKOFF_SECONDS
+
+
 def test_what_the_ledger_knows_is_not_pending(
     place: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
