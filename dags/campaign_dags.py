@@ -17,8 +17,8 @@ end. Clearing *Discar* does not stop anything.
 **When it is red.**
 
 - It names the dialer and its address: start the service (`zanc up`) and clear the task.
-- *Campaign failed*: the reason is the dialer's; correct it. The campaign keeps its id, so build a
-  new mailing to dial again.
+- *Campaign failed*: the reason is the dialer's; correct it. The campaign has ended and its people
+  are in no other mailing of that day: they are called again from the next day's on.
 - *Devolver* names a CRM: its outcomes wait; bring the CRM back and clear this task only.
 """
 

@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, CronTriggerTimetable
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
 from zanc_pipeline.airflow import assets
 from zanc_pipeline.airflow.operators import (
@@ -111,10 +112,14 @@ def _campaign(campaign: str, name: str, doc: str) -> DAG:
             task_id="devolver_resultados",
             task_display_name="Devolver os resultados aos CRMs",
             run_by=run.task_id,
+            # Calls that were made count, whatever became of the campaign.
+            trigger_rule=TriggerRule.ALL_DONE,
             **_PATIENT,
         )
-        # Calls that were made count, whatever became of the campaign: it runs after a failure too.
-        run >> outcomes.as_teardown(on_failure_fail_dagrun=True)
+        # A run ends as its last task does: this one fails with either of the two.
+        ended = EmptyOperator(task_id="encerrar", task_display_name="Campanha encerrada")
+        run >> outcomes >> ended
+        run >> ended
     return dag
 
 

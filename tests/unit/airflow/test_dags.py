@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG
+from airflow.models.dagrun import DagRun
+from airflow.sdk import DAG, TriggerRule
 
 from zanc_pipeline.common.settings import project_root
 
@@ -89,8 +91,17 @@ def test_no_two_tasks_update_an_asset_through_the_same_alias(bag: DagBag) -> Non
 
 def test_calls_that_were_made_reach_the_crms_also_when_the_campaign_failed(bag: DagBag) -> None:
     outcomes = bag.dags["campaign__cobranca_geral"].get_task("devolver_resultados")
-    assert outcomes.is_teardown
-    assert outcomes.on_failure_fail_dagrun
+    assert outcomes.trigger_rule == TriggerRule.ALL_DONE
+
+
+def test_a_campaign_that_failed_is_red_even_when_its_outcomes_came_back(bag: DagBag) -> None:
+    dag = bag.dags["campaign__cobranca_geral"]
+    tis = [Mock(task_id=task.task_id, state="success") for task in dag.tasks]
+    deciding = {ti.task_id for ti in DagRun()._tis_for_dagrun_state(dag=dag, tis=tis)}
+    assert deciding == {"encerrar"}
+    ended = dag.get_task("encerrar")
+    assert ended.trigger_rule == TriggerRule.ALL_SUCCESS
+    assert ended.upstream_task_ids == {"discar", "devolver_resultados"}
 
 
 def test_a_parse_imports_nothing_heavy() -> None:
