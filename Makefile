@@ -19,7 +19,7 @@ status: $(READY)    ## what runs and what answers
 	@$(BIN)/zanc status
 
 test: $(READY)      ## unit, integration and acceptance tests, on real parts of their own
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(READY)      ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -285,7 +285,7 @@ def _addresses(settings: Settings) -> list[dict[str, str]]:
 
 def show(facts: dict[str, Any]) -> None:
     """Print the report as one screen."""
-    console = Console(width=100, highlight=False)
+    console = Console(width=100, highlight=False, soft_wrap=True)
     console.rule(f"[bold]Zanc Pipeline: one day, in {facts['seconds']} s")
     _show_deliveries(console, facts)
     _show_base(console, facts)
