@@ -90,7 +90,7 @@ class Dialer:
         cdr = settings.var / "asterisk" / "central" / "log" / "cdr-csv" / "Master.csv"
         self.pbx = AsteriskPbx(
             name="central",
-            host=central.host or settings.host,
+            host=central.host or "127.0.0.1",  # ours listens nowhere else, whatever settings.host
             port=central.ami_port,
             user=central.ami_user,
             secret=central.ami_secret,

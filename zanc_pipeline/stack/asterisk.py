@@ -33,6 +33,9 @@ Version = Literal[16, 22]
 SUITES: Mapping[Version, str] = {16: "bullseye", 22: "sid"}
 TEMPLATES = Path(__file__).parents[2] / "dialer" / "asterisk"
 
+LOOPBACK = "127.0.0.1"
+"""Where every Asterisk of ours listens, whatever ``host`` the other processes have."""
+
 _SOCKET_LIMIT = 107
 _SAFE_PATH = re.compile(r"[A-Za-z0-9/._+-]+")
 _SAFE_VALUE = re.compile(r"[A-Za-z0-9._+-]+")
@@ -254,7 +257,7 @@ def render(instance: AsteriskInstance) -> None:
 
 def healthcheck(instance: AsteriskInstance, timeout_seconds: float = 3.0) -> None:
     """Log in to its manager interface and wait until it has booted; raises StackError if not."""
-    where = f"Asterisk {instance.name} (127.0.0.1:{instance.ami_port})"
+    where = f"Asterisk {instance.name} ({LOOPBACK}:{instance.ami_port})"
     deadline = time.monotonic() + timeout_seconds
     login = (
         f"Action: Login\r\nActionID: health\r\nUsername: {instance.ami_user}\r\n"
@@ -262,7 +265,7 @@ def healthcheck(instance: AsteriskInstance, timeout_seconds: float = 3.0) -> Non
     )
     received = b""
     try:
-        with socket.create_connection(("127.0.0.1", instance.ami_port), timeout_seconds) as link:
+        with socket.create_connection((LOOPBACK, instance.ami_port), timeout_seconds) as link:
             link.sendall(login.encode())
             while b"FullyBooted" not in received:
                 if b"Response: Error" in received:
@@ -312,8 +315,8 @@ def read_cdr(path: Path) -> Iterator[CdrRow]:
 
 def _values(instance: AsteriskInstance, base: Path) -> dict[str, Any]:
     defaults: dict[str, Any] = {
-        "sip_host": "127.0.0.1",
-        "carrier_host": "127.0.0.1",
+        "sip_host": LOOPBACK,
+        "carrier_host": LOOPBACK,
         "trunk_user": "zanc",
         "answer_wait": 2,
         "operator_ring": 4,

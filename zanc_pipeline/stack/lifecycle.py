@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,10 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib import import_module
 
-from zanc_pipeline.common.errors import StackError, UnavailableError
+from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk, parts, postgres
-from zanc_pipeline.stack.supervisor import Process, Supervisor, end, left_behind
+from zanc_pipeline.stack.supervisor import (
+    MARK,
+    Process,
+    Supervisor,
+    end,
+    left_behind,
+    runtime_folder,
+)
 
 Progress = Callable[[str], None]
 
@@ -42,22 +51,28 @@ def up(settings: Settings, progress: Progress) -> None:
         fresh = not supervisor.running()
         if fresh:
             end(left_behind(settings))
-        _check_ports(supervisor, parts.processes(settings))
+        _check_ports(settings, supervisor, parts.processes(settings))
+        # Downloads and migrations are ours too, should we be killed while they run.
+        os.environ[MARK] = str(settings.var)
+        # A stack that works is not taken down because one more start of it fails or is killed.
+        unfinished = fresh or supervisor.state(_GUARD) == "RUNNING"
         try:
             _install(settings, progress)
             waves = parts.processes(settings)
             everything = [process for wave in waves for process in wave]
-            supervisor.start([*everything, _guard()])
-            supervisor.launch(_GUARD)
+            supervisor.start([*everything, *([_guard()] if unfinished else [])])
+            if unfinished:
+                supervisor.launch(_GUARD)
             if not settings.postgres.embedded:
                 prepare(settings, progress)
             for wave in waves:
                 _start_wave(supervisor, wave, progress)
                 if wave[0].name == "postgres":
                     prepare(settings, progress)
-            supervisor.stop(_GUARD)
+            if unfinished:
+                supervisor.stop(_GUARD)
         except BaseException:
-            if fresh:
+            if unfinished:
                 progress("stopping what was started")
                 down(settings, progress)
             raise
@@ -75,6 +90,7 @@ def down(settings: Settings, progress: Progress) -> None:
         end(orphans)
     for instance in parts.instances(settings).values():
         asterisk.remove_short_folder(instance)
+    shutil.rmtree(runtime_folder(settings), ignore_errors=True)
 
 
 def status(settings: Settings) -> list[dict[str, object]]:
@@ -110,21 +126,31 @@ def _one_at_a_time(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _check_ports(supervisor: Supervisor, waves: list[list[Process]]) -> None:
+def _check_ports(settings: Settings, supervisor: Supervisor, waves: list[list[Process]]) -> None:
     alive = supervisor.running()
     for process in (process for wave in waves for process in wave):
         if alive and supervisor.state(process.name) in {"RUNNING", "STARTING", "BACKOFF"}:
             continue
         for port in process.ports:
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    raise StackError(
-                        f"port {port} ({process.title}) is taken by another program: stop it, or "
-                        "change the port in config/stack.yaml, or set ZANC_PORT_OFFSET=100"
-                    ) from None
+            _check_port(settings.host, port, socket.SOCK_STREAM, process.title)
+        for port in process.udp_ports:
+            _check_port(settings.host, port, socket.SOCK_DGRAM, process.title)
+
+
+def _check_port(host: str, port: int, kind: socket.SocketKind, title: str) -> None:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind is socket.SOCK_STREAM:  # of a UDP port it would allow a second owner
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                reason = error.strerror or str(error)
+                raise StackError(f"{host}:{port} ({title}) can't be used: {reason}") from None
+            raise StackError(
+                f"port {port} ({title}) is taken by another program: stop it, or "
+                "change the port in config/stack.yaml, or set ZANC_PORT_OFFSET=100"
+            ) from None
 
 
 def _install(settings: Settings, progress: Progress) -> None:
@@ -161,8 +187,6 @@ def _install_telephony(
 
 def prepare(settings: Settings, progress: Progress) -> None:
     """Databases and tables of ours, and Airflow's migration: each does nothing when done."""
-    if not postgres.answers(settings):
-        raise UnavailableError("PostgreSQL", f"{settings.postgres.host}:{settings.postgres.port}")
     postgres.create_databases(settings)
     progress("databases and tables")
     ensure_schema = import_module("zanc_pipeline.common.database").ensure_schema
@@ -202,7 +226,10 @@ def _start_wave(supervisor: Supervisor, wave: list[Process], progress: Progress)
             if process.healthy():
                 progress(f"{process.title} is up ({seconds:.0f} s)")
                 del waiting[process.name]
-            elif supervisor.state(process.name) == "FATAL" or seconds > process.start_seconds:
+            elif (
+                supervisor.state(process.name) in {"FATAL", "STOPPED"}
+                or seconds > process.start_seconds
+            ):
                 raise StackError(
                     f"{process.title} did not come up: see {supervisor.log(process.name)}"
                 )

@@ -46,7 +46,7 @@ def instances(settings: Settings) -> dict[asterisk.Name, asterisk.AsteriskInstan
     extras: dict[asterisk.Name, dict[str, object]] = {
         "central": {
             **trunk,
-            "carrier_host": settings.carrier.host or settings.host,
+            "carrier_host": settings.carrier.host or asterisk.LOOPBACK,
             "carrier_port": settings.carrier.sip_port,
             "operator_secrets": operators,
         },
@@ -149,6 +149,7 @@ def _ours(settings: Settings) -> dict[str, str]:
         "ZANC_VAR": str(settings.var),
         "ZANC_PORT_OFFSET": str(settings.port_offset),
         "PYTHONUNBUFFERED": "1",
+        "SPT_NOENV": "1",  # else Airflow's process titles overwrite the environment with the mark
         "OMP_NUM_THREADS": "2",
         "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the calls on a small machine
     }
@@ -239,7 +240,7 @@ def _asterisks(settings: Settings) -> Iterator[Process]:
             name="carrier-law",
             title="Carrier's behaviour",
             command=_zanc("world", "carrier"),
-            healthy=_tcp_open(settings.host, settings.world.agi_port),
+            healthy=_tcp_open(asterisk.LOOPBACK, settings.world.agi_port),
             ports=(settings.world.agi_port,),
             environment=_ours(settings),
         )
@@ -250,6 +251,7 @@ def _asterisks(settings: Settings) -> Iterator[Process]:
             command=asterisk.command(instance) if _installed(instance) else [],
             healthy=_booted(instance),
             ports=(instance.ami_port,),
+            udp_ports=(instance.sip_port,),
             environment={MARK: str(settings.var)},
             stop_seconds=10,
         )

@@ -12,7 +12,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import psutil
 import psycopg2
 from psycopg2 import sql
 
-from zanc_pipeline.common.errors import StackError
+from zanc_pipeline.common.errors import StackError, UnavailableError
 from zanc_pipeline.common.settings import Settings
 
 DATABASES = ("airflow", "mlflow", "mlflow_auth", "zanc", "dialer", "crm_norma", "crm_larga")
@@ -98,9 +98,16 @@ def initialise(settings: Settings) -> None:
     aside.rename(folder)
 
 
-def create_databases(settings: Settings, names: Iterable[str] = DATABASES) -> None:
-    """Create the databases that are missing; on an external server the user must be allowed to."""
-    connection = psycopg2.connect(**settings.postgres.target("postgres"), connect_timeout=5)
+def create_databases(settings: Settings, names: Sequence[str] = DATABASES) -> None:
+    """Create the databases that are missing; on an external server the user must be allowed to.
+
+    Raises UnavailableError when the server does not let us in, StackError when it refuses one.
+    """
+    address = f"{settings.postgres.host}:{settings.postgres.port}"
+    try:
+        connection = psycopg2.connect(**settings.postgres.target("postgres"), connect_timeout=5)
+    except psycopg2.OperationalError as error:
+        raise UnavailableError("PostgreSQL", address, _first_line(error)) from None
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
@@ -109,6 +116,12 @@ def create_databases(settings: Settings, names: Iterable[str] = DATABASES) -> No
             for name in names:
                 if name not in existing:
                     cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg2.Error as error:
+        raise StackError(
+            f"PostgreSQL at {address} does not let user {settings.postgres.user} create the "
+            f"databases {', '.join(names)} ({_first_line(error)}): create them there, or give the "
+            "user CREATEDB"
+        ) from None
     finally:
         connection.close()
 
@@ -162,6 +175,10 @@ def _drop_stale_pid_file(folder: Path) -> None:
         running = False
     if not running:
         path.unlink(missing_ok=True)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _run(arguments: list[str]) -> None:

@@ -24,6 +24,8 @@ from zanc_pipeline.common.settings import Settings
 MARK = "ZANC_STACK_VAR"
 """Every process of a stack carries this environment variable: the folder of its state."""
 
+_STOPPED_MEANWHILE = "the stack was stopped meanwhile; start it again with 'zanc up'"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
@@ -34,6 +36,7 @@ class Process:
     command: list[str]
     healthy: Callable[[], bool]
     ports: tuple[int, ...] = ()
+    udp_ports: tuple[int, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
     stop_seconds: int = 15
@@ -98,28 +101,34 @@ class Supervisor:
             time.sleep(0.1)
 
     def _reload(self) -> None:
-        added, changed, removed = self._rpc.reloadConfig()[0]
-        for name in removed + changed:
-            self._rpc.stopProcessGroup(name)
-            self._rpc.removeProcessGroup(name)
-        for name in changed + added:
-            self._rpc.addProcessGroup(name)
+        try:
+            added, changed, removed = self._rpc.reloadConfig()[0]
+            for name in removed + changed:
+                self._rpc.stopProcessGroup(name)
+                self._rpc.removeProcessGroup(name)
+            for name in changed + added:
+                self._rpc.addProcessGroup(name)
+        except Fault as fault:
+            raise StackError(f"supervisord refuses its settings: {fault.faultString}") from None
+        except (OSError, Error):
+            raise StackError(_STOPPED_MEANWHILE) from None
 
     def launch(self, name: str) -> None:
         """Start one process unless it runs."""
-        try:
-            self._rpc.startProcess(name, False)
-        except Fault as fault:
-            if "ALREADY_STARTED" not in fault.faultString:
-                raise StackError(f"{name} could not be started: {fault.faultString}") from None
+        self._order("startProcess", name, False, fine="ALREADY_STARTED", what="started")
 
     def stop(self, name: str) -> None:
         """Stop one process unless it is stopped, and wait for its end."""
+        self._order("stopProcess", name, True, fine="NOT_RUNNING", what="stopped")
+
+    def _order(self, method: str, name: str, wait: bool, *, fine: str, what: str) -> None:
         try:
-            self._rpc.stopProcess(name, True)
+            getattr(self._rpc, method)(name, wait)
         except Fault as fault:
-            if "NOT_RUNNING" not in fault.faultString:
-                raise StackError(f"{name} could not be stopped: {fault.faultString}") from None
+            if fine not in fault.faultString:
+                raise StackError(f"{name} could not be {what}: {fault.faultString}") from None
+        except (OSError, Error):
+            raise StackError(_STOPPED_MEANWHILE) from None
 
     def state(self, name: str) -> str:
         """supervisord's word for the process: RUNNING, STARTING, STOPPED, BACKOFF, FATAL, …"""

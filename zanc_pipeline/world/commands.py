@@ -122,9 +122,8 @@ def carrier() -> None:
     journal = world_folder(ours) / JOURNAL
 
     async def run() -> None:
-        served = asyncio.ensure_future(
-            serve(decide, ours.host, ours.world.agi_port, journal=journal)
-        )
+        # On loopback, like the Asterisk that asks.
+        served = asyncio.ensure_future(serve(decide, port=ours.world.agi_port, journal=journal))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, served.cancel)
