@@ -8,7 +8,14 @@ from datetime import date, timedelta
 import numpy as np
 
 from zanc_pipeline.world import law, truth
-from zanc_pipeline.world.people import CONVENIOS, make_contracts, make_people, make_phones, reais
+from zanc_pipeline.world.people import (
+    CONVENIOS,
+    Convenio,
+    make_contracts,
+    make_people,
+    make_phones,
+    reais,
+)
 
 _PAID, _NEW, _CHANGED = 0.02, 0.02, 0.05
 _CONTRACTS_PER_PERSON = 1.34
@@ -25,15 +32,11 @@ def evolve(connection: sqlite3.Connection, seed: int, number: int) -> None:
         " FROM contract c JOIN person p USING (cpf) WHERE c.paid_on IS NULL"
         " ORDER BY c.convenio, c.contract"
     ).fetchall()
-    ease = {
-        (known.name, product): known.ease + more
-        for known in CONVENIOS
-        for product, more in known.products.items()
-    }
+    creditors = {known.name: known for known in CONVENIOS}
     p = law.payment_probability(
         amount=reais(np.array([row["cents"] for row in rows])),
         delay_days=[_days(row["due_date"], today) for row in rows],
-        ease=[ease[row["convenio"], row["product"]] for row in rows],
+        ease=[_ease(creditors[row["convenio"]], row["product"]) for row in rows],
         debtor_age=[_days(row["birth_date"], today) / 365.25 for row in rows],
         contracts=[row["owed"] for row in rows],
         talked=False,
@@ -79,6 +82,11 @@ def _arrive(connection: sqlite3.Connection, random: law.Random, today: date, cou
     contracts = make_contracts(random, count, phones, first_number=first, due=(20.0, 0.6, 6, 90))
     nothing = np.zeros(len(phones), dtype=np.int64)
     truth.insert(connection, today, people, phones, contracts, nothing, nothing)
+
+
+def _ease(creditor: Convenio, product: str) -> float:
+    """A product of a world that an earlier version made has no ease of its own."""
+    return creditor.ease + creditor.products.get(product, 0.0)
 
 
 def _days(earlier: str, later: date) -> int:

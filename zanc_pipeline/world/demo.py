@@ -6,16 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from zanc_pipeline.common.database import transaction
-from zanc_pipeline.common.errors import StackError
+from zanc_pipeline.common.errors import ConfigError, StackError
+from zanc_pipeline.common.locks import only_one
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import lifecycle
-from zanc_pipeline.world import report
+from zanc_pipeline.world import generation, report
 from zanc_pipeline.world.airflow_api import AirflowApi
 
 Progress = Callable[[str], None]
@@ -24,27 +24,25 @@ CAMPAIGN = "cobranca_geral"
 FILES_SECONDS = 600
 MAILING_SECONDS = 600
 CAMPAIGN_SECONDS = 900
-
-
-@dataclass(frozen=True, kw_only=True)
-class Uploads:
-    """What this demo put on the FTP server."""
-
-    began: datetime
-    ended: datetime
-    files: tuple[str, ...]
+EXPORT_SECONDS = 60
 
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Play one day and return the report's facts; the stack stays up.
 
     The first demo of a folder makes the world and its past; each later one sends the last day's
-    files again (they are duplicates) and then a fresh day's.
+    files again (they are duplicates) and then a fresh day's. One that was interrupted may be run
+    again: a day whose files did not all go up is gone on with.
     """
+    running = StackError("another demo of this folder is running: wait for its end, or stop it")
+    with only_one(settings.var / "run" / "demo.lock", running):
+        return _play(settings, progress)
+
+
+def _play(settings: Settings, progress: Progress) -> dict[str, Any]:
     began = datetime.now(UTC)
     lifecycle.up(settings, progress)
-    world = settings.var / "world"
-    loaded, uploaded_once = world / "loaded", world / "uploaded"
+    loaded = settings.var / "world" / "loaded"
     airflow, told = AirflowApi(settings), set[int]()
 
     def look_for_failures() -> None:
@@ -56,23 +54,50 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     airflow.wait_for_dags(_dags(settings))
     _train(airflow, progress)
     look_for_failures()
-    if not uploaded_once.exists():
-        _zanc(settings, "world", "upload", "--with-faults")
-        uploaded_once.touch()
-    else:
+    if _present(settings)[0] <= _last_day_sent(settings):
         progress("uploading the files of the last day again: they are duplicates")
         _zanc(settings, "world", "upload")
         _wait_for_files(settings, began, told, progress, look_for_failures)
         progress("a fresh day")
         _zanc(settings, "world", "next-day")
-        _zanc(settings, "world", "upload")
+    number, day = _present(settings)
+    _zanc(settings, "world", "upload", *(["--with-faults"] if number == 1 else []))
+    _sent_file(settings).write_text(f"{number}\n", encoding="ascii")
     uploaded = datetime.now(UTC)
     progress("files uploaded by FTP")
     _wait_for_files(settings, began, told, progress, look_for_failures)
-    mailing = _wait_for_mailing(settings, began, progress, look_for_failures)
-    _wait_for_campaign(settings, mailing, progress, look_for_failures)
-    _wait_for_quiet(airflow, began)
-    return report.gather(settings, airflow, began=began, uploaded=uploaded, mailing=mailing)
+    progress("scoring and building the mailing")
+    mailing = None
+    # Files that come apart, after an interruption, make a second mailing: the report is of the
+    # last one, when nothing is under way any more.
+    while (latest := _wait_for_mailing(settings, day, progress, look_for_failures)) != mailing:
+        mailing = latest
+        _wait_for_campaign(settings, mailing, progress, look_for_failures)
+        _wait_for_quiet(airflow, began)
+    _wait_for_exports(settings)
+    return report.gather(settings, airflow, began=began, uploaded=uploaded, mailing=latest)
+
+
+def _present(settings: Settings) -> tuple[int, date]:
+    """The number and the reference date of the last day whose files were made."""
+    state = generation.read_state(settings)
+    if state is None:
+        raise ConfigError(
+            f"{settings.var / 'world'}: the world is incomplete; run 'zanc world generate'"
+        )
+    return state.day, date.fromisoformat(state.reference_date)
+
+
+def _sent_file(settings: Settings) -> Path:
+    return settings.var / "world" / "sent_day"
+
+
+def _last_day_sent(settings: Settings) -> int:
+    """The last day whose files all went up, 0 for none."""
+    try:
+        return int(_sent_file(settings).read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):  # never written, or killed while it was
+        return 0
 
 
 def _dags(settings: Settings) -> set[str]:
@@ -159,19 +184,16 @@ def _files_on_server(settings: Settings) -> set[tuple[str, int, str]]:
 
 
 def _wait_for_mailing(
-    settings: Settings,
-    began: datetime,
-    progress: Progress,
-    look_for_failures: Callable[[], None],
+    settings: Settings, day: date, progress: Progress, look_for_failures: Callable[[], None]
 ) -> str:
-    progress("scoring and building the mailing")
+    """The latest mailing of ``day``."""
     deadline = time.monotonic() + MAILING_SECONDS
     while True:
         with transaction(settings, "zanc") as cursor:
             cursor.execute(
-                "SELECT id, leads FROM mailing.mailing WHERE campaign = %s AND built_at >= %s"
-                " ORDER BY built_at DESC LIMIT 1",
-                (CAMPAIGN, began),
+                "SELECT id, leads FROM mailing.mailing WHERE campaign = %s AND day = %s"
+                " AND leads > 0 ORDER BY built_at DESC LIMIT 1",
+                (CAMPAIGN, day),
             )
             row = cursor.fetchone()
         if row:
@@ -213,6 +235,20 @@ def _wait_for_quiet(airflow: AirflowApi, began: datetime) -> None:
     ):
         _give_up_after(deadline, "DAG runs still go on")
         time.sleep(2)
+
+
+def _wait_for_exports(settings: Settings) -> None:
+    """Give the last calls the moment that they need to localization; the report counts them."""
+    deadline = time.monotonic() + EXPORT_SECONDS
+    while time.monotonic() < deadline:
+        with transaction(settings, "dialer") as cursor:
+            cursor.execute(
+                "SELECT count(*) AS n FROM attempt"
+                " WHERE placed AND exported_at IS NULL AND export_error IS NULL"
+            )
+            if not cursor.fetchone()["n"]:
+                return
+        time.sleep(1)
 
 
 def _stop_at_a_failed_run(settings: Settings, airflow: AirflowApi, began: datetime) -> None:

@@ -15,8 +15,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.world import truth
 from zanc_pipeline.world.law import Random
 from zanc_pipeline.world.people import plain
 
@@ -292,18 +290,6 @@ _FORMS = {
         name=lambda day, _: f"brisa_{day:%Y%m%d}.zip", write=_brisa, first_line=2
     ),
 }
-
-
-def expected_rows(settings: Settings, file_name: str) -> dict[str, int] | None:
-    """What reception must report of a good file of ours; None for any other file."""
-    with truth.reading(truth.truth_path(settings)) as connection:
-        row = connection.execute(
-            "SELECT rows_good, rows_bad FROM file WHERE name = ? AND fault IS NULL", (file_name,)
-        ).fetchone()
-    if row is None:
-        return None
-    good, bad = row["rows_good"], row["rows_bad"]
-    return {"rows_total": good + bad, "rows_accepted": good, "rows_rejected": bad}
 
 
 # --- files that must be quarantined whole ---------------------------------------------------------

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
 
-from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.errors import ConfigError, StackError
+from zanc_pipeline.common.locks import only_one
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.world import history, law, outbox, past, truth
 from zanc_pipeline.world.days import evolve
@@ -76,6 +78,11 @@ def generate(
 
     Raises ConfigError when one of another seed or size is there and ``force`` does not replace it.
     """
+    with _alone(settings):
+        return _generate(settings, day, force, progress)
+
+
+def _generate(settings: Settings, day: date | None, force: bool, progress: Progress) -> State:
     folder = truth.world_folder(settings)
     state = read_state(settings)
     wanted = (settings.world.seed, settings.world.debtors, settings.world.past_calls)
@@ -137,6 +144,11 @@ def next_day(settings: Settings, *, progress: Progress = lambda _line: None) -> 
 
     Some pay and go, some are new, some amounts change. Raises ConfigError without a world.
     """
+    with _alone(settings):
+        return _next_day(settings, progress)
+
+
+def _next_day(settings: Settings, progress: Progress) -> State:
     state = read_state(settings)
     path = truth.truth_path(settings)
     if state is None:
@@ -167,6 +179,12 @@ def next_day(settings: Settings, *, progress: Progress = lambda _line: None) -> 
     )
     _write_state(truth.world_folder(settings), new)
     return new
+
+
+def _alone(settings: Settings) -> AbstractContextManager[None]:
+    """Two that write the same files would leave a world of halves."""
+    busy = StackError("another 'zanc world' command of this folder is making it: wait for its end")
+    return only_one(settings.var / "run" / "world.lock", busy)
 
 
 def _crms(settings: Settings) -> list[str]:

@@ -14,7 +14,10 @@ from zanc_pipeline.common.masking import mask
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk, parts
+from zanc_pipeline.world import outbox
 from zanc_pipeline.world.airflow_api import AirflowApi
+
+_MOST_REJECTIONS = 6
 
 
 def gather(
@@ -25,6 +28,7 @@ def gather(
         "began": began,
         "seconds": round((datetime.now(UTC) - began).total_seconds()),
         "deliveries": _deliveries(settings, began),
+        "not_loaded": _not_loaded(settings),
         "crms": _crms(settings),
         "localization": _localization(settings),
         "models": _models(settings),
@@ -35,8 +39,11 @@ def gather(
         "addresses": _addresses(settings),
     }
     first_ring = (facts["campaign"] or {}).get("first_ring_at")
+    # A demo that goes on with the day of an interrupted one may find its calls begun.
     facts["seconds_to_first_ring"] = (
-        round((first_ring - uploaded).total_seconds()) if first_ring else None
+        round((first_ring - uploaded).total_seconds())
+        if first_ring and first_ring >= uploaded
+        else None
     )
     facts["problems"] = problems(facts)
     return facts
@@ -50,17 +57,8 @@ def problems(facts: dict[str, Any]) -> list[str]:
         if run["state"] != "success"
     ]
     for row in facts["deliveries"]:
-        parts_of = (row["rows_accepted"] or 0) + (row["rows_rejected"] or 0)
-        if row["status"] == "loaded" and parts_of != row["rows_total"]:
-            found.append(
-                f"{row['file_name']}: {row['rows_total']} rows came, {parts_of} accounted for"
-            )
-        if row["expected"] and row["status"] == "loaded":
-            for kind, count in row["expected"].items():
-                if row[kind] != count:
-                    found.append(
-                        f"{row['file_name']}: {kind} is {row[kind]}, the creditor sent {count}"
-                    )
+        found += _delivery_problems(row)
+    found += [f"{name}: its creditor sent it and it is not loaded" for name in facts["not_loaded"]]
     for crm, counts in facts["crms"].items():
         if counts["rows"] != counts["expected"]:
             found.append(f"CRM {crm} holds {counts['rows']} rows, {counts['expected']} were loaded")
@@ -138,26 +136,71 @@ def campaign_figures(settings: Settings, campaign: str) -> dict[str, Any] | None
     return figures
 
 
-def _deliveries(settings: Settings, began: datetime) -> list[dict[str, Any]]:
-    from zanc_pipeline.world.files import expected_rows
+def _delivery_problems(row: dict[str, Any]) -> list[str]:
+    """What became of one file against what the world knows of it (``sent``, None if not ours)."""
+    name, sent = row["file_name"], row["sent"]
+    found = []
+    if row["status"] == "loaded":
+        counted = (row["rows_accepted"] or 0) + (row["rows_rejected"] or 0)
+        if counted != row["rows_total"]:
+            found.append(f"{name}: {row['rows_total']} rows came, {counted} accounted for")
+        if row["rows_in_crm"] != row["rows_accepted"]:
+            found.append(
+                f"{name}: {row['rows_accepted']} rows accepted, the CRM took {row['rows_in_crm']}"
+            )
+    if sent is None:
+        return found
+    if sent["fault"]:
+        if row["status"] not in {"quarantined", "duplicate"}:
+            found.append(f"{name}: {row['status']}, although its fault is {sent['fault']}")
+        return found
+    if row["status"] not in {"loaded", "duplicate"}:
+        found.append(f"{name}: {row['status']}, although nothing is wrong with the file")
+    if row["status"] == "loaded":
+        for kind, count in (
+            ("rows_accepted", sent["rows_good"]),
+            ("rows_rejected", sent["rows_bad"]),
+        ):
+            if row[kind] != count:
+                found.append(f"{name}: {kind} is {row[kind]}, the creditor sent {count}")
+    return found
 
+
+def _deliveries(settings: Settings, began: datetime) -> list[dict[str, Any]]:
+    sent = {made["sha256"]: made for made in outbox.files_of(settings)}
     with transaction(settings, "zanc") as cursor:
         cursor.execute(
-            "SELECT id, convenio, file_name, status, rows_total, rows_accepted, rows_rejected,"
-            " reason FROM reception.delivery WHERE received_at >= %s ORDER BY id",
+            "SELECT d.id, d.convenio, d.file_name, d.sha256, d.status, d.rows_total,"
+            " d.rows_accepted, d.rows_rejected, d.reason, l.rows_loaded AS rows_in_crm"
+            " FROM reception.delivery d LEFT JOIN crm.load l ON l.delivery_id = d.id"
+            " WHERE d.received_at >= %s ORDER BY d.id",
             (began,),
         )
         rows = [dict(row) for row in cursor.fetchall()]
         for row in rows:
-            row["expected"] = expected_rows(settings, row["file_name"])
+            row["sent"] = sent.get(row["sha256"])
             cursor.execute(
                 "SELECT field, problem, count(*) AS n, min(line) AS line"
                 " FROM reception.rejected_row WHERE delivery_id = %s"
-                " GROUP BY field, problem ORDER BY n DESC LIMIT 3",
+                " GROUP BY field, problem ORDER BY n DESC, line",
                 (row["id"],),
             )
             row["rejections"] = [dict(kind) for kind in cursor.fetchall()]
     return rows
+
+
+def _not_loaded(settings: Settings) -> list[str]:
+    """The good files of the world's present day that no delivery loaded."""
+    files = outbox.files_of(settings)
+    today = max(made["day"] for made in files)
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("SELECT sha256 FROM reception.delivery WHERE status = 'loaded'")
+        loaded = {row["sha256"] for row in cursor.fetchall()}
+    return [
+        made["name"]
+        for made in files
+        if made["day"] == today and not made["fault"] and made["sha256"] not in loaded
+    ]
 
 
 def _crms(settings: Settings) -> dict[str, dict[str, int]]:
@@ -317,12 +360,15 @@ def _show_deliveries(console: Console, facts: dict[str, Any]) -> None:
     for row in facts["deliveries"]:
         if row["status"] != "loaded":
             console.print(f"  {row['file_name']}: {row['reason']}", markup=False)
-        for kind in row["rejections"]:
+        for kind in row["rejections"][:_MOST_REJECTIONS]:
             console.print(
                 f"  {row['file_name']}: {kind['n']} × {kind['field']}: {kind['problem']} "
                 f"(first: line {kind['line']})",
                 markup=False,
             )
+        more = sum(kind["n"] for kind in row["rejections"][_MOST_REJECTIONS:])
+        if more:
+            console.print(f"  {row['file_name']}: {more} × other reasons", markup=False)
 
 
 def _show_base(console: Console, facts: dict[str, Any]) -> None:
@@ -343,8 +389,10 @@ def _show_base(console: Console, facts: dict[str, Any]) -> None:
 
 def _show_mailing(console: Console, mailing: dict[str, Any]) -> None:
     console.print(f"\nMailing {mailing['id']}")
-    for step in mailing["waterfall"]:
-        console.print(f"  {step['people']:>8,}  {step['texto']}", markup=False)
+    last = len(mailing["waterfall"]) - 1
+    for place, step in enumerate(mailing["waterfall"]):
+        sign = " " if place == 0 else "=" if place == last else "−"
+        console.print(f"  {sign}{step['people']:>8,}  {step['texto']}", markup=False)
     expected = ", ".join(f"{key} {value:,.1f}" for key, value in mailing["expected"].items())
     console.print(f"  expected: {expected}")
 

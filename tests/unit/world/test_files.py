@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import struct
 import zipfile
@@ -17,7 +18,7 @@ from tests.unit.world.small_world import DAY, small_settings
 from zanc_pipeline.common.codecs import parse_cpf, parse_date, parse_money, parse_phone
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.world import generation, law, outbox, truth
-from zanc_pipeline.world.files import expected_rows, make_faults
+from zanc_pipeline.world.files import make_faults
 from zanc_pipeline.world.people import CONVENIOS
 
 NAMES = {
@@ -145,12 +146,9 @@ def test_good_rows_are_good_and_bad_rows_are_bad_where_the_truth_says(
         }
     assert bad == noted
     assert bad
-    expected = {
-        "rows_total": len(rows),
-        "rows_accepted": len(rows) - len(bad),
-        "rows_rejected": len(bad),
-    }
-    assert expected_rows(world, NAMES[convenio]) == expected
+    (made,) = (made for made in outbox.files_of(world) if made["name"] == NAMES[convenio])
+    assert (made["rows_good"], made["rows_bad"]) == (len(rows) - len(bad), len(bad))
+    assert made["sha256"] == hashlib.sha256(content(world, convenio)).hexdigest()
     assert all(parse_phone(str(phone)) for row in rows for phone in row["phones"])  # type: ignore[attr-defined]
 
 
@@ -175,10 +173,6 @@ def test_another_seed_gives_other_people(world: Settings, tmp_path: Path) -> Non
     other = small_settings(tmp_path / "other", seed=8)
     generation.generate(other, day=DAY)
     assert content(other, "energia_sul") != content(world, "energia_sul")
-
-
-def test_a_file_of_no_debtor_has_no_expected_rows(world: Settings) -> None:
-    assert expected_rows(world, "QUALQUER.csv") is None
 
 
 def test_faulty_files_are_wrong_in_the_way_they_say(world: Settings) -> None:

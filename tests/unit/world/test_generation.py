@@ -120,3 +120,10 @@ def test_a_world_needs_its_four_creditors(fresh: Settings) -> None:
     del fresh.convenios["energia_sul"]
     with pytest.raises(ConfigError, match="energia_sul"):
         generation.generate(fresh)
+
+
+def test_a_world_of_an_earlier_version_goes_on(fresh: Settings) -> None:
+    generation.generate(fresh, day=DAY)
+    with truth.writing(truth.truth_path(fresh)) as connection:
+        connection.execute("UPDATE contract SET product = 'CARNÊ' WHERE product = 'CARNE'")
+    assert generation.next_day(fresh).day == 2
