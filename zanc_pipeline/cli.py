@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -47,11 +48,30 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command; an error of ours is one plain line on stderr and exit status 1."""
+    """Run the command; an error is one plain line on stderr, exit status 1, or 2 for bad usage."""
     try:
-        cli(prog_name="zanc")
+        status = cli.main(prog_name="zanc", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        help_page.show()
+        sys.exit(help_page.exit_code)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context is not None else "zanc"
+        _fail(f"{where}: {error.format_message()}", error.exit_code)
+    except click.Abort:
+        _fail("zanc: interrupted", 130)
     except ZancError as error:
-        click.echo(f"zanc: {error}", err=True)
-        sys.exit(1)
+        _fail(f"zanc: {error}", 1)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        # A file, folder or disk that the machine refuses; what does not answer is a ZancError.
+        named = f"{error.filename}: " if error.filename is not None else ""
+        _fail(f"zanc: {named}{error.strerror or error}", 1)
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(line: str, status: int) -> NoReturn:
+    click.echo(" ".join(line.split()), err=True)
+    sys.exit(status)

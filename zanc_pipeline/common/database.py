@@ -10,10 +10,11 @@ from importlib import resources
 from typing import Any
 
 import psycopg2
+import psycopg2.errors
 import psycopg2.extensions
 import psycopg2.extras
 
-from zanc_pipeline.common.errors import UnavailableError
+from zanc_pipeline.common.errors import ConfigError, UnavailableError
 from zanc_pipeline.common.settings import Settings
 
 Connection = psycopg2.extensions.connection
@@ -35,29 +36,39 @@ def connect(settings: Settings, database: str, *, application: str = "zanc") -> 
             cursor_factory=psycopg2.extras.RealDictCursor,
         )
     except psycopg2.OperationalError as error:
-        address = f"{target['host']}:{target['port']}"
-        reason = str(error).strip().splitlines() or [""]
-        raise UnavailableError("PostgreSQL", f"{address}/{database}", reason[-1]) from None
+        # The first line says what failed; libpq's advice on the next ones repeats the address.
+        reason = (str(error).strip().splitlines() or [""])[0].rpartition(" failed: ")[2]
+        raise UnavailableError("PostgreSQL", _address(settings, database), reason) from None
     return connection
 
 
 @contextmanager
 def transaction(settings: Settings, database: str, *, application: str = "zanc") -> Iterator[Any]:
-    """A cursor (rows are dicts) inside one transaction: commit at the end, roll back on error."""
+    """A cursor (rows are dicts) inside one transaction: commit at the end, roll back on error.
+
+    Raises UnavailableError when the server goes away, gives the transaction up or has no room,
+    ConfigError when our tables were never created there.
+    """
     connection = connect(settings, database, application=application)
     try:
         with connection, connection.cursor() as cursor:
             yield cursor
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        # The server chose one of two transactions to give up: it succeeds when tried again.
-        collided = isinstance(error, psycopg2.extensions.TransactionRollbackError)
-        if collided or connection.closed or isinstance(error, psycopg2.InterfaceError):
-            address = f"{settings.postgres.host}:{settings.postgres.port}"
-            reason = str(error).strip().splitlines()[:1] or [""]
-            raise UnavailableError("PostgreSQL", f"{address}/{database}", reason[0]) from error
-        raise
+        # Also when the server chose this one of two transactions to give up: it succeeds later.
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise UnavailableError("PostgreSQL", _address(settings, database), reason) from error
+    except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName) as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise ConfigError(
+            f"PostgreSQL at {_address(settings, database)} lacks our tables ({reason}): run "
+            "'zanc up' once, which creates them"
+        ) from error
     finally:
         connection.close()
+
+
+def _address(settings: Settings, database: str) -> str:
+    return f"{settings.postgres.host}:{settings.postgres.port}/{database}"
 
 
 def ensure_schema(settings: Settings, database: str, package: str) -> None:

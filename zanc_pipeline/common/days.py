@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from zanc_pipeline.common.settings import Settings
 
 LOCAL_ZONE = "America/Sao_Paulo"
+LOCAL = ZoneInfo(LOCAL_ZONE)
 
 
 def local_midnight(day: date) -> datetime:
     """The moment at which ``day`` begins where the calls are made."""
-    return datetime.combine(day, time(), ZoneInfo(LOCAL_ZONE))
+    return datetime.combine(day, time(), LOCAL)
 
 
 def latest_day(settings: Settings) -> date:

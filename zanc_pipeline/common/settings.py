@@ -12,9 +12,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
+    SettingsError,
 )
 
 from zanc_pipeline.common.errors import ConfigError
@@ -161,8 +162,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Explicit arguments win over the environment, which wins over ``config/stack.yaml``."""
-        stack = project_root() / "config" / "stack.yaml"
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, stack)
+        stack = read_yaml(project_root() / "config" / "stack.yaml")
+        return init_settings, env_settings, InitSettingsSource(settings_cls, stack)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -257,6 +258,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: the file does not exist") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -286,10 +289,12 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(root=project_root(), **overrides)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(step) for step in problem['loc'])}: {problem['msg']}"
+            ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"])))
             for problem in error.errors()
         )
         raise ConfigError(f"config/stack.yaml or environment: {problems}") from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}") from None
 
 
 @cache

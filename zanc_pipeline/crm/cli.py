@@ -9,6 +9,8 @@ import click
 
 from zanc_pipeline.common.settings import settings
 
+_DELIVERY = click.IntRange(1, 2**63 - 1)
+
 
 @click.group()
 def crm() -> None:
@@ -16,7 +18,7 @@ def crm() -> None:
 
 
 @crm.command()
-@click.argument("delivery_id", type=click.IntRange(min=1))
+@click.argument("delivery_id", type=_DELIVERY)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def load(delivery_id: int, as_json: bool) -> None:
     """Load the accepted delivery DELIVERY_ID into its CRM; repeated, it changes nothing."""
@@ -33,7 +35,7 @@ def load(delivery_id: int, as_json: bool) -> None:
 
 
 @crm.command()
-@click.argument("delivery_id", type=click.IntRange(min=1))
+@click.argument("delivery_id", type=_DELIVERY)
 def rollback(delivery_id: int) -> None:
     """Take the delivery DELIVERY_ID out of its CRM, restoring what it overwrote."""
     from zanc_pipeline.crm import service

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -18,7 +17,6 @@ from zanc_pipeline.common.settings import settings
 if TYPE_CHECKING:
     from zanc_pipeline.reception.ledger import Delivery
 
-_LOCAL = ZoneInfo("America/Sao_Paulo")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 
@@ -78,9 +76,7 @@ def check(file: Path, convenio: str, as_json: bool) -> None:
     from zanc_pipeline.reception.outputs import REJECTED
     from zanc_pipeline.reception.process import process, unreceived
 
-    if convenio not in settings().convenios:
-        known = ", ".join(settings().convenios)
-        raise UnknownConvenio(f"there is no convênio '{convenio}': use one of {known}")
+    _require_convenio(convenio)
     delivery = unreceived(file, convenio, datetime.now(tz=UTC))
     result = process(settings(), delivery, file, previous_rows=None)
     if as_json:
@@ -117,7 +113,7 @@ def receive(file: Path, convenio: str, as_json: bool) -> None:
 
 
 @reception.command()
-@click.argument("delivery_id", type=int)
+@click.argument("delivery_id", type=click.IntRange(1, 2**63 - 1))
 @click.option("--accept-volume", is_flag=True, help="A person looked: the volume is right.")
 @_JSON
 def replay(delivery_id: int, accept_volume: bool, as_json: bool) -> None:
@@ -135,12 +131,20 @@ def deliveries(convenio: str | None, as_json: bool) -> None:
     """List what was received, the newest first."""
     from zanc_pipeline.reception import service
 
+    if convenio is not None and convenio != service.UNKNOWN_CONVENIO:
+        _require_convenio(convenio)
     found = service.list_deliveries(settings(), convenio)
     if as_json:
         click.echo(json.dumps([_record(one) for one in found], ensure_ascii=False))
         return
     for one in found:
         click.echo(_line(one))
+
+
+def _require_convenio(convenio: str) -> None:
+    if convenio not in settings().convenios:
+        known = ", ".join(settings().convenios)
+        raise UnknownConvenio(f"there is no convênio '{convenio}': use one of {known}")
 
 
 def _conclude(delivery: Delivery, *, as_json: bool) -> None:
@@ -162,6 +166,8 @@ def _record(delivery: Delivery) -> dict[str, object]:
 
 
 def _line(delivery: Delivery) -> str:
+    from zanc_pipeline.common.days import LOCAL
+
     words = {
         "received": "recebido",
         "accepted": "aceito",
@@ -174,6 +180,6 @@ def _line(delivery: Delivery) -> str:
         rows = f" · {delivery.rows_accepted} de {delivery.rows_total} linhas aceitas"
     reason = f" · {delivery.reason}" if delivery.reason else ""
     return (
-        f"{delivery.id:>5} {delivery.received_at.astimezone(_LOCAL):%d/%m/%Y %H:%M} "
+        f"{delivery.id:>5} {delivery.received_at.astimezone(LOCAL):%d/%m/%Y %H:%M} "
         f"{delivery.convenio} {delivery.file_name} · {words[delivery.status]}{rows}{reason}"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConflictError, DataError, UnknownConvenio
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception import ledger
@@ -151,7 +152,9 @@ def _twin(settings: Settings, delivery: Delivery) -> Delivery | None:
 
 
 def _duplicate(twin: Delivery) -> Verdict:
-    about = f"da entrega {twin.id} ('{twin.file_name}', {twin.received_at:%d/%m/%Y})"
+    about = (
+        f"da entrega {twin.id} ('{twin.file_name}', {twin.received_at.astimezone(LOCAL):%d/%m/%Y})"
+    )
     if twin.status == "quarantined":
         reason = f"mesmo conteúdo {about}, que está em quarentena: resolva aquela e reprocesse-a"
     else:
