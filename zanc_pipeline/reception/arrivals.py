@@ -90,7 +90,9 @@ def fetch(settings: Settings, arrival: Arrival, into: Path) -> Path:
             aside.unlink(missing_ok=True)
             raise DataError(f"{arrival.path}: the FTP server refuses it: {error}") from None
         modified = _modified(ftp, remote)
-    if size != arrival.size or aside.stat().st_size != size or modified != arrival.modified:
+    # Some servers give fractions of a second in one of MLSD and MDTM only.
+    unmoved = modified[:14] == arrival.modified[:14]
+    if size != arrival.size or aside.stat().st_size != size or not unmoved:
         aside.unlink()
         raise UnavailableError("the upload", arrival.path, "it changed while it was downloaded")
     aside.replace(target)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.readers.delimited import MAX_JOINED_LINES, split_line
 
 SAMPLE_LINES = 300
@@ -39,6 +40,16 @@ _VALUE = re.compile(
     re.VERBOSE,
 )
 _WORDS = re.compile(r"[^\W\d_][\w .'’ºª&()/-]*")
+_KNOWN_BINARY = (
+    (b"\xd0\xcf\x11\xe0", "uma planilha antiga (.xls): peça ao credor que a salve como .xlsx"),
+    (b"PK\x03\x04", "um zip ou uma planilha que veio cortada: peça ao credor que envie de novo"),
+    (b"%PDF", "um PDF: peça ao credor o arquivo de dados"),
+    (b"\x1f\x8b", "um arquivo gzip: peça ao credor um zip ou o próprio arquivo"),
+    (b"Rar!", "um arquivo rar: peça ao credor um zip ou o próprio arquivo"),
+    (b"7z\xbc\xaf", "um arquivo 7z: peça ao credor um zip ou o próprio arquivo"),
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x7f]")
+_CONTROL_SHARE, _CONTROL_COUNT = 0.05, 20
 _EMPTY = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
 
 
@@ -52,7 +63,22 @@ class Dialect:
 
 
 def decode(data: bytes) -> tuple[str, str]:
-    """The text and the encoding that was found: BOM, UTF-16 by its zeros, UTF-8, else Windows."""
+    """The text and the encoding that was found: BOM, UTF-16 by its zeros, UTF-8, else Windows.
+
+    Raises FileRejected for what is no text.
+    """
+    what = next((name for magic, name in _KNOWN_BINARY if data.startswith(magic)), None)
+    text, encoding = _decoded(data)
+    sample = text[:100_000]
+    controls = len(_CONTROLS.findall(sample))
+    if what is None and controls > max(_CONTROL_COUNT, len(sample) * _CONTROL_SHARE):
+        what = "um arquivo binário: confirme com o credor o que foi enviado"
+    if what is not None:
+        raise FileRejected(f"isto não é um arquivo de texto, e sim {what}")
+    return text, encoding
+
+
+def _decoded(data: bytes) -> tuple[str, str]:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
             return data.decode(encoding, "replace"), encoding
@@ -120,14 +146,21 @@ def cut_freely(lines: Sequence[str], delimiter: str, quote: str) -> list[list[st
     return rows
 
 
-def looks_like_header(first: Sequence[str]) -> bool:
-    """Whether a row can be titles: filled, distinct, and none of them a value."""
+def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]] = ()) -> bool:
+    """Whether a row can be titles: filled, none a value, and distinct or over a column of values.
+
+    ``below`` are the rows that follow it: titles may be repeated, but then a value under one of
+    them must tell it from a row of data.
+    """
     cells = [cell.strip() for cell in first]
     named = [cell for cell in cells if cell]
-    return (
-        len(named) >= len(cells) * 0.5
-        and len(set(named)) == len(named)
-        and not any(_VALUE.fullmatch(cell) for cell in named)
+    if len(named) < len(cells) * 0.5 or any(_VALUE.fullmatch(cell) for cell in named):
+        return False
+    return len(set(named)) == len(named) or any(
+        _VALUE.fullmatch(cell.strip())
+        for row in below[:SAMPLE_LINES]
+        for cell, title in zip(row, cells, strict=False)
+        if title
     )
 
 

@@ -26,7 +26,7 @@ from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.detect import decode, detect, looks_like_header, to_lines
 from zanc_pipeline.reception.layout import CANONICAL, REQUIRED
 from zanc_pipeline.reception.read import read_detected, rows_of
-from zanc_pipeline.reception.readers.unzip import unzipped
+from zanc_pipeline.reception.readers.unzip import is_workbook, unzipped
 
 SAMPLE_ROWS = 2_000
 SURE = 0.9
@@ -49,6 +49,8 @@ _SYNONYMS = {
     "obito": ("obito", "falecido"),
 }
 _DATE_SHAPES = ("dd/mm/aaaa", "aaaa-mm-dd", "aaaammdd", "ddmmaaaa", "dd-mm-aaaa", "dd.mm.aaaa")
+_YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+"""Names that YAML would not read as text."""
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -72,10 +74,10 @@ def draft(path: Path, *, today: date) -> str:
         f"arquivos: {_quoted(file_pattern(path.name))}",
     ]
     if zipfile.is_zipfile(path):
-        if _is_workbook(path):
+        if is_workbook(path):
             return _join([*head, *_sheet(path)])
         with unzipped(path) as inner:
-            body = _sheet(inner) if _is_workbook(inner) else _text(inner)
+            body = _sheet(inner) if is_workbook(inner) else _text(inner)
         return _join([*head, "zip: sim", *body])
     return _join([*head, *_text(path)])
 
@@ -141,6 +143,11 @@ def _text(path: Path) -> list[str]:
         raise DataError(f"{path.name}: the sample is empty")
     sizes = {len(line) for line in data.replace(b"\r", b"").rstrip(b"\n\x1a").split(b"\n")}
     layout_encoding = {"utf-8-sig": "utf-8", "ascii": "latin-1"}.get(encoding, encoding)
+    if layout_encoding.startswith(("utf-16", "utf-32")):
+        raise DataError(
+            f"{path.name}: o arquivo está em {encoding}, que um layout não lê: peça ao credor que "
+            "o envie em UTF-8 ou Latin-1"
+        )
     dialect = detect(lines)
     ends = "sim" if data.endswith(b"\n") else "não"
     common = [f"codificacao: {layout_encoding}", f"termina_com_quebra_de_linha: {ends}"]
@@ -254,6 +261,7 @@ def _field(name: str, guess: Guess, where: str, values: Sequence[str]) -> list[s
     share = f"{filled / len(values) * 100:.0f} % preenchido" if values else "sem exemplos"
     sure = f"{guess.share * 100:.0f} % dos valores são {guess.type}" if guess.share else "vazio"
     options = f", {guess.options}" if guess.options else ""
+    name = _quoted(name) if name in _YAML_WORDS else name
     return [f"  # {share}; {sure}", f"  - {{nome: {name}, tipo: {guess.type}{where}{options}}}"]
 
 
@@ -280,13 +288,6 @@ def _date_test(shape: str) -> Callable[[str], object]:
 
 def _money_test(decimal: str) -> Callable[[str], object]:
     return lambda text: decimal in text and parse_money(text, decimal=decimal) is not None
-
-
-def _is_workbook(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return "xl/workbook.xml" in archive.namelist()
 
 
 def _plain(title: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.layout import Layout, load_layouts, require_portfolio_fields
@@ -89,7 +90,7 @@ def process(
     except FileRejected as refusal:
         verdict = Verdict(status="quarantined", reason=str(refusal), folder=folder)
         return Processed(verdict=verdict)
-    reference = facts.reference_date or delivery.received_at.date()
+    reference = facts.reference_date or _local_day(delivery)
     result = Processed(
         verdict=Verdict(
             status="quarantined",
@@ -124,6 +125,10 @@ def process(
     return result
 
 
+def _local_day(delivery: Delivery) -> date:
+    return delivery.received_at.astimezone(LOCAL).date()
+
+
 def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameFacts]:
     """The version in force on the file's business day among those that its name fits.
 
@@ -145,7 +150,7 @@ def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameF
             if facts is None:
                 continue
             fits = True
-            day: date = facts.reference_date or delivery.received_at.date()
+            day: date = facts.reference_date or _local_day(delivery)
             if layout.effective <= day:
                 chosen = (layout, facts)
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
@@ -26,7 +27,9 @@ from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.readers import read_file
 from zanc_pipeline.reception.readers.delimited import split_line, split_lines
 from zanc_pipeline.reception.readers.spreadsheet import cell_text, sheet_rows
-from zanc_pipeline.reception.readers.unzip import unzipped
+from zanc_pipeline.reception.readers.unzip import is_workbook, unzipped
+
+_EXCEL_HINT = re.compile(r"sep=.{1,3}", re.IGNORECASE)
 
 
 @dataclass(kw_only=True)
@@ -43,7 +46,8 @@ def to_csv(table: Table, target: BinaryIO) -> None:
     """Write UTF-8 CSV after RFC 4180: header first, ``,`` and CRLF, quotes where needed."""
     text = io.TextIOWrapper(target, encoding="utf-8", newline="", errors="replace")
     writer = csv.writer(text)
-    writer.writerow(table.header)
+    if table.header:
+        writer.writerow(table.header)
     writer.writerows(table.rows)
     text.flush()
     text.detach()
@@ -80,33 +84,37 @@ def read_detected(path: Path) -> Table:
     Lines above the header (a preamble) are the only ones that are not rows, and a note says so.
     """
     _require(path)
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            workbook = "xl/workbook.xml" in archive.namelist()
-        if workbook:
-            return _read_workbook(path)
-        with unzipped(path) as inner:
-            return read_detected(inner)
-    return table_of(path.read_bytes())
+    if not zipfile.is_zipfile(path) or is_workbook(path):
+        return _read_plain(path)
+    with unzipped(path) as inner:
+        return _read_plain(inner)
+
+
+def _read_plain(path: Path) -> Table:
+    return _read_workbook(path) if is_workbook(path) else table_of(path.read_bytes())
 
 
 def table_of(data: bytes) -> Table:
     """The table in the bytes of a delimited text."""
     text, encoding = decode(data)
     lines = to_lines(text)
+    hint = _EXCEL_HINT.fullmatch(lines[0]) if lines else None
+    lines = lines[1:] if hint else lines
     dialect = detect(lines)
     rows = rows_of(lines, dialect)
     if not rows:
         return Table(header=[], rows=[], notes=["o arquivo está vazio"])
-    first = next((i for i, row in enumerate(rows) if len(row) >= dialect.width), 0)
     notes = [_found(encoding, dialect)]
+    if hint:
+        notes.append(f"a linha '{hint.group()}' é um aviso para planilhas e ficou de fora")
+    first = _header_place(rows, dialect.width)
     if first:
-        notes.append(f"{first} linhas antes do cabeçalho não são dados e ficaram de fora")
+        notes.append(f"{_lines(first)} antes do cabeçalho, sem dados: fora da tabela")
     table = _with_header(rows[first:], notes)
     width = len(table.header)
     ragged = Counter(len(row) for row in rows[first:] if len(row) != dialect.width)
     for cells, count in sorted(ragged.items()):
-        notes.append(f"{count} linhas têm {cells} células em vez de {dialect.width}: conferir")
+        notes.append(f"{_lines(count)} com {cells} células em vez de {dialect.width}: conferir")
     table.rows = [[*row, *[""] * (width - len(row))] for row in table.rows]
     return table
 
@@ -123,9 +131,23 @@ def rows_of(lines: list[str], dialect: Dialect) -> list[list[str]]:
     return [placed[index] for index in sorted(placed)]
 
 
+def _header_place(rows: list[list[str]], width: int) -> int:
+    """Where the table begins: what stands above is a preamble.
+
+    Rows are left out only above a header that proves to be one. The titles may be fewer than the
+    columns; where no row can be the header, all rows are data.
+    """
+    full = next((i for i, row in enumerate(rows) if len(row) >= width), 0)
+    if full == 0 or looks_like_header(rows[full], rows[full + 1 :]):
+        return full
+    if len(rows[full - 1]) > 1 and looks_like_header(rows[full - 1], rows[full:]):
+        return full - 1
+    return 0
+
+
 def _with_header(rows: list[list[str]], notes: list[str]) -> Table:
     width = max(len(row) for row in rows)
-    titled = looks_like_header(rows[0])
+    titled = looks_like_header(rows[0], rows[1:])
     titles = [cell.strip() for cell in rows[0]] if titled else []
     if not titled:
         notes.append("não há cabeçalho: as colunas foram numeradas")
@@ -139,6 +161,10 @@ def _read_workbook(path: Path) -> Table:
         return Table(header=[], rows=[], notes=["a planilha está vazia"])
     width = max(len(row) for row in rows)
     return _with_header([[*row, *[""] * (width - len(row))] for row in rows], [])
+
+
+def _lines(count: int) -> str:
+    return "1 linha" if count == 1 else f"{count} linhas"
 
 
 def _found(encoding: str, dialect: Dialect) -> str:

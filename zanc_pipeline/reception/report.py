@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pyarrow.compute as pc
 
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.ledger import Delivery
 from zanc_pipeline.reception.problems import RowProblem
 from zanc_pipeline.reception.process import Processed
 
-LOCAL = ZoneInfo("America/Sao_Paulo")
 EXAMPLES = 20
 
 _STATUS = {
@@ -57,8 +56,11 @@ def facts(
     lines = [
         ("Convênio", str(convenio)),
         ("Arquivo", delivery.file_name),
-        ("Entrega", str(delivery.id)),
-        ("Recebido em", f"{delivery.received_at.astimezone(LOCAL):%d/%m/%Y %H:%M:%S}"),
+        ("Entrega", str(delivery.id) if delivery.id else "nenhuma (só conferência)"),
+        (
+            "Recebido em" if delivery.id else "Conferido em",
+            f"{delivery.received_at.astimezone(LOCAL):%d/%m/%Y %H:%M:%S}",
+        ),
         ("Tamanho", f"{_thousands(delivery.size_bytes)} bytes"),
         ("SHA-256", delivery.sha256),
     ]
@@ -100,6 +102,8 @@ def html(facts: Facts) -> str:
 
 def _actions(delivery: Delivery, result: Processed, rejected_file: str) -> list[str]:
     verdict = result.verdict
+    if not delivery.id:
+        return _trial_actions(result)
     if verdict.status == "duplicate":
         return ["Nada foi carregado: este conteúdo já tinha vindo."]
     if verdict.status == "quarantined":
@@ -114,6 +118,14 @@ def _actions(delivery: Delivery, result: Processed, rejected_file: str) -> list[
             f"As rejeitadas estão em {rejected_file}: corrija-as ou peça a correção ao credor.",
         ]
     return ["Nada a fazer: todas as linhas seguem para o CRM."]
+
+
+def _trial_actions(result: Processed) -> list[str]:
+    if result.verdict.status == "quarantined":
+        return ["Foi só uma conferência. Recebido assim, o arquivo inteiro ficaria retido."]
+    if result.rejected:
+        return ["Foi só uma conferência. Recebido assim, as linhas rejeitadas ficariam de fora."]
+    return ["Foi só uma conferência. Recebido assim, todas as linhas seguiriam para o CRM."]
 
 
 def _kind(problem: RowProblem) -> str:

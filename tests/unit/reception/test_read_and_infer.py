@@ -1,6 +1,7 @@
 """Reading with no layout, and layouts drafted from a sample."""
 
 import io
+import zipfile
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from zanc_pipeline.cli import cli
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.infer import boundaries, draft
 from zanc_pipeline.reception.layout import load_layout
-from zanc_pipeline.reception.read import table_of, to_csv
+from zanc_pipeline.reception.problems import FileRejected
+from zanc_pipeline.reception.read import read_detected, table_of, to_csv
 
 TODAY = date(2026, 11, 23)
 
@@ -42,6 +44,43 @@ def test_a_preamble_is_left_out_and_said() -> None:
     table = table_of(b"Relatorio de carteira\nGerado hoje\na;b;c\n1;2;3\n4;5;6\n7;8;9\n")
     assert table.header == ["a", "b", "c"]
     assert "2 linhas antes do cabeçalho" in " ".join(table.notes)
+
+
+@pytest.mark.parametrize(
+    ("data", "header", "rows"),
+    [
+        (b"a,b\n1,2,3\n4,5,6\n", ["a", "b", "coluna_3"], [["1", "2", "3"], ["4", "5", "6"]]),
+        (b"fone,fone,uf\n1,2,SP\n", ["fone", "fone", "uf"], [["1", "2", "SP"]]),
+        (b"1,2\n3,4,5\n6,7,8\n", None, [["1", "2", ""], ["3", "4", "5"], ["6", "7", "8"]]),
+        (b"sep=;\na;b\n1,5;2\n", ["a", "b"], [["1,5", "2"]]),
+        (b"sp,sp\nrj,rj\n", None, [["sp", "sp"], ["rj", "rj"]]),
+    ],
+)
+def test_the_header_is_found_and_no_row_is_taken_for_a_preamble(
+    data: bytes, header: list[str] | None, rows: list[list[str]]
+) -> None:
+    table = table_of(data)
+    numbered = [f"coluna_{place + 1}" for place in range(len(rows[0]))]
+    assert (table.header, list(table.rows)) == (header or numbered, rows)
+
+
+def test_an_empty_file_is_an_empty_csv() -> None:
+    out = io.BytesIO()
+    to_csv(table_of(b""), out)
+    assert out.getvalue() == b""
+
+
+def test_a_zip_in_a_zip_is_refused(tmp_path: Path) -> None:
+    inner, outer = tmp_path / "inner.zip", tmp_path / "outer.zip"
+    for path, name, content in (
+        (inner, "a.csv", b"a,b\n1,2\n"),
+        (outer, "inner.zip", None),
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, content or inner.read_bytes())
+    assert read_detected(inner).header == ["a", "b"]
+    with pytest.raises(FileRejected, match="zip"):
+        read_detected(outer)
 
 
 def test_no_row_is_left_out_when_its_width_differs() -> None:

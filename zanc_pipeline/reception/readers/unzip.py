@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import zipfile
@@ -18,25 +19,48 @@ RATIO_MATTERS_FROM = 32 * 1024**2
 
 
 @contextmanager
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The archive, to read from; FileRejected when it proves damaged, then or now."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise _damaged(error) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a wrong offset in the archive; others are the disk's
+            raise
+        raise _damaged(error) from None
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether the file is a zip that holds an xlsx workbook; FileRejected when it is damaged."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with opened(path) as archive:
+        return "xl/workbook.xml" in archive.namelist()
+
+
+@contextmanager
 def unzipped(path: Path) -> Iterator[Path]:
     """The only file in a zip, in a temporary folder that is removed afterwards.
 
     Raises FileRejected for anything else: no zip, several files, a password, a name with folders
     that leave the archive, a size out of proportion, a content that does not match its checksum.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
+    with tempfile.TemporaryDirectory(prefix="zanc-zip-") as folder:
+        with opened(path) as archive:
             member = _only_member(archive)
             check_sizes(archive)
-            with tempfile.TemporaryDirectory(prefix="zanc-zip-") as folder:
-                inner = Path(folder, "conteudo" + PurePosixPath(member.filename).suffix[:8])
-                with archive.open(member) as source, inner.open("wb") as target:
-                    shutil.copyfileobj(source, target, 1024 * 1024)
-                yield inner
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise FileRejected(
-            f"o zip está estragado ou foi cortado ({error}): peça ao credor que o envie de novo"
-        ) from None
+            inner = Path(folder, "conteudo" + PurePosixPath(member.filename).suffix[:8])
+            with archive.open(member) as source, inner.open("wb") as target:
+                shutil.copyfileobj(source, target, 1024 * 1024)
+        yield inner
+
+
+def _damaged(error: Exception) -> FileRejected:
+    return FileRejected(
+        f"o zip está estragado ou foi cortado ({error}): peça ao credor que o envie de novo"
+    )
 
 
 def check_sizes(archive: zipfile.ZipFile) -> None:
