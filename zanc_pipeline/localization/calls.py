@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -116,9 +115,9 @@ def _started_at(value: object, now: datetime) -> datetime:
 
 def _seconds(entry: Mapping[str, Any], field: str) -> float:
     value = entry.get(field)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise DataError(f"{field}: expected a number of seconds")
-    if not 0 <= value <= LONGEST_SECONDS:
+    if not 0 <= value <= LONGEST_SECONDS:  # nor is NaN
         raise DataError(f"{field}: expected 0 to {LONGEST_SECONDS:.0f} seconds")
     return float(value)
 

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.localization.rules import Limits
-
-LOCAL = ZoneInfo("America/Sao_Paulo")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,8 +67,10 @@ class _Handler(RequestHandler):
             _log.error("%s %s failed", self.request.method, self.route, exc_info=(typ, value, tb))
 
     def on_finish(self) -> None:
-        seconds, status = self.request.request_time(), self.get_status()
-        self.metrics.request(self.request.method or "", self.route, status, seconds)
+        seconds, status, method = self.request.request_time(), self.get_status(), ""
+        if self.request.method in self.SUPPORTED_METHODS:
+            method = self.request.method
+        self.metrics.request(method, self.route, status, seconds)
 
     def answer(self, body: Mapping[str, Any]) -> None:
         """End the request with a JSON object."""

@@ -27,10 +27,12 @@ _AWAY = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.OperatorInterventionError,  # it starts, stops, or cancelled the statement
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,  # one of two that collided
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,  # the stack has not prepared the database yet
 )
 
 
