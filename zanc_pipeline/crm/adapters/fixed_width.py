@@ -21,14 +21,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Literal
-from zoneinfo import ZoneInfo
 
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConfigError, ConflictError, DataError, UnavailableError
 from zanc_pipeline.crm.entities import CallOutcome, Loaded, Portfolio
 
 KINDS = ("code", "text", "money", "date", "time")
 
-_LOCAL = ZoneInfo("America/Sao_Paulo")
 _CONVENIO_WIDTH = 40
 
 
@@ -236,7 +235,7 @@ def _day(value: object) -> str:
 
 def _time(value: object) -> str:
     assert isinstance(value, datetime)
-    return f"{value.astimezone(_LOCAL):%d%m%Y%H%M%S}"
+    return f"{value.astimezone(LOCAL):%d%m%Y%H%M%S}"
 
 
 _TEXTS = {"code": _plain, "text": _plain, "money": _cents, "date": _day, "time": _time}

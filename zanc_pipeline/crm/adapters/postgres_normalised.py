@@ -40,12 +40,12 @@ _PHONE = Target(
 )
 
 _STAGES = {
-    # What a convênio does not send does not erase what another one sent.
+    # What a convênio does not send does not erase what another one sent; a death stands.
     "cliente": """
         SELECT d.cpf, d.name AS nome, coalesce(d.birth_date, c.nascimento) AS nascimento,
                coalesce(d.email, c.email) AS email, coalesce(d.city, c.cidade) AS cidade,
-               coalesce(d.state, c.uf) AS uf, d.deceased AS falecido
-        FROM (SELECT DISTINCT ON (cpf) * FROM delivery_row ORDER BY cpf, line DESC) d
+               coalesce(d.state, c.uf) AS uf, d.deceased OR coalesce(c.falecido, false) AS falecido
+        FROM (SELECT DISTINCT ON (cpf) * FROM delivery_row ORDER BY cpf, deceased DESC, line DESC) d
         LEFT JOIN cliente c USING (cpf)
     """,
     "contrato": """

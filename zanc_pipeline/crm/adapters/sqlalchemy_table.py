@@ -217,7 +217,12 @@ class SqlAlchemyTable:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+        try:
+            engine = sa.create_engine(self._url, poolclass=sa.NullPool)
+        except (sa.exc.NoSuchModuleError, ImportError) as error:
+            raise ConfigError(
+                f"config/crms/{self._crm}.yaml: no driver for '{self._url.drivername}': {error}"
+            ) from None
         if engine.dialect.name == "sqlite":
             _take_the_write_lock_first(engine)
         try:
