@@ -15,6 +15,8 @@ from zanc_pipeline.common.masking import mask_text
         "(11) 98765-4321",
         "1132654321",
         "5511987654321",
+        "12.345.678/0001-95",
+        "12.ABC.345/01DE-35",
     ],
 )
 def test_personal_numbers_are_masked_but_for_their_end(personal: str) -> None:
