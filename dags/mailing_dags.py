@@ -6,8 +6,10 @@ arrive together make one mailing.
 
 **What it does.** *Pontuar e montar o mailing*: scores every phone and contract with the champion
 models, applies the campaign's strategy (`config/campaigns/<campaign>.yaml`) and writes the
-mailing. The same inputs give the same mailing: then nothing is new and the task is skipped. A new
-one updates the asset `mailing_<campaign>`, and the campaign starts.
+mailing. The same inputs give the same mailing. One that the dialer does not have yet updates the
+asset `mailing_<campaign>`, and the campaign starts; otherwise nothing is new: the task is skipped.
+A portfolio that changes later in the day makes another mailing, without the people of those
+before; it is dialled when the one before has ended.
 
 **What to look at.** The task's result: how many leads, and the waterfall of who was left out by
 which rule. `zanc mailing build --campaign X --explain` tells the same on the command line.

@@ -12,8 +12,8 @@ result says whether it was promoted, and why.
 
 **When it is red.** The champion of before stays in use, so nothing else stops.
 
-- It names MLflow or PostgreSQL and an address: bring it back and clear the task; a retry starts
-  afresh and registers nothing twice.
+- It names MLflow or PostgreSQL and an address: bring it back and clear the task; a retry trains
+  afresh. A try that died half way may leave a version without an alias: nothing uses it.
 - It says that the data teach nothing (too few rows, one class): look at the loads of the base.
 """
 

@@ -18,6 +18,7 @@ from zanc_pipeline.airflow.steps import (
     Reception,
     build_mailing,
     campaigns_to_run,
+    is_submitted,
     loaded_since,
     receive_convenio,
     return_outcomes,
@@ -71,7 +72,7 @@ class ReceiveOperator(BaseOperator):
 
     def _announced(self, context: Context) -> list[Any]:
         events = context["triggering_asset_events"].values()
-        payloads = [event.extra.get("payload") for batch in events for event in batch]
+        payloads = [(event.extra or {}).get("payload") for batch in events for event in batch]
         return [
             upload
             for payload in payloads
@@ -111,7 +112,7 @@ class InspectReceptionOperator(BaseOperator):
 
 
 class BuildMailingOperator(BaseOperator):
-    """Scores the portfolio and builds a campaign's mailing; skipped when it is nothing new."""
+    """Scores the portfolio and builds a campaign's mailing; skipped when the dialer has it."""
 
     ui_color = "#e9f7e9"
 
@@ -126,6 +127,8 @@ class BuildMailingOperator(BaseOperator):
             settings = load_settings()
             wait_until_quiet(settings)
             mailing, new = build_mailing(settings, self.campaign)
+            # Also one that a person built on the command line, or whose announcement was lost.
+            waits = new or not is_submitted(DialerClient(settings), mailing.id)
         summary = {
             "mailing_id": mailing.id,
             "day": mailing.day.isoformat(),
@@ -134,8 +137,7 @@ class BuildMailingOperator(BaseOperator):
         }
         if not mailing.leads:
             raise AirflowSkipException(f"mailing {mailing.id} has nobody to call")
-        # A retry announces it again: the try before may have died after it built it.
-        if not new and context["ti"].try_number == 1:
+        if not waits:
             raise AirflowSkipException(f"nothing new: {mailing.id} is the mailing of these inputs")
         self.log.info("mailing %s: %d leads", mailing.id, mailing.leads)
         outlet = context["outlet_events"][self.outlets[0]]
@@ -239,7 +241,8 @@ class TrainModelOperator(BaseOperator):
 
 def _mailings(context: Context) -> set[str]:
     events = context["triggering_asset_events"].values()
-    return {event.extra["mailing_id"] for batch in events for event in batch if event.extra}
+    ids = {(event.extra or {}).get("mailing_id") for batch in events for event in batch}
+    return {found for found in ids if isinstance(found, str)}  # a person's event may hold anything
 
 
 def _line(what: str, entry: dict[str, Any]) -> str:

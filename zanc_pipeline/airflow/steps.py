@@ -165,6 +165,15 @@ def campaigns_to_run(
     return wanted or built[-1:]
 
 
+def is_submitted(client: DialerClient, mailing_id: str) -> bool:
+    """Whether the dialer has the mailing; no when it does not answer, for asking twice is free."""
+    try:
+        return client.campaign(mailing_id) is not None
+    except UnavailableError as error:
+        log.info("taking %s for not submitted: %s", mailing_id, error)
+        return False
+
+
 def submit_campaign(settings: Settings, client: DialerClient, mailing_id: str) -> str:
     """Have the dialer run a mailing, unless it already has it; its status there.
 

@@ -130,21 +130,23 @@ def test_the_inspection_is_green_with_a_quarantined_file_and_skipped_without() -
 
 
 @pytest.mark.parametrize(
-    ("leads", "new", "try_number", "announced"),
-    [(60, True, 1, True), (60, False, 1, False), (60, False, 2, True), (0, True, 1, False)],
+    ("leads", "new", "in_dialer", "announced"),
+    [(60, True, False, True), (60, False, True, False), (60, False, False, True), (0, True, 0, 0)],
 )
-def test_a_mailing_is_announced_when_it_is_new(
-    place: Settings,
+def test_a_mailing_is_announced_until_the_dialer_has_it(
+    dialer: FakeDialer,
     monkeypatch: pytest.MonkeyPatch,
     leads: int,
     new: bool,
-    try_number: int,
+    in_dialer: bool,
     announced: bool,
 ) -> None:
+    if in_dialer:
+        dialer.campaigns["geral-1"] = {"id": "geral-1", "status": "finished"}
     mailing = SimpleNamespace(id="geral-1", day=date(2026, 11, 23), leads=leads, waterfall=[])
     monkeypatch.setattr(operators, "wait_until_quiet", lambda settings: True)
     monkeypatch.setattr(operators, "build_mailing", lambda settings, campaign: (mailing, new))
-    task = Task(try_number=try_number)
+    task = Task()
     build = BuildMailingOperator(task_id="montar", campaign="geral")
     if announced:
         build.execute(task.context)
@@ -153,6 +155,12 @@ def test_a_mailing_is_announced_when_it_is_new(
         with pytest.raises(AirflowSkipException):
             build.execute(task.context)
         assert task.added == []
+
+
+def test_an_event_that_a_person_made_in_the_ui_is_only_a_wake_up() -> None:
+    for extra in ({"from_rest_api": True}, {"mailing_id": 7}, {"mailing_id": "geral-1"}):
+        expected = {"geral-1"} if extra.get("mailing_id") == "geral-1" else set()
+        assert operators._mailings(Task(**extra).context) == expected
 
 
 @pytest.fixture
