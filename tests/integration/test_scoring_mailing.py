@@ -215,6 +215,28 @@ def test_a_repeated_history_changes_nothing(
     assert history.load(base, portfolio) == (4 * PEOPLE, 0)
 
 
+def test_a_history_with_punctuated_cpfs_is_of_the_same_people(
+    base: Settings, portfolio: Path, trained: object, tmp_path: Path
+) -> None:
+    rows = pd.read_csv(portfolio, dtype=str)
+    rows["cpf"] = rows["cpf"].str.replace(r"(...)(...)(...)(..)", r"\1.\2.\3-\4", regex=True)
+    path = tmp_path / "punctuated.csv"
+    rows.to_csv(path, index=False)
+    assert history.load(base, path) == (4 * PEOPLE, 0)
+
+
+@pytest.mark.parametrize("amount", ["inf", "1e13", "-1", "nan", "12,50"])
+def test_a_history_with_an_impossible_amount_is_refused(
+    base: Settings, portfolio: Path, tmp_path: Path, amount: str
+) -> None:
+    rows = pd.read_csv(portfolio, dtype=str)
+    rows.loc[1, "amount"] = amount
+    path = tmp_path / "wrong.csv"
+    rows.to_csv(path, index=False, sep=";")
+    with pytest.raises(DataError, match="amount is"):
+        history.load(base, path)
+
+
 def test_the_first_good_model_becomes_champion(
     trained: tuple[scoring.TrainResult, scoring.TrainResult],
 ) -> None:

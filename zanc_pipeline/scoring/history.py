@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REQUIRED = ("convenio", "contract", "cpf", "snapshot_on", "amount", "due_date", "paid")
 OPTIONAL = ("product", "birth_date")
+_MOST_REAIS = 1e12 - 1  # what numeric(14, 2) holds
 
 _MERGE = """
     INSERT INTO scoring.portfolio_history AS h ({columns})
@@ -62,11 +63,11 @@ def _clean(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         text[name] = text[name].str.strip()
     for name in REQUIRED:
         _refuse(text[name].isna(), text[name], f"{path}: {name} is empty")
-    text["cpf"] = text["cpf"].str.zfill(11)
-    wrong = text["cpf"].map(lambda value: parse_cpf(value) is None)
-    _refuse(wrong, None, f"{path}: cpf is not a CPF")
+    text["cpf"] = text["cpf"].str.zfill(11).map(parse_cpf)
+    _refuse(text["cpf"].isna(), None, f"{path}: cpf is not a CPF")
     amount = pd.to_numeric(text["amount"], errors="coerce")
-    _refuse(amount.isna() | (amount < 0), text["amount"], f"{path}: amount is not an amount")
+    wrong = amount.isna() | ~amount.between(0, _MOST_REAIS)
+    _refuse(wrong, text["amount"], f"{path}: amount is not an amount")
     lower = text["paid"].str.lower()
     _refuse(~lower.isin(TRUE | FALSE), text["paid"], f"{path}: paid is not yes or no")
     text["paid"] = lower.isin(TRUE).map({True: "t", False: "f"})

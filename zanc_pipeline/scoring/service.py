@@ -95,7 +95,8 @@ def train(settings: Settings, spec_path: Path, data: Path | None = None) -> Trai
 
     Without ``data`` the table is made from the databases, by ``source`` of the spec. Raises
     ConfigError for a wrong spec, DataError for data that teaches nothing, UnavailableError when
-    PostgreSQL or MLflow does not answer (then nothing is registered; a retry starts afresh).
+    PostgreSQL or MLflow does not answer (a retry trains afresh; a version registered before stays
+    without an alias).
     """
     from threadpoolctl import threadpool_limits
 
