@@ -29,8 +29,8 @@ lint: $(READY)      ## ruff and mypy
 bench: $(READY)     ## figures beside their limits
 	@for script in bench/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
 
-clean: $(READY)     ## remove the environment and all state, after stopping the stack
-	@$(BIN)/zanc down
+clean:              ## remove the environment and all state, after stopping the stack
+	@if [ -e $(READY) ]; then $(BIN)/zanc down; fi
 	rm -rf $(VENV) var build zanc_pipeline.egg-info
 
 lock:               ## resolve the dependencies of pyproject.toml again
