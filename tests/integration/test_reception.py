@@ -169,7 +169,7 @@ def test_a_quarantined_delivery_is_accepted_by_replay_once_a_person_decided(
     assert service.replay(settings, held.id).status == "quarantined"
     accepted = service.replay(settings, held.id, accept_volume=True)
     assert (accepted.status, accepted.rows_accepted) == ("accepted", 20)
-    with pytest.raises(ConflictError, match="only a quarantined one"):
+    with pytest.raises(ConflictError, match="só uma em quarentena"):
         service.replay(settings, held.id)
     service.mark_loaded(settings, held.id)
     service.mark_loaded(settings, held.id)

@@ -52,7 +52,7 @@ def store(var: Path, source: Path) -> Archived:
             _sync_folder(target.parent)
     except FileNotFoundError:
         if not source.exists():
-            raise DataError(f"{source}: the file does not exist") from None
+            raise DataError(f"{source}: o arquivo não existe") from None
         raise
     finally:
         aside.unlink(missing_ok=True)

@@ -47,7 +47,7 @@ def read(file: Path, layout: Path | None, output: Path | None) -> None:
     for note in table.notes:
         click.echo(f"{file.name}: {note}", err=True)
     if table.lost:
-        raise DataError(f"{file}: {table.lost} lines do not fit the layout: see above")
+        raise DataError(f"{file}: {table.lost} linha(s) fora do layout: veja acima")
 
 
 @reception.command()
@@ -60,7 +60,7 @@ def infer(file: Path, output: Path, force: bool) -> None:
     from zanc_pipeline.reception.infer import draft
 
     if output.exists() and not force:
-        raise DataError(f"{output} exists: name another output or pass --force")
+        raise DataError(f"{output} já existe: dê outro nome ou use --force")
     text = draft(file, today=datetime.now(tz=UTC).date())
     write_atomically(output, lambda target: target.write(text.encode("utf-8")))
     click.echo(f"{output}: rascunho escrito; confira os comentários antes de usar")
@@ -144,7 +144,7 @@ def deliveries(convenio: str | None, as_json: bool) -> None:
 def _require_convenio(convenio: str) -> None:
     if convenio not in settings().convenios:
         known = ", ".join(settings().convenios)
-        raise UnknownConvenio(f"there is no convênio '{convenio}': use one of {known}")
+        raise UnknownConvenio(f"não há convênio '{convenio}': use um destes: {known}")
 
 
 def _conclude(delivery: Delivery, *, as_json: bool) -> None:
@@ -167,19 +167,13 @@ def _record(delivery: Delivery) -> dict[str, object]:
 
 def _line(delivery: Delivery) -> str:
     from zanc_pipeline.common.days import LOCAL
+    from zanc_pipeline.reception.ledger import STATUS_WORDS
 
-    words = {
-        "received": "recebido",
-        "accepted": "aceito",
-        "loaded": "carregado",
-        "quarantined": "em quarentena",
-        "duplicate": "repetido",
-    }
     rows = ""
     if delivery.rows_total is not None:
         rows = f" · {delivery.rows_accepted} de {delivery.rows_total} linhas aceitas"
     reason = f" · {delivery.reason}" if delivery.reason else ""
     return (
         f"{delivery.id:>5} {delivery.received_at.astimezone(LOCAL):%d/%m/%Y %H:%M} "
-        f"{delivery.convenio} {delivery.file_name} · {words[delivery.status]}{rows}{reason}"
+        f"{delivery.convenio} {delivery.file_name} · {STATUS_WORDS[delivery.status]}{rows}{reason}"
     )

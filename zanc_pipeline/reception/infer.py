@@ -66,7 +66,7 @@ class Guess:
 def draft(path: Path, *, today: date) -> str:
     """The text of a layout for files like ``path``. Raises DataError when nothing fits."""
     if not path.is_file():
-        raise DataError(f"{path}: the file does not exist")
+        raise DataError(f"{path}: o arquivo não existe")
     head = [
         f"# Rascunho feito a partir de {path.name}. Confira cada campo antes de usar.",
         'versao: "1"',
@@ -140,7 +140,7 @@ def _text(path: Path) -> list[str]:
     text, encoding = decode(data)
     lines = to_lines(text)
     if not any(line.strip() for line in lines):
-        raise DataError(f"{path.name}: the sample is empty")
+        raise DataError(f"{path.name}: a amostra está vazia")
     sizes = {len(line) for line in data.replace(b"\r", b"").rstrip(b"\n\x1a").split(b"\n")}
     layout_encoding = {"utf-8-sig": "utf-8", "ascii": "latin-1"}.get(encoding, encoding)
     if layout_encoding.startswith(("utf-16", "utf-32")):
@@ -164,8 +164,8 @@ def _text(path: Path) -> list[str]:
         size = next(iter(sizes))
         return ["formato: largura_fixa", *common, f"tamanho_da_linha: {size}", *_positions(data)]
     raise DataError(
-        f"{path.name}: neither a delimited text with a header nor lines of one size: write the "
-        "layout by hand from an example in config/convenios"
+        f"{path.name}: nem texto delimitado com cabeçalho, nem linhas de um tamanho só: escreva "
+        "o layout à mão, a partir de um exemplo em config/convenios"
     )
 
 

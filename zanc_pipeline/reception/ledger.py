@@ -15,6 +15,16 @@ MAX_REJECTED_ROWS = 10_000
 """Rejected rows kept in the ledger; the file for correction holds all of them."""
 
 
+STATUS_WORDS = {
+    "received": "recebido",
+    "accepted": "aceito",
+    "loaded": "carregado",
+    "quarantined": "em quarentena",
+    "duplicate": "repetido",
+}
+"""``status`` as a clerk reads it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemoteFile:
     """One upload on the FTP server: path, size in bytes and modification time as the server says.

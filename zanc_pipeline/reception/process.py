@@ -40,7 +40,7 @@ def convenio_folder(settings: Settings, convenio: str) -> Path:
 def unreceived(path: Path, convenio: str, now: datetime) -> Delivery:
     """A file as a delivery that is in no ledger (its id is 0): to judge it without receiving it."""
     if not path.is_file():
-        raise DataError(f"{path}: the file does not exist")
+        raise DataError(f"{path}: o arquivo não existe")
     with path.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     return Delivery(

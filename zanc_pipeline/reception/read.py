@@ -175,4 +175,4 @@ def _found(encoding: str, dialect: Dialect) -> str:
 
 def _require(path: Path) -> None:
     if not path.is_file():
-        raise DataError(f"{path}: the file does not exist")
+        raise DataError(f"{path}: o arquivo não existe")

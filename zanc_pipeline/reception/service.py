@@ -15,7 +15,7 @@ from zanc_pipeline.common.errors import ConflictError, DataError, UnknownConveni
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception import ledger
 from zanc_pipeline.reception.archive import archive_path, store
-from zanc_pipeline.reception.ledger import Delivery, RemoteFile, Verdict
+from zanc_pipeline.reception.ledger import STATUS_WORDS, Delivery, RemoteFile, Verdict
 from zanc_pipeline.reception.outputs import write_folder
 from zanc_pipeline.reception.process import UNKNOWN_CONVENIO, Processed, process
 
@@ -46,8 +46,8 @@ def receive(
     """
     if convenio not in settings.convenios and convenio != UNKNOWN_CONVENIO:
         raise UnknownConvenio(
-            f"there is no convênio '{convenio}': use one of {', '.join(settings.convenios)} or "
-            f"create config/convenios/{convenio}/convenio.yaml"
+            f"não há convênio '{convenio}': use um destes: {', '.join(settings.convenios)}; ou "
+            f"crie config/convenios/{convenio}/convenio.yaml"
         )
     archived = store(settings.var, path)
     name = Path(remote.path).name if remote is not None else path.name
@@ -68,7 +68,8 @@ def replay(settings: Settings, delivery_id: int, *, accept_volume: bool = False)
     delivery = get_delivery(settings, delivery_id)
     if delivery.status not in {"quarantined", "received"}:
         raise ConflictError(
-            f"delivery {delivery_id} is {delivery.status}: only a quarantined one can be replayed"
+            f"a entrega {delivery_id} está '{STATUS_WORDS[delivery.status]}': só uma em quarentena "
+            "pode ser reprocessada"
         )
     return _finish(settings, delivery, accept_volume=accept_volume)
 
@@ -78,7 +79,7 @@ def get_delivery(settings: Settings, delivery_id: int) -> Delivery:
     with transaction(settings, "zanc", application=_APPLICATION) as cursor:
         delivery = ledger.select(cursor, delivery_id)
     if delivery is None:
-        raise DataError(f"there is no delivery {delivery_id}: see 'zanc reception deliveries'")
+        raise DataError(f"não há entrega {delivery_id}: veja 'zanc reception deliveries'")
     return delivery
 
 
@@ -119,7 +120,7 @@ def _finish(settings: Settings, delivery: Delivery, *, accept_volume: bool = Fal
     content = archive_path(settings.var, delivery.sha256)
     if not content.is_file():
         raise DataError(
-            f"delivery {delivery.id}: {content} is missing from the archive: receive the file again"
+            f"entrega {delivery.id}: {content} não existe mais: receba o arquivo de novo"
         )
     twin = _twin(settings, delivery)
     with transaction(settings, "zanc", application=_APPLICATION) as cursor:

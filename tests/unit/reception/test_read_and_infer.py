@@ -141,5 +141,5 @@ def test_boundaries_of_digits_and_letters() -> None:
 def test_an_empty_sample_has_no_draft(tmp_path: Path) -> None:
     sample = tmp_path / "x.txt"
     sample.write_bytes(b"\n")
-    with pytest.raises(DataError, match="empty"):
+    with pytest.raises(DataError, match="vazia"):
         draft(sample, today=TODAY)
