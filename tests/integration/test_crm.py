@@ -109,6 +109,22 @@ def test_a_delivery_is_loaded_into_the_crm_of_its_convenio(
     assert status["status"] == "loaded"
 
 
+def test_a_death_stands_whatever_a_later_file_says(settings: Settings) -> None:
+    for day, deceased in ((DAY_1, True), (DAY_2, False)):
+        rows_of_day = [contract(1, deceased=deceased), contract(2, owner=1)]
+        service.load(settings, deliver(settings, "banco_aurora", day, rows_of_day))
+        assert [row["deceased"] for row in mirror(settings)] == [True, True]
+        assert rows(settings, "crm_norma", "SELECT falecido FROM cliente") == [{"falecido": True}]
+
+
+def test_a_database_without_our_tables_is_one_line(settings: Settings) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"127\.0\.0\.1:\d+/postgres lacks our tables"),
+        transaction(settings, "postgres") as cursor,
+    ):
+        cursor.execute("SELECT * FROM reception.delivery")
+
+
 @pytest.mark.parametrize("convenio", CONVENIOS)
 def test_loading_again_changes_nothing(settings: Settings, convenio: str) -> None:
     delivery = deliver(settings, convenio, DAY_1, [contract(n) for n in range(5)])

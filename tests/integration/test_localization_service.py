@@ -210,6 +210,7 @@ def test_dial_check_says_why_not(client: httpx.Client) -> None:
         ({"talk_seconds": -1}, "talk_seconds"),
         ({"talk_seconds": "3"}, "talk_seconds"),
         ({"talk_seconds": True}, "talk_seconds"),
+        ({"talk_seconds": 10**400}, "talk_seconds"),
         ({"ring_seconds": 1e9}, "ring_seconds"),
         ({"call_id": ""}, "call_id"),
         ({"call_id": "x" * 81}, "call_id"),
@@ -281,10 +282,12 @@ def test_without_the_token_of_a_crm_nothing_is_told(
 def test_health_metrics_and_the_document_are_open(service: str, client: httpx.Client) -> None:
     client.post("/v1/calls", json=[call(1)])
     assert httpx.get(f"{service}/healthz").json() == {"status": "ok"}
+    assert httpx.request("MADEUP", f"{service}/healthz").status_code == 405
     metrics = httpx.get(f"{service}/metrics").text
     assert 'localization_calls_total{crm="norma",result="accepted"}' in metrics
     assert 'route="/v1/calls",status="200"' in metrics
     assert "localization_in_flight 0" in metrics
+    assert "MADEUP" not in metrics
     document = httpx.get(f"{service}/openapi.json").json()
     assert set(document["paths"]) >= {
         "/v1/calls",

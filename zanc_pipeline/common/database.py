@@ -51,8 +51,17 @@ def transaction(settings: Settings, database: str, *, application: str = "zanc")
     """
     connection = connect(settings, database, application=application)
     try:
-        with connection, connection.cursor() as cursor:
+        with unavailable(settings, database), connection, connection.cursor() as cursor:
             yield cursor
+    finally:
+        connection.close()
+
+
+@contextmanager
+def unavailable(settings: Settings, database: str) -> Iterator[None]:
+    """Turns what the server says into our errors, as ``transaction`` raises them."""
+    try:
+        yield
     except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
         # Also when the server chose this one of two transactions to give up: it succeeds later.
         reason = (str(error).strip().splitlines() or [""])[0]
@@ -63,8 +72,6 @@ def transaction(settings: Settings, database: str, *, application: str = "zanc")
             f"PostgreSQL at {_address(settings, database)} lacks our tables ({reason}): run "
             "'zanc up' once, which creates them"
         ) from error
-    finally:
-        connection.close()
 
 
 def _address(settings: Settings, database: str) -> str:

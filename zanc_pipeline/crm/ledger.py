@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from zanc_pipeline.common.database import connect, transaction
+from zanc_pipeline.common.database import connect, transaction, unavailable
 from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.common.settings import Settings
 
@@ -118,7 +118,7 @@ def serialised(settings: Settings, crm: str, purpose: str) -> Iterator[None]:
     connection = connect(settings, "zanc", application=f"zanc crm {purpose} {crm}")
     try:
         connection.autocommit = True
-        with connection.cursor() as cursor:
+        with unavailable(settings, "zanc"), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (f"crm {purpose} {crm}",))
         yield
     finally:

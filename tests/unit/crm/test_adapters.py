@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -128,6 +129,15 @@ def settings_with(tmp_path: Path, yaml: str) -> Settings:
 def test_a_wrong_crm_file_is_named(tmp_path: Path, yaml: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         adapter_for(settings_with(tmp_path, yaml), "novo")
+
+
+@pytest.mark.parametrize("dialect", ["firebird", "mysql+pymysql"])
+def test_a_dialect_without_its_driver_is_named(tmp_path: Path, dialect: str) -> None:
+    yaml = f"adapter: sqlalchemy\nurl: {dialect}://user:secret@db/x\n"
+    adapter = adapter_for(settings_with(tmp_path, yaml), "novo")
+    with pytest.raises(ConfigError, match=f"no driver for '{re.escape(dialect)}'") as caught:
+        adapter.ensure()
+    assert "secret" not in str(caught.value)
 
 
 def test_an_unknown_crm_is_named(tmp_path: Path) -> None:
