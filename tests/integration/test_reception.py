@@ -102,6 +102,24 @@ def test_the_same_bytes_under_another_name_are_a_duplicate(
     assert f"entrega {first.id}" in (second.reason or "")
 
 
+def test_a_portfolio_that_is_back_to_what_it_was_is_received(
+    settings: Settings, aurora: Path
+) -> None:
+    old, other = aurora.read_bytes(), portfolio()
+    statuses = []
+    for name, content in (
+        ("AURORA_20261123.csv", old),
+        ("AURORA_20261124.csv", other),
+        ("AURORA_20261125.csv", old),
+        ("AURORA_20261126.csv", old),
+        ("AURORA_20261124.csv", other),
+    ):
+        path = aurora.with_name(name)
+        path.write_bytes(content)
+        statuses.append(service.receive(settings, path, "banco_aurora").status)
+    assert statuses == ["accepted", "accepted", "accepted", "duplicate", "duplicate"]
+
+
 def test_the_same_upload_is_received_once(settings: Settings, aurora: Path) -> None:
     remote = service.RemoteFile(
         path=f"/banco_aurora/{uuid4().hex}/{aurora.name}",

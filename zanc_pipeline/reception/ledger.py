@@ -157,13 +157,23 @@ def same_content(cursor: Any, delivery: Delivery) -> Delivery | None:
     """The earlier delivery of this convênio with the same bytes, when there is one.
 
     One that was quarantined counts only under the same name: the name may be what was wrong with
-    it, and the creditor sends the same bytes again under the right one.
+    it, and the creditor sends the same bytes again under the right one. Under another name, one
+    that another content has replaced since does not count: the portfolio is back to what it was.
     """
     cursor.execute(
-        "SELECT * FROM reception.delivery WHERE convenio = %s AND sha256 = %s AND id < %s "
-        "AND (status IN ('accepted', 'loaded', 'received') "
-        "OR (status = 'quarantined' AND file_name = %s)) ORDER BY id LIMIT 1",
-        (delivery.convenio, delivery.sha256, delivery.id, delivery.file_name),
+        "SELECT * FROM reception.delivery d WHERE convenio = %(convenio)s AND sha256 = %(sha256)s "
+        "AND id < %(id)s AND (status = 'received' "
+        "OR (status = 'quarantined' AND file_name = %(file_name)s) "
+        "OR (status IN ('accepted', 'loaded') AND (file_name = %(file_name)s OR NOT EXISTS ("
+        "SELECT 1 FROM reception.delivery later WHERE later.convenio = d.convenio "
+        "AND later.sha256 <> d.sha256 AND later.id > d.id AND later.id < %(id)s "
+        "AND later.status IN ('accepted', 'loaded'))))) ORDER BY id LIMIT 1",
+        {
+            "convenio": delivery.convenio,
+            "sha256": delivery.sha256,
+            "id": delivery.id,
+            "file_name": delivery.file_name,
+        },
     )
     row = cursor.fetchone()
     return None if row is None else _delivery(row)
