@@ -190,8 +190,8 @@ class LoginRefused(UnavailableError):
 class Ami:
     """The connection of one PBX, kept up by ``run``; everything else is called from its loop.
 
-    ``on_event`` gets every event that belongs to no question of ours, ``on_connected`` is awaited
-    after each login and ``on_lost`` called when the connection ends.
+    ``on_event`` gets every event and every error that belongs to no question of ours,
+    ``on_connected`` is called after each login and ``on_lost`` when the connection ends.
     """
 
     host: str
@@ -242,7 +242,7 @@ class Ami:
         self._drop()
 
     def tell(self, action: str, action_id: str, headers: Iterable[tuple[str, str]]) -> None:
-        """Send an action without waiting; its response is dropped (events speak for it).
+        """Send an action without waiting: events speak for it, an error goes to ``on_event``.
 
         Raises UnavailableError without a connection and DataError for an unsafe value.
         """
@@ -335,7 +335,7 @@ class Ami:
     def _received(self, headers: Headers) -> None:
         asked = self._asked.get(headers.get("ActionID", ""))
         if asked is None:
-            if "Event" in headers:
+            if "Event" in headers or headers.get("Response") == "Error":
                 try:
                     self.on_event(headers)
                 except Exception:

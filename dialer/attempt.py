@@ -116,6 +116,7 @@ class Judged:
     placed: bool
     answered_at: datetime | None = None
     operator: str | None = None
+    hangup_cause: int | None = None
 
 
 Event = (
@@ -239,11 +240,14 @@ def advance(attempt: Attempt, event: Event) -> Step:
     return Step(attempt=attempt)
 
 
+SILENT_CAUSES = frozenset({0, 16, 31, 127})
+"""Causes that say nothing of the called: we or the PBX gave up."""
+
+
 def outcome_of_cause(cause: int, *, rang: bool) -> Outcome:
     """The outcome of a call that nobody answered, from its Q.850 cause (ITU-T Q.850, RFC 3398).
 
-    Causes that say nothing (0, 16, 31, 127: we or the PBX gave up) mean no answer when the phone
-    rang, else a failure of the network.
+    A cause that says nothing means no answer when the phone rang, else a failure of the network.
     """
     if cause in (1, 22, 28):  # unallocated, number changed, invalid format
         return Outcome.INVALID_NUMBER
@@ -251,7 +255,7 @@ def outcome_of_cause(cause: int, *, rang: bool) -> Outcome:
         return Outcome.BUSY
     if cause in (18, 19, 20):  # no user responding, no answer, subscriber absent
         return Outcome.NO_ANSWER
-    if cause in (0, 16, 31, 127) and rang:
+    if cause in SILENT_CAUSES and rang:
         return Outcome.NO_ANSWER
     return Outcome.NETWORK_FAILURE
 
@@ -289,6 +293,8 @@ def _judged(attempt: Attempt, event: Judged) -> Attempt:
     if attempt.connected_at is not None and outcome is not Outcome.UNKNOWN:
         outcome = Outcome.HUMAN  # we saw the conversation begin; the records only end it
     ended = _end(attempt, event.at, outcome, placed=event.placed)
+    if event.hangup_cause is not None:
+        ended = replace(ended, hangup_cause=event.hangup_cause)
     if outcome is Outcome.HUMAN:
         answered_at = ended.answered_at or event.answered_at or event.at
         return replace(

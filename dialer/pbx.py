@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from typing import Protocol
 from dialer import attempt as events
 from dialer.ami import Ami, Headers, number_of
 from dialer.rules import check_number
-from dialer.truth import Record, read_records
+from dialer.truth import Record, read_causes, read_records
 from zanc_pipeline.common.errors import DataError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,8 @@ class AsteriskPbx:
     """An Asterisk with the dialplan of ``dialer/asterisk/central``, 16 to 22.
 
     ``on_event`` gets (attempt id, event) of calls, ``on_change`` is called when the connection
-    comes or goes. ``records_path`` is its ``Master.csv``, None when that is out of our reach.
+    comes or goes. ``log_folder`` holds its call detail records and its channel event log, None when
+    that is out of our reach.
     """
 
     name: str
@@ -163,12 +164,13 @@ class AsteriskPbx:
     port: int
     user: str
     secret: str = field(repr=False)
-    records_path: Path | None
+    log_folder: Path | None
     on_event: Callable[[str, events.Event], None]
     on_change: Callable[[], None]
     ami: Ami = field(init=False)
     _started_at: datetime | None = field(default=None, init=False)
     _sequence: int = field(default=0, init=False)
+    _refusal: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         self.ami = Ami(
@@ -246,10 +248,10 @@ class AsteriskPbx:
 
     async def records(self, attempts: Collection[str]) -> dict[str, list[Record]] | None:
         """Its records of ``attempts``; None when there is no file of ours to read."""
-        if self.records_path is None or not self.records_path.parent.is_dir():
+        if self.log_folder is None or not (self.log_folder / "cdr-csv").is_dir():
             return None
         try:
-            return await asyncio.to_thread(read_records, self.records_path, attempts)
+            return await asyncio.to_thread(_records, self.log_folder, frozenset(attempts))
         except OSError as error:
             log.warning("PBX %s: its call records can't be read: %s", self.name, error)
             return None
@@ -264,13 +266,32 @@ class AsteriskPbx:
             self._started_at = now - timedelta(seconds=number_of(headers, "Uptime"))
             self.on_change()
             return
+        if headers.get("Response") == "Error" and "Event" not in headers:
+            self._refused(headers)
+            return
         told = translate(headers, now)
         if told is not None and ATTEMPT_ID.fullmatch(told[0]):
             self.on_event(*told)
 
+    def _refused(self, headers: Headers) -> None:
+        """Tell, once, why it places no calls; the missing channel ends the attempt."""
+        reason = headers.get("Message", "")
+        if ATTEMPT_ID.fullmatch(headers.get("ActionID", "")) and reason != self._refusal:
+            log.warning("PBX %s refuses to place calls: %s", self.name, reason)
+            self._refusal = reason
+
     def _lost(self) -> None:
         self._started_at = None
         self.on_change()
+
+
+def _records(log_folder: Path, attempts: frozenset[str]) -> dict[str, list[Record]]:
+    records = read_records(log_folder / "cdr-csv" / "Master.csv", attempts)
+    causes = read_causes(log_folder / "cel-custom" / "hangups.csv", attempts)
+    return {
+        attempt: [replace(row, cause=causes.get(attempt)) for row in rows]
+        for attempt, rows in records.items()
+    }
 
 
 def _check(pattern: re.Pattern[str], value: str, what: str) -> None:

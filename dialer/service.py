@@ -24,7 +24,7 @@ from dialer.live import open_calls
 from dialer.localization import Localization
 from dialer.mailing import MailingLead, locate, read_mailing
 from dialer.outbox import Outbox
-from dialer.pbx import OPERATOR_ID, AsteriskPbx
+from dialer.pbx import ATTEMPT_ID, OPERATOR_ID, AsteriskPbx
 from dialer.settings import ANY_HOUR
 from dialer.store import DATABASE, CampaignRow, Store
 from zanc_pipeline import __version__
@@ -48,6 +48,7 @@ MAX_POLL_SECONDS = 60.0
 DRAIN_SECONDS = 5.0
 
 _CAMPAIGN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -87,14 +88,14 @@ class Dialer:
             time_scale=scale,
         )
         central = settings.central
-        cdr = settings.var / "asterisk" / "central" / "log" / "cdr-csv" / "Master.csv"
+        log_folder = settings.var / "asterisk" / "central" / "log"
         self.pbx = AsteriskPbx(
             name="central",
             host=central.host or "127.0.0.1",  # ours listens nowhere else, whatever settings.host
             port=central.ami_port,
             user=central.ami_user,
             secret=central.ami_secret,
-            records_path=cdr if central.embedded else None,
+            log_folder=log_folder if central.embedded else None,
             on_event=self.engine.notice,
             on_change=self.engine.pbx_changed,
         )
@@ -366,9 +367,11 @@ class _Attempts(_Handler):
         self.authorize()
         await _known(self.dialer, campaign_id)
         limit = self.get_query_argument("limit", "200")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_ATTEMPTS):
+        if _WHOLE.fullmatch(limit) is None or not 1 <= int(limit) <= MAX_ATTEMPTS:
             raise DataError(f"limit must be a whole number from 1 to {MAX_ATTEMPTS}")
         after = self.get_query_argument("after", None)
+        if after is not None and ATTEMPT_ID.fullmatch(after) is None:
+            raise DataError("after must be the id of the last attempt already read")
         rows = await self.dialer.store.closed_attempts(campaign_id, after, int(limit))
         self.answer({"attempts": [_attempt(row) for row in rows]})
 
@@ -412,7 +415,7 @@ class _OperatorNews(_Handler):
         self.authorize(operator)
         after = self.get_query_argument("after", "")
         seconds = self.get_query_argument("timeout", "25")
-        if after and not (after.isascii() and after.isdigit()):
+        if after and _WHOLE.fullmatch(after) is None:
             raise DataError("after must be the sequence of the last answer")
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds, re.ASCII) is None:
             raise DataError("timeout must be a number of seconds")
@@ -423,9 +426,10 @@ class _OperatorNews(_Handler):
 
 
 async def _known(dialer: Dialer, campaign_id: str) -> CampaignRow:
-    row = await dialer.store.campaign(campaign_id)
+    valid = _CAMPAIGN_ID.fullmatch(campaign_id) is not None
+    row = await dialer.store.campaign(campaign_id) if valid else None
     if row is None:
-        raise NotFound(f"there is no campaign {campaign_id[:100]}")
+        raise NotFound(f"there is no campaign {campaign_id[:100]!r}")
     return row
 
 
@@ -454,8 +458,8 @@ def _attempt(row: dict[str, Any]) -> dict[str, Any]:
 
 def _text(body: dict[str, Any], key: str) -> str:
     value = body.get(key)
-    if not isinstance(value, str) or not 0 < len(value) <= 500:
-        raise DataError(f"{key} must be a text")
+    if not isinstance(value, str) or not 0 < len(value) <= 500 or not value.isprintable():
+        raise DataError(f"{key} must be a text of one line")
     return value
 
 
@@ -472,12 +476,13 @@ def _amount(value: object) -> Decimal | None:
     if value is None:
         return None
     try:
-        amount = Decimal(str(value))
+        # Of what is not finite or too long for a decimal, quantize raises or makes NaN.
+        amount = Decimal(str(value)).quantize(Decimal("0.01"))
     except InvalidOperation:
         raise DataError("promise_amount must be an amount as 123.45") from None
     if not amount.is_finite():
         raise DataError("promise_amount must be an amount as 123.45")
-    return amount.quantize(Decimal("0.01"))
+    return amount
 
 
 def _json(value: object) -> str:

@@ -1,18 +1,19 @@
 """What became of a call whose end we did not see: judged from the PBX's own records.
 
-Pure, but for ``read_records``. Nothing is invented: without a record and without the proof that
-none can exist, the outcome is ``unknown``.
+Pure, but for ``read_records`` and ``read_causes``. Nothing is invented: without a record and
+without the proof that none can exist, the outcome is ``unknown``.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dialer.attempt import Attempt, Judged
+from dialer.attempt import SILENT_CAUSES, Attempt, Judged, outcome_of_cause
 from zanc_pipeline.common.outcomes import Outcome
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -29,6 +30,8 @@ class Record:
     ended_at: datetime
     disposition: str
     userfield: str
+    cause: int | None = None
+    """Q.850, from ``read_causes``: the call detail records do not hold it."""
 
 
 def read_records(path: Path, attempts: Collection[str]) -> dict[str, list[Record]]:
@@ -60,6 +63,31 @@ def read_records(path: Path, attempts: Collection[str]) -> dict[str, list[Record
                         userfield=row[17],
                     )
                 )
+    return found
+
+
+def read_causes(path: Path, attempts: Collection[str]) -> dict[str, int]:
+    """The hangup causes (Q.850) of ``attempts`` in the PBX's channel event log (``cel_custom``).
+
+    Each line is a channel's id and, after a comma, JSON with ``hangupcause``. None when there is no
+    file yet; raises OSError when it can't be read.
+    """
+    found: dict[str, int] = {}
+    try:
+        lines = path.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return found
+    with lines:
+        for line in lines:
+            attempt, _, extra = line.partition(",")
+            if attempt not in attempts:
+                continue
+            try:
+                cause = json.loads(extra)["hangupcause"]
+            except (ValueError, KeyError, TypeError):
+                continue  # the last line may be torn
+            if isinstance(cause, int):
+                found[attempt] = cause
     return found
 
 
@@ -102,6 +130,7 @@ def _from_records(rows: list[Record]) -> Judged:
         placed=True,
         answered_at=answered_at,
         operator=operator,
+        hangup_cause=rows[-1].cause,
     )
 
 
@@ -111,12 +140,15 @@ def _outcome(rows: list[Record], answered: bool, talked: bool) -> Outcome:
     if answered:
         machine = any(row.userfield == Outcome.MACHINE for row in rows)
         return Outcome.MACHINE if machine else Outcome.ABANDONED
+    cause = rows[-1].cause
+    if cause is not None and cause not in SILENT_CAUSES:
+        return outcome_of_cause(cause, rang=True)
     dispositions = {row.disposition for row in rows}
     if "BUSY" in dispositions:
         return Outcome.BUSY
     if "NO ANSWER" in dispositions:
-        return Outcome.NO_ANSWER  # also for numbers that do not exist: the next try tells
-    return Outcome.NETWORK_FAILURE  # CONGESTION, FAILED: the records hold no cause
+        return Outcome.NO_ANSWER
+    return Outcome.NETWORK_FAILURE  # CONGESTION, FAILED
 
 
 def _time(text: str) -> datetime | None:

@@ -74,6 +74,7 @@ _OWN_MODULES: Mapping[Name, tuple[str, ...]] = {
         "bridge_native_rtp",
         "func_cdr",
         "cdr_csv",
+        "cel_custom",
         "app_amd",
         "app_dial",
         "app_stack",
@@ -82,8 +83,10 @@ _OWN_MODULES: Mapping[Name, tuple[str, ...]] = {
     "carrier": ("res_speech", "res_agi", "func_cdr", "cdr_csv"),
     "phones": ("res_pjsip_outbound_registration",),
 }
+# Beside those: 22 moved what writes the lines of cel_custom into a module of its own.
+_MODULES_OF_22: Mapping[Name, tuple[str, ...]] = {"central": ("res_cdrel_custom",)}
 _OWN_TEMPLATES: Mapping[Name, tuple[str, ...]] = {
-    "central": ("extensions", "pjsip", "manager", "amd"),
+    "central": ("extensions", "pjsip", "manager", "amd", "cel", "cel_custom"),
     "carrier": ("extensions", "pjsip"),
     "phones": ("extensions", "pjsip"),
 }
@@ -220,6 +223,7 @@ def render(instance: AsteriskInstance) -> None:
         "run",
         "log",
         "log/cdr-csv",
+        "log/cel-custom",
     ):
         (run_dir / folder).mkdir(parents=True, exist_ok=True)
     run_dir.chmod(0o700)
@@ -251,7 +255,7 @@ def render(instance: AsteriskInstance) -> None:
             text = environment.get_template(f"common/{template}.conf.j2").render(values)
             _write_private(run_dir / "etc" / f"{template}.conf", text)
     empty = environment.get_template("common/empty.conf.j2").render()
-    for config in _EMPTY_CONFIGS:
+    for config in set(_EMPTY_CONFIGS).difference(own):
         _write_private(run_dir / "etc" / f"{config}.conf", empty)
 
 
@@ -352,6 +356,8 @@ def _values(instance: AsteriskInstance, base: Path) -> dict[str, Any]:
                 f"Asterisk {instance.name}: {key} may hold only letters, digits and . _ + -"
             )
     modules = [*_COMMON_MODULES, *_OWN_MODULES[instance.name]]
+    if instance.version == 22:
+        modules += _MODULES_OF_22.get(instance.name, ())
     return {
         **values,
         "base": base,

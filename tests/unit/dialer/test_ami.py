@@ -214,7 +214,7 @@ async def test_what_is_dialled_is_checked_before_it_is_sent() -> None:
         port=1,
         user="zanc",
         secret="x",
-        records_path=None,
+        log_folder=None,
         on_event=lambda *_: None,
         on_change=lambda: None,
     )
@@ -231,3 +231,31 @@ async def test_what_is_dialled_is_checked_before_it_is_sent() -> None:
         pbx.connect(good, "op01,1)")
     with pytest.raises(DataError):
         pbx.hang_up("x")
+
+
+async def test_a_refusal_to_place_calls_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def refuse(fake: FakeAmi, message: Message) -> None:
+        await fake.send(Response="Error", ActionID=message["ActionID"], Message="Permission denied")
+
+    async with fake_ami.running() as fake:
+        fake.react = refuse
+        pbx = AsteriskPbx(
+            name="central",
+            host="127.0.0.1",
+            port=fake.port,
+            user="zanc",
+            secret="right",
+            log_folder=None,
+            on_event=lambda *_: None,
+            on_change=lambda: None,
+        )
+        task = asyncio.create_task(pbx.run())
+        try:
+            await until(lambda: pbx.connected)
+            for digit in "01":
+                pbx.originate(digit * 32, "11912345678", caller_id="1140028900", ring_seconds=20)
+            await until(lambda: len(fake.actions) == 2 and "refuses" in caplog.text)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    assert caplog.text.count("PBX central refuses to place calls: Permission denied") == 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dialer.attempt import Attempt, Judged
-from dialer.truth import Record, judge, read_records
+from dialer.attempt import Attempt, Judged, advance
+from dialer.truth import Record, judge, read_causes, read_records
 from zanc_pipeline.common.outcomes import Outcome
 
 CREATED = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
@@ -22,7 +22,12 @@ def attempt(**values: object) -> Attempt:
 
 
 def record(
-    disposition: str, *, to: str = "", userfield: str = "", answered: bool = False
+    disposition: str,
+    *,
+    to: str = "",
+    userfield: str = "",
+    answered: bool = False,
+    cause: int | None = None,
 ) -> Record:
     return Record(
         attempt=ID,
@@ -31,6 +36,7 @@ def record(
         ended_at=CREATED + timedelta(seconds=30),
         disposition=disposition,
         userfield=userfield,
+        cause=cause,
     )
 
 
@@ -39,6 +45,10 @@ def record(
     [
         ([record("BUSY")], Outcome.BUSY),
         ([record("NO ANSWER")], Outcome.NO_ANSWER),
+        ([record("NO ANSWER", cause=1)], Outcome.INVALID_NUMBER),
+        ([record("NO ANSWER", cause=16)], Outcome.NO_ANSWER),
+        ([record("NO ANSWER", cause=34)], Outcome.NETWORK_FAILURE),
+        ([record("BUSY", cause=17)], Outcome.BUSY),
         ([record("CONGESTION")], Outcome.NETWORK_FAILURE),
         ([record("FAILED")], Outcome.NETWORK_FAILURE),
         ([record("ANSWERED", answered=True, userfield="machine")], Outcome.MACHINE),
@@ -52,6 +62,22 @@ def test_the_record_of_the_pbx_decides(records: list[Record], outcome: Outcome) 
     verdict = judge(attempt(), records, pbx_started_at=None, now=NOW)
     assert (verdict.outcome, verdict.placed) == (outcome, True)
     assert verdict.at == CREATED + timedelta(seconds=30)
+
+
+def test_the_cause_of_the_hangup_is_kept() -> None:
+    verdict = judge(attempt(), [record("NO ANSWER", cause=1)], pbx_started_at=None, now=NOW)
+    assert advance(attempt(), verdict).attempt.hangup_cause == 1
+
+
+def test_causes_are_found_by_the_attempt_and_a_torn_line_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "hangups.csv"
+    other = "f" * 32
+    path.write_text(
+        f'{ID},{{"hangupcause":1,"hangupsource":"","dialstatus":""}}\n'
+        f'1700000000.7,{{"hangupcause":16}}\n{other},{{"hangupca'
+    )
+    assert read_causes(path, [ID, other]) == {ID: 1}
+    assert read_causes(tmp_path / "absent.csv", [ID]) == {}
 
 
 def test_the_operator_who_talked_is_read_from_the_record() -> None:
