@@ -53,10 +53,11 @@ def run(campaign: str, as_json: bool) -> None:
     Interrupting this command does not stop the campaign; the same command follows it again.
     """
     client = _Client(settings())
+    section = _dialling_section(settings(), campaign)
     mailing = _latest_mailing(settings(), campaign)
     body = {
         "name": campaign,
-        "settings": _dialling_section(settings(), campaign),
+        "settings": section,
         "mailing": mailing["path"],
         "sha256": mailing["sha256"],
     }

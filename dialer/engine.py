@@ -46,6 +46,8 @@ REVIEW_SECONDS = 1.0
 FAILED_OPERATOR_SECONDS = 15.0
 """An operator whose phone did not answer gets no call for so long."""
 API_SECONDS = 5.0
+UNFORESEEN_SECONDS = 5.0
+"""A campaign in which an error of ours occurred places no call for so long."""
 
 UNTABULATED = Tabulation.NO_TABULATION
 
@@ -435,6 +437,11 @@ class Engine:
 
     async def _review(self, campaign: Campaign) -> None:
         now = utc_now()
+        # Before placing: free operators look for a lead again and again, and while one does so
+        # the campaign can't be told to be over.
+        due = (now - campaign.reviewed_at).total_seconds() >= REVIEW_SECONDS
+        if due and await self._finish_if_done(campaign, now):
+            return
         if campaign.status == "running" and not self.draining:
             phase = campaign.hours.phase(now)
             if phase is Phase.OVER:
@@ -443,9 +450,6 @@ class Engine:
                 campaign.why = "waiting for the calling hours"
             else:
                 self._place(campaign, now)
-        if (now - campaign.reviewed_at).total_seconds() >= REVIEW_SECONDS:
-            campaign.reviewed_at = now
-            await self._finish_if_done(campaign)
 
     def _place(self, campaign: Campaign, now: datetime) -> None:
         campaign.why = self._obstacle(now)
@@ -503,6 +507,7 @@ class Engine:
             self._report(error)
         except Exception:
             self._store_doubtful = True
+            campaign.dry_until = utc_now() + timedelta(seconds=UNFORESEEN_SECONDS)
             log.exception("dialer: campaign %s: a call could not be placed", campaign.id)
         finally:
             agent.placing = False
@@ -519,8 +524,13 @@ class Engine:
         refused = dict(lead.refused)
         plan = self._plan(campaign, lead, refused, history)
         if self._due(plan):
+            asked = tuple(phone for phone in lead.phones if phone not in refused)
             try:
-                fresh = await self._localization.dial_check(lead.crm, lead.cpf, lead.phones)
+                fresh = await self._localization.dial_check(lead.crm, lead.cpf, asked)
+            except DataError as error:
+                # Asked again it would say the same: this person is not called, the others are.
+                log.warning("dialer: lead %d is not called: %s", lead.id, error)
+                fresh = dict.fromkeys(asked, "localization takes the question for wrong")
             except UnavailableError as error:
                 self._localization_until = utc_now() + timedelta(seconds=2)
                 if not self._localization_away:
@@ -531,7 +541,7 @@ class Engine:
             if self._localization_away:
                 log.info("dialer: localization answers again")
                 self._localization_away = False
-            refused |= {phone: reason for phone, reason in fresh.items() if phone not in refused}
+            refused |= fresh
             plan = self._plan(campaign, lead, refused, history)
         pbx = next((one for one in self.pbxs.values() if one.connected), None)
         if isinstance(plan, Finished) or not self._due(plan):
@@ -582,22 +592,23 @@ class Engine:
             and campaign.hours.phase(utc_now()) is Phase.OPEN
         )
 
-    async def _finish_if_done(self, campaign: Campaign) -> None:
+    async def _finish_if_done(self, campaign: Campaign, now: datetime) -> bool:
         if campaign.preparing or any(
             call.lead.campaign_id == campaign.id for call in self.floor.calls.values()
         ):
-            return
+            return False
+        campaign.reviewed_at = now
         leads = await self._store.count_leads(campaign.id)
         if leads["waiting"] or leads["active"]:
-            return
+            return False
         reason = campaign.closing or ("completed" if leads["ended"] else "empty_mailing")
-        now = utc_now()
         await self._store.set_campaign_status(campaign.id, "finished", reason, idle_until=now)
         for agent in self.floor.agents.values():
             if agent.state == "idle":
                 agent.since = now
         del self.campaigns[campaign.id]
         log.info("dialer: campaign %s finished: %s", campaign.id, reason)
+        return True
 
     async def wind_up(self, campaign: Campaign, reason: str) -> None:
         """No new calls; the leads that wait end for ``reason``."""

@@ -137,6 +137,19 @@ class DialerProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``zanc dialer`` with these arguments beside the service."""
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, "dialer", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=pbx.REPOSITORY,
+            timeout=90,
+            check=False,
+        )
+
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         return httpx.request(
             method,

@@ -1,4 +1,7 @@
-"""A stand-in for the localization service: refuses what it is told to, keeps the calls."""
+"""A stand-in for the localization service: refuses what it is told to, keeps the calls.
+
+Like the real one it answers 400 to a phone that is none, and here to ``wrong_people`` too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from zanc_pipeline.common.codecs import parse_phone
+
 
 class FakeLocalization:
     """What it was told; ``down`` makes it answer 503."""
@@ -17,13 +22,22 @@ class FakeLocalization:
         self.calls: dict[str, dict[str, Any]] = {}
         self.posts = 0
         self.refused: dict[str, str] = {}
+        self.wrong_people: set[str] = set()
         self.down = False
         self.port = 0
+
+    @staticmethod
+    def _valid(phone: str) -> bool:
+        parsed = parse_phone(phone)
+        return parsed is not None and parsed.number == phone
 
     def answer(self, path: str, body: Any) -> tuple[int, Any]:
         if self.down:
             return 503, {"error": "down"}
         if path == "/v1/dial-check":
+            wrong = [phone for phone in body["phones"] if not self._valid(phone)]
+            if wrong or body["cpf"] in self.wrong_people:
+                return 400, {"error": "not a Brazilian phone"}  # as the real one does
             answers = [
                 {
                     "phone": phone,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -18,6 +21,7 @@ import pytest
 from tests.integration import dialing, fake_localization, pbx
 from tests.integration.dialing import DialerProcess, crew, write_mailing
 from tests.integration.fake_localization import FakeLocalization
+from zanc_pipeline.common.database import ensure_schema, transaction
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
@@ -37,6 +41,7 @@ PLANS = {
     "5": CallPlan(outcome=Outcome.INVALID_NUMBER, ring_seconds=0.1),
     "6": CallPlan(outcome=Outcome.NETWORK_FAILURE, ring_seconds=0.1),
     "7": CallPlan(outcome=Outcome.NO_ANSWER, ring_seconds=60.0),
+    "8": CallPlan(outcome=Outcome.INVALID_NUMBER, ring_seconds=2.0),
 }
 OUTCOMES = {digit: plan.outcome.value for digit, plan in PLANS.items()}
 
@@ -115,6 +120,17 @@ def rows(settings: Settings, query: str, *values: object) -> list[tuple[object, 
         return cursor.fetchall()
 
 
+def record_mailing(settings: Settings, name: str, campaign: str, body: dict[str, Any]) -> None:
+    """Record the file of ``write_mailing`` as the campaign's latest mailing."""
+    ensure_schema(settings, "zanc", "zanc_pipeline.mailing")
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "INSERT INTO mailing.mailing (id, campaign, day, inputs_hash, leads, path, sha256,"
+            " waterfall, expected) VALUES (%s, %s, '2030-01-01', %s, 3, %s, %s, '[]', '{}')",
+            (name, campaign, name, body["mailing"], body["sha256"]),
+        )
+
+
 def campaign_id(telephony: pbx.World, name: str) -> str:
     return f"{name}-{telephony.central.version}"
 
@@ -127,6 +143,8 @@ def test_a_campaign_ends_with_the_true_outcome_of_every_call(
 ) -> None:
     people = [[phone(1000 + n, n % 7)] for n in range(14)]
     people += [["not a phone", phone(1100, 0)], ["190"], [phone(1101, 0), phone(1102, 0)]]
+    people += [[phone(1103, 0)]]
+    localization.wrong_people.add(dialing.cpf(18))
     localization.refused[phone(1101, 0)] = "wrong person"
     name = campaign_id(telephony, "outcomes")
     body = write_mailing(settings, name, people)
@@ -147,7 +165,7 @@ def test_a_campaign_ends_with_the_true_outcome_of_every_call(
     assert by_phone[phone(1000, 0)]["tabulation"] == "promise"
     assert by_phone[phone(1000, 0)]["promise_amount"] == "100.00"
     assert {a["hangup_cause"] for a in attempts if a["outcome"] == "busy"} == {17}
-    assert figures["leads"] == {"waiting": 0, "active": 0, "ended": 17}
+    assert figures["leads"] == {"waiting": 0, "active": 0, "ended": 18}
     assert figures["attempts"]["human"] == 6
     assert figures["abandoned_share"] == 0
     assert figures["first_ring_at"] is not None
@@ -157,6 +175,8 @@ def test_a_campaign_ends_with_the_true_outcome_of_every_call(
     reasons = dict(rows(settings, "SELECT rank, end_reason FROM lead WHERE campaign_id = %s", name))
     assert reasons[1] == "talked: promise"
     assert str(reasons[16]).startswith("refused: emergency")
+    assert reasons[18] == "refused: localization takes the question for wrong"
+    assert "Traceback" not in dialer.log.read_text()
 
 
 def test_killed_in_the_middle_and_started_again_no_call_is_repeated_and_every_lead_ends(
@@ -182,14 +202,63 @@ def test_killed_in_the_middle_and_started_again_no_call_is_repeated_and_every_le
     assert carried(telephony, {one for [one] in people}, placed.total()) == placed
     for attempt in attempts:
         if attempt["outcome"] not in ("unknown", "abandoned", "cancelled"):
-            truth = {OUTCOMES[attempt["phone"][-1]]}
-            # The records of a call that ended unseen hold no cause: unanswered is all they say.
-            unseen = attempt["hangup_cause"] is None and truth == {"invalid_number"}
-            assert attempt["outcome"] in truth | ({"no_answer"} if unseen else set()), attempt
+            assert attempt["outcome"] == OUTCOMES[attempt["phone"][-1]], attempt
     dialer.wait(
         lambda: set(localization.calls) >= {one["id"] for one in attempts if one["placed"]},
         "localization has every call",
     )
+
+
+def test_a_number_that_proved_invalid_while_the_dialer_was_dead_is_not_called_again(
+    settings: Settings,
+    telephony: pbx.World,
+    localization: FakeLocalization,
+    dialer: DialerProcess,
+) -> None:
+    name = campaign_id(telephony, "invalid-unseen")
+    number = phone(8000, 8)
+    dialer.call("PUT", f"/v1/campaigns/{name}", json=write_mailing(settings, name, [[number]]))
+    with crew(dialer, OPERATORS[:1]):
+        dialer.wait(lambda: pbx.cli(telephony.central, "core show channels").find("carrier-") >= 0,
+                    "the call is on its way")  # fmt: skip
+        dialer.kill()
+        carried(telephony, {number}, 1)
+        dialer.start()
+        dialer.wait_finished(name)
+    [attempt] = dialer.attempts(name)
+    assert (attempt["outcome"], attempt["hangup_cause"]) == ("invalid_number", 1)
+    assert "ended unseen" in dialer.log.read_text()
+
+
+def test_the_command_runs_the_latest_mailing_and_follows_it_to_the_end(
+    settings: Settings,
+    telephony: pbx.World,
+    localization: FakeLocalization,
+    dialer: DialerProcess,
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config"
+    shutil.copytree(pbx.REPOSITORY / "config", config)
+    campaign = config / "campaigns" / "cobranca_geral.yaml"
+    campaign.write_text(campaign.read_text().replace("abandoned: 10", "abandoned: 0.05"))
+    dialer.environment["ZANC_CONFIG"] = str(config)
+    name = campaign_id(telephony, "cobranca_geral")
+    phones = [phone(9000 + n, (0, 2, 5)[n]) for n in range(3)]
+    body = write_mailing(settings, name, [[one] for one in phones])
+    record_mailing(settings, name, "cobranca_geral", body)
+    with crew(dialer, OPERATORS):
+        ran = dialer.command("run", "--campaign", "cobranca_geral", "--json")
+    # More operators than leads: those who find nobody to call do not keep the end back.
+    assert (ran.returncode, ran.stderr) == (0, "")
+    figures = json.loads(ran.stdout)
+    assert (figures["id"], figures["status"], figures["reason"]) == (name, "finished", "completed")
+    assert figures["attempts"] == {"human": 1, "machine": 1, "invalid_number": 1}
+    again = dialer.command("run", "--campaign", "cobranca_geral")
+    assert again.returncode == 0
+    assert f"{name}: finished (completed)" in again.stdout
+    report = dialer.command("report", "--campaign", "cobranca_geral", "--json")
+    assert json.loads(report.stdout)["attempts"] == figures["attempts"]
+    assert carried(telephony, set(phones), 3) == dict.fromkeys(phones, 1)
 
 
 def test_an_outage_of_localization_stops_new_calls_and_loses_no_outcome(

@@ -110,6 +110,8 @@ def test_a_campaign_without_a_pbx_waits_and_says_why_and_can_be_ended(
         ({"mailing": "../../etc/passwd"}, "below var/"),
         ({"mailing": "mailings/none.parquet"}, "does not exist"),
         ({"mailing": 7}, "mailing must be a text"),
+        ({"mailing": "mailings/\0.parquet"}, "mailing must be a text of one line"),
+        ({"name": "a\nb"}, "name must be a text of one line"),
         ({"extra": 1}, "exactly name"),
     ],
 )
@@ -208,6 +210,16 @@ def test_an_operators_token_acts_for_that_operator_only(
             "amount as 123.45",
         ),
         ({"attempt": "x", "tabulation": "promise", "promise_date": "31/12"}, 400, "2026-12-31"),
+        (
+            {
+                "attempt": "x",
+                "tabulation": "promise",
+                "promise_date": "2030-01-01",
+                "promise_amount": "1e30",
+            },
+            400,
+            "amount as 123.45",
+        ),
     ],
 )
 def test_a_wrong_tabulation_is_refused_with_the_reason(
@@ -216,6 +228,53 @@ def test_a_wrong_tabulation_is_refused_with_the_reason(
     dialer.call("POST", "/v1/operators/op09/login")
     answer = dialer.call("POST", "/v1/operators/op09/tabulate", json=body)
     assert (answer.status_code, message in answer.json()["error"]) == (status, True), answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/campaigns/a%00b", 404),
+        ("/v1/campaigns/a%00b/attempts", 404),
+        ("/v1/campaigns/odd/attempts?after=%00", 400),
+        ("/v1/campaigns/odd/attempts?limit=" + "9" * 5000, 400),
+        ("/v1/operators/op09/events?after=" + "9" * 5000, 400),
+    ],
+)
+def test_an_odd_address_is_told_and_is_no_error_of_ours(
+    dialer: DialerProcess, path: str, status: int
+) -> None:
+    submit(dialer, "odd")
+    assert dialer.call("GET", path).status_code == status
+    assert "Traceback" not in dialer.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--campaign", "nenhuma"), "config/campaigns/nenhuma.yaml does not exist"),
+        (("run", "--campaign", "../stack"), "config/campaigns/../stack.yaml does not exist"),
+        (("run", "--campaign", "cobranca_geral"), "run 'zanc mailing build --campaign"),
+        (("report", "--campaign", "nenhuma"), "the dialer has no campaign nenhuma"),
+        (("simulate", "absent.yaml"), "absent.yaml"),
+    ],
+)
+def test_a_command_that_cannot_succeed_says_why_in_one_line(
+    dialer: DialerProcess, arguments: tuple[str, ...], said: str
+) -> None:
+    done = dialer.command(*arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("zanc: ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+
+
+def test_without_a_service_the_command_names_its_address(
+    dialer: DialerProcess, tmp_path: Path
+) -> None:
+    away = dialing.beside(dialer, tmp_path / "none.log")
+    done = away.command("report", "--campaign", "x")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"zanc: dialer at {away.url} does not answer")
 
 
 def test_metrics_are_in_the_text_format_of_prometheus(dialer: DialerProcess) -> None:
