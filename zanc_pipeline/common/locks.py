@@ -14,7 +14,7 @@ from zanc_pipeline.common.errors import ZancError
 def only_one(path: Path, otherwise: ZancError) -> Iterator[None]:
     """Hold the lock file ``path``; raise ``otherwise`` when another process holds it.
 
-    Its children do not inherit it, so whoever is left behind after a kill keeps nobody out.
+    Children do not inherit it: one that a kill left behind keeps nobody out.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib import import_module
 
 from zanc_pipeline.common.errors import StackError
+from zanc_pipeline.common.locks import only_one
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk, parts, postgres
 from zanc_pipeline.stack.supervisor import (
@@ -46,7 +45,8 @@ def up(settings: Settings, progress: Progress) -> None:
     A second call finds all of it running and does nothing. Raises StackError, in one line, when a
     port is taken or a part does not come up; what was started is then stopped again.
     """
-    with _one_at_a_time(settings):
+    busy = StackError("another 'zanc up' of this folder is running")
+    with only_one(settings.var / "run" / "up.lock", busy):
         supervisor = Supervisor(settings)
         fresh = not supervisor.running()
         if fresh:
@@ -112,18 +112,6 @@ def status(settings: Settings) -> list[dict[str, object]]:
 
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(look, everything))
-
-
-@contextmanager
-def _one_at_a_time(settings: Settings) -> Iterator[None]:
-    folder = settings.var / "run"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "up.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError("another 'zanc up' of this folder is running") from None
-        yield
 
 
 def _check_ports(settings: Settings, supervisor: Supervisor, waves: list[list[Process]]) -> None:
