@@ -83,6 +83,8 @@ def down(settings: Settings, progress: Progress) -> None:
     supervisor = Supervisor(settings)
     if supervisor.running():
         progress("stopping all processes")
+        for wave in reversed(parts.processes(settings)):
+            supervisor.stop_together(wave)
         supervisor.shutdown()
     orphans = left_behind(settings)
     if orphans:

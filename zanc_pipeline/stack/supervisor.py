@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ MARK = "ZANC_STACK_VAR"
 """Every process of a stack carries this environment variable: the folder of its state."""
 
 _STOPPED_MEANWHILE = "the stack was stopped meanwhile; start it again with 'zanc up'"
+
+
+_AT_REST = {"STOPPED", "EXITED", "FATAL", "UNKNOWN"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +140,18 @@ class Supervisor:
             return str(self._rpc.getProcessInfo(name)["statename"])
         except (OSError, Error):
             return "STOPPED"
+
+    def stop_together(self, processes: list[Process]) -> None:
+        """Ask the processes to stop at the same time, and wait until all of them have."""
+        for process in processes:
+            # A process that does not run need not be stopped; supervisord says so by a fault.
+            with suppress(Fault):
+                self._rpc.stopProcess(process.name, False)
+        deadline = time.monotonic() + max(process.stop_seconds for process in processes) + 5
+        while time.monotonic() < deadline:
+            if all(self.state(process.name) in _AT_REST for process in processes):
+                return
+            time.sleep(0.1)
 
     def shutdown(self) -> None:
         """Stop every process and supervisord itself, and wait until they are gone."""
