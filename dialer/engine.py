@@ -78,6 +78,7 @@ class Engine:
         self.pbxs: dict[str, Pbx] = {}
         self.campaigns: dict[str, Campaign] = {}
         self.ready = False
+        self._began_at = LONG_AGO
         self.draining = False
         self.ended: dict[str, int] = {}
         self._inbox: asyncio.Queue[tuple[str, calls_.Event]] = asyncio.Queue()
@@ -112,6 +113,7 @@ class Engine:
         Raises ConflictError when another engine takes the database over from us.
         """
         await self._begin()
+        self._began_at = utc_now()
         self.ready = True
         log.info(
             "dialer: %d campaigns, %d calls in progress, %d operators logged in",
@@ -627,7 +629,8 @@ class Engine:
                 continue
             campaign = self.campaigns.get(call.lead.campaign_id)
             limit = campaign.settings.pos_atendimento_segundos if campaign else 0.0
-            if (now - agent.since).total_seconds() >= limit:
+            # While we were away nobody could tabulate: that time is not the operator's.
+            if (now - max(agent.since, self._began_at)).total_seconds() >= limit:
                 untabulated = replace(call.attempt, tabulation=UNTABULATED)
                 await self._persist(partial(self.close, call, untabulated, agent))
 

@@ -15,7 +15,7 @@ from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import postgres
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a stack of the tests' own; its PostgreSQL runs, with all databases created."""
     var = tmp_path_factory.mktemp("var")

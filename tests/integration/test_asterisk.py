@@ -56,7 +56,7 @@ def attempt_id() -> str:
     return f"a{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture(scope="session", params=[22, 16], ids=["central22", "central16"])
+@pytest.fixture(scope="module", params=[22, 16], ids=["central22", "central16"])
 def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[pbx.World]:

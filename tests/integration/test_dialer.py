@@ -56,7 +56,7 @@ def phone(number: int, digit: int) -> str:
     return f"119{number:07d}{digit}"
 
 
-@pytest.fixture(scope="session", params=[22, 16], ids=["central22", "central16"])
+@pytest.fixture(scope="module", params=[22, 16], ids=["central22", "central16"])
 def telephony(request: pytest.FixtureRequest, settings: Settings) -> Iterator[pbx.World]:
     """A central, a carrier that decides by the last digit, and phones."""
     folder = settings.var / "asterisk"

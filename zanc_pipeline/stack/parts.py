@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -16,7 +17,7 @@ import psutil
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.common.settings import AsteriskSettings, Settings
 from zanc_pipeline.stack import asterisk, postgres
-from zanc_pipeline.stack.supervisor import MARK, Process
+from zanc_pipeline.stack.supervisor import MARK, Process, left_behind
 
 BIN = Path(sys.executable).parent
 
@@ -353,16 +354,15 @@ def _operators(settings: Settings) -> Iterator[Process]:
         )
 
 
+def _command_lines(settings: Settings) -> Iterator[list[str]]:
+    for process in left_behind(settings):
+        with suppress(psutil.Error):
+            yield process.cmdline()
+
+
 def _process_alive(settings: Settings, name: str) -> Callable[[], bool]:
     def healthy() -> bool:
-        for process in psutil.process_iter(["cmdline"]):
-            line = process.info["cmdline"] or []
-            if line[-2:] == ["world", name]:
-                try:
-                    return process.environ().get(MARK) == str(settings.var)
-                except psutil.Error:
-                    continue
-        return False
+        return any(line[-2:] == ["world", name] for line in _command_lines(settings))
 
     return healthy
 

@@ -80,7 +80,8 @@ def check_sizes(archive: zipfile.ZipFile) -> None:
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = [member for member in archive.infolist() if not member.is_dir()]
+    # A damaged directory may hold an empty name, on which ``is_dir`` fails.
+    members = [member for member in archive.infolist() if not member.filename.endswith("/")]
     if len(members) != 1:
         raise FileRejected(
             f"o zip devia trazer um arquivo só e traz {len(members)}: confirme com o credor"
