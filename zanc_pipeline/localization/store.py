@@ -27,6 +27,7 @@ _AWAY = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the rollback of a statement that the server's death cut off
     asyncpg.OperatorInterventionError,  # it starts, stops, or cancelled the statement
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,  # one of two that collided
