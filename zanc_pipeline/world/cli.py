@@ -33,6 +33,8 @@ def demo(as_json: bool, output: Path | None) -> None:
     stop_on_sigterm()
     facts = run(settings(), Steps())
     if output:
+        output.touch(mode=0o600)
+        output.chmod(0o600)  # the report holds passwords
         output.write_text(json.dumps(facts, indent=2, default=str), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(facts, indent=2, default=str))
