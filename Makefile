@@ -19,7 +19,7 @@ status: $(READY)    ## what runs and what answers
 	@$(BIN)/zanc status
 
 test: $(READY)      ## unit, integration and acceptance tests, on real parts of their own
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)      ## ruff and mypy
 	@$(BIN)/ruff check .
