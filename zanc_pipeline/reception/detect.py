@@ -1,189 +1,207 @@
-"""The dialect of a delimited text that nobody described: encoding, separator, quotes, header.
+"""The dialect of a delimited text that nobody described: separator, quotes, escape.
 
 A candidate dialect is good when it cuts most rows into the same number of cells (more than one)
 and the cells look like values: the two measures are multiplied, after van den Burg, Nazábal and
-Sutton, "Wrangling messy CSV files by detecting row and type patterns" (2019).
+Sutton, "Wrangling messy CSV files by detecting row and type patterns" (Data Mining and Knowledge
+Discovery, 2019). Candidates are taken from the text itself, so a separator needs no list.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from zanc_pipeline.reception.problems import FileRejected
-from zanc_pipeline.reception.readers.delimited import MAX_JOINED_LINES, split_line
+from zanc_pipeline.reception.cut import Dialect, records
+from zanc_pipeline.reception.textlines import is_blank
+from zanc_pipeline.reception.values import kind, likeness
 
-SAMPLE_LINES = 300
-DELIMITERS = (",", ";", "\t", "|", "^", "~", "#", ":", "\x1f", "$", "||", "~|~", "::", ";;", " ")
-QUOTES = ('"', "'", "")
-
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_VALUE = re.compile(
-    r"""
-      [+-]?(R\$\s?|US\$\s?|[$€£])?[+-]?\d{1,3}([.,\ ]\d{3})*([.,]\d+)?\s?%?   # grouped number
-    | [+-]?\d+([.,]\d+)?([eE][+-]?\d+)?\s?%?                      # number
-    | \d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}([T\ ]\d{1,2}:\d{2}(:\d{2})?(\.\d+)?(Z|[+-]\d{2}:?\d{2})?)?
-    | \d{1,2}:\d{2}(:\d{2})?                                      # time
-    | \d{3}\.\d{3}\.\d{3}-\d{2} | [0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-\d{2}
-    | \(\d{2}\)\s?9?\d{4}-?\d{4}                                  # phone
-    | [^@\s]+@[^@\s]+\.[^@\s]+ | https?://\S+                     # e-mail, address
-    """,
-    re.VERBOSE,
-)
-_WORDS = re.compile(r"[^\W\d_][\w .'’ºª&()/-]*")
-_KNOWN_BINARY = (
-    (b"\xd0\xcf\x11\xe0", "uma planilha antiga (.xls): peça ao credor que a salve como .xlsx"),
-    (b"PK\x03\x04", "um zip ou uma planilha que veio cortada: peça ao credor que envie de novo"),
-    (b"%PDF", "um PDF: peça ao credor o arquivo de dados"),
-    (b"\x1f\x8b", "um arquivo gzip: peça ao credor um zip ou o próprio arquivo"),
-    (b"Rar!", "um arquivo rar: peça ao credor um zip ou o próprio arquivo"),
-    (b"7z\xbc\xaf", "um arquivo 7z: peça ao credor um zip ou o próprio arquivo"),
-)
-_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x7f]")
-_CONTROL_SHARE, _CONTROL_COUNT = 0.05, 20
-_EMPTY = frozenset({"", "-", "na", "n/a", "nan", "null", "none"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Dialect:
-    """How a text is cut. An empty ``delimiter`` means a single column."""
-
-    delimiter: str
-    quote: str
-    width: int
-
-
-def decode(data: bytes) -> tuple[str, str]:
-    """The text and the encoding that was found: BOM, UTF-16 by its zeros, UTF-8, else Windows.
-
-    Raises FileRejected for what is no text.
-    """
-    what = next((name for magic, name in _KNOWN_BINARY if data.startswith(magic)), None)
-    text, encoding = _decoded(data)
-    sample = text[:100_000]
-    controls = len(_CONTROLS.findall(sample))
-    if what is None and controls > max(_CONTROL_COUNT, len(sample) * _CONTROL_SHARE):
-        what = "um arquivo binário: confirme com o credor o que foi enviado"
-    if what is not None:
-        raise FileRejected(f"isto não é um arquivo de texto, e sim {what}")
-    return text, encoding
-
-
-def _decoded(data: bytes) -> tuple[str, str]:
-    for mark, encoding in _BOMS:
-        if data.startswith(mark):
-            return data.decode(encoding, "replace"), encoding
-    sample = data[:4096]
-    if len(sample) >= 4 and sample[1::2].count(0) > len(sample) * 0.35:
-        return data.decode("utf-16-le", "replace"), "utf-16-le"
-    if len(sample) >= 4 and sample[0::2].count(0) > len(sample) * 0.35:
-        return data.decode("utf-16-be", "replace"), "utf-16-be"
-    try:
-        return data.decode("utf-8"), "ascii" if data.isascii() else "utf-8"
-    except UnicodeDecodeError:
-        pass
-    try:
-        return data.decode("cp1252"), "cp1252"
-    except UnicodeDecodeError:
-        return data.decode("latin-1"), "latin-1"
-
-
-def to_lines(text: str) -> list[str]:
-    """The lines of a text; CRLF, LF and CR end one, and a final 0x1A is no content."""
-    lines = text.rstrip("\x1a\x00").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines[:-1] if lines and not lines[-1] else lines
+SAMPLE_LINES = 400
+SAMPLE_CHARS = 200_000
+SAMPLE_LINE_CHARS = 40_000
+QUOTES = ('"', "'", "`")
+MAX_SEPARATORS = 14
+_USUAL = frozenset(",;\t|\x1f\x01\x02\x14")
+_WEIGHT = {" ": 0.8, ":": 0.75, "/": 0.5, "=": 0.6, "#": 0.8, "%": 0.5, "+": 0.6, "*": 0.7}
+_NEVER = frozenset("\"'`.-_()[]{}<>\r\n\x1e\x00\x1a\ufeff\ufffd\u00a0")
+_SEP_LINE = re.compile(r"sep=(.{1,3}?)\s*", re.IGNORECASE)
 
 
 def detect(lines: Sequence[str]) -> Dialect:
-    """The dialect that makes the most of a sample of ``lines``."""
-    sample = [line for line in lines if line.strip()][:SAMPLE_LINES]
-    best, best_score = Dialect(delimiter="", quote="", width=1), _single_column_score(sample)
-    text = "\n".join(sample)
-    for delimiter in DELIMITERS:
-        if delimiter not in text or (delimiter == " " and "  " in text):
-            continue  # runs of blanks are padding, not separators
-        if any(
-            delimiter in longer and delimiter not in text.replace(longer, "")
-            for longer in DELIMITERS
-            if len(longer) > len(delimiter) and longer in text
-        ):
-            continue  # it never stands alone: the longer one is the separator
-        for quote in QUOTES:
-            if quote and quote not in text:
-                continue
-            rows = cut_freely(sample, delimiter, quote)
-            width = Counter(len(row) for row in rows).most_common(1)[0][0]
-            score = _score(rows)
-            if score > best_score + 1e-9:
-                best = Dialect(delimiter=delimiter, quote=quote, width=width)
-                best_score = score
-    return best
+    """The dialect that makes the most of a sample of ``lines`` (with or without their ends)."""
+    return detect_scored(lines)[0]
 
 
-def cut_freely(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
-    """Rows of any width; a quoted cell may go over several lines, a stray quote is a character."""
-    rows: list[list[str]] = []
-    index = 0
-    while index < len(lines):
-        cells, taken = split_line(lines[index], delimiter, quote), 1
-        if cells is None:
-            for count in range(2, min(MAX_JOINED_LINES, len(lines) - index) + 1):
-                cells = split_line("\n".join(lines[index : index + count]), delimiter, quote)
-                if cells is not None:
-                    taken = count
-                    break
-        rows.append(lines[index].split(delimiter) if cells is None else cells)
-        index += taken
-    return rows
+def detect_scored(lines: Sequence[str]) -> tuple[Dialect, float]:
+    """The best dialect and its score, from 0 to 1."""
+    sample = sample_of(lines)
+    told = _SEP_LINE.fullmatch(sample[0].strip("\ufeff\r\n ")) if sample else None
+    if told:
+        sample = sample[1:]
+    text = "".join(sample)
+    separators = [told.group(1)] if told else _separators(sample)
+    best, best_score = _single_column(sample, text), 0.0
+    best_score = 0.0 if told else _single_column_score(sample)
+    for quote in [*(quote for quote in QUOTES if text.count(quote) >= 2), ""]:
+        for separator in separators:
+            for escape in _escapes(text, separator, quote):
+                dialect = Dialect(delimiter=separator, quote=quote, width=0, escape=escape)
+                found = list(records(sample, dialect))
+                rows = [record.cells for record in found]
+                if not rows:
+                    continue
+                score = score_rows(rows) * _weight(separator) * (1.0 if quote != "`" else 0.9)
+                score *= 1 - 0.3 * sum(record.mended for record in found) / len(found)
+                if not separator.strip(" ") and not quote and _prose(rows):
+                    score *= 0.4
+                if score > best_score + 1e-9:
+                    width = usual_width(rows)
+                    best_score = score
+                    best = Dialect(delimiter=separator, quote=quote, width=width, escape=escape)
+    return best, best_score
 
 
-def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]] = ()) -> bool:
-    """Whether a row can be titles: filled, none a value, and distinct or over a column of values.
+def sample_of(lines: Sequence[str]) -> list[str]:
+    """The first lines that are not blank, each with an end, bounded in number and size."""
+    sample: list[str] = []
+    size = 0
+    for line in lines:
+        if is_blank(line) and not line.strip("\r\n").count("\t"):
+            continue
+        kept = line[:SAMPLE_LINE_CHARS]
+        sample.append(kept if kept.endswith(("\n", "\r", "\x1e")) else kept + "\n")
+        size += len(kept)
+        if len(sample) >= SAMPLE_LINES or size > SAMPLE_CHARS:
+            break
+    return sample
 
-    ``below`` are the rows that follow it: titles may be repeated, but then a value under one of
-    them must tell it from a row of data.
-    """
-    cells = [cell.strip() for cell in first]
-    named = [cell for cell in cells if cell]
-    if len(named) < len(cells) * 0.5 or any(_VALUE.fullmatch(cell) for cell in named):
-        return False
-    return len(set(named)) == len(named) or any(
-        _VALUE.fullmatch(cell.strip())
-        for row in below[:SAMPLE_LINES]
-        for cell, title in zip(row, cells, strict=False)
-        if title
+
+def _separators(sample: Sequence[str]) -> list[str]:
+    """What stands between cells in this text: signs of many lines, single or several together."""
+    plain = [re.sub(r'"[^"\r\n]*"', '""', line.rstrip("\r\n\x1e")) for line in sample]
+    in_lines = Counter(char for line in plain for char in set(line) if _may_separate(char))
+    singles = [char for char, count in in_lines.most_common() if count >= max(1, len(plain) * 0.3)][
+        :MAX_SEPARATORS
+    ]
+    found: list[str] = []
+    for char in singles:
+        found.extend(longer for longer in _runs(plain, char) if longer not in found)
+        if not _never_alone(plain, char, found):
+            found.append(char)
+    return found
+
+
+def _may_separate(char: str) -> bool:
+    if char.isalnum() or char in _NEVER:
+        return char in "þÿ"
+    return char in "\t " or unicodedata.category(char)[0] in "PSCZ"
+
+
+def _runs(plain: Sequence[str], char: str) -> Iterator[str]:
+    """Longer separators that start with ``char``: ``, ``, ``::``, ``~|~``."""
+    if char == " ":
+        starts = (" | ", " ; ", " , ", " - ", " / ")
+        yield from (run for run in starts if _in_most(plain, run))
+        return
+    runs = Counter(
+        run
+        for line in plain
+        for run in re.findall(rf"{re.escape(char)}[^\w\s\"'.+$()-]{{1,3}}", line)
     )
+    yield from (run for run, count in runs.most_common(2) if _in_most(plain, run) and count > 1)
+    yield from (run for run in (char * 2, char * 3, f"{char} ") if _in_most(plain, run))
 
 
-def _score(rows: Sequence[Sequence[str]]) -> float:
-    counts = Counter(len(row) for row in rows)
-    pattern = sum(count * max(width - 1, 0.001) / width for width, count in counts.items())
-    pattern *= max(counts.values()) / len(rows) / len(rows)
-    cells = [cell.strip() for row in rows for cell in row]
-    return pattern * sum(_likeness(cell) for cell in cells) / len(cells)
+def _in_most(plain: Sequence[str], run: str) -> bool:
+    return sum(run in line for line in plain) >= max(1, len(plain) * 0.6)
 
 
-def _likeness(cell: str) -> float:
-    if cell.lower() in _EMPTY:
-        return 0.8
-    if _VALUE.fullmatch(cell):
+def _never_alone(plain: Sequence[str], char: str, longer: Sequence[str]) -> bool:
+    """Whether ``char`` occurs only within one of the longer separators (not a blank or its own)."""
+    runs = [run for run in longer if char in run and run.strip() and not run.endswith(" ")]
+    if not runs:
+        return False
+    pattern = re.compile("|".join(map(re.escape, sorted(runs, key=len, reverse=True))))
+    rest = sum(pattern.sub("", line).count(char) for line in plain)
+    empty_cells = len(set("".join(runs))) == 1  # ``,,`` may be an empty cell
+    total = sum(line.count(char) for line in plain)
+    return rest == 0 if empty_cells else rest < total * 0.05
+
+
+def _escapes(text: str, separator: str, quote: str) -> list[str]:
+    """No escape character, and the one that stands before most quotes within cells."""
+    if not quote:
+        return [""]
+    edge = re.escape(separator)
+    inner = re.findall(rf"(?<!^)(?<!{edge})(.){quote}(?!{edge}|[\r\n]|$)", text, re.MULTILINE)
+    before = Counter(
+        char for char in inner if not char.isalnum() and char not in f" {quote}({separator}"
+    )
+    found = [char for char, count in before.most_common(1) if count >= len(inner) * 0.6]
+    if "\\" not in found and f"\\{quote}" in text:
+        found = ["\\"]
+    return ["", *(char for char in found if char == "\\" or before[char] >= 3)]
+
+
+def _weight(separator: str) -> float:
+    base = separator.strip(" ") or " "
+    if len(base) > 1:
         return 1.0
-    if _WORDS.fullmatch(cell):
-        return 0.9
-    return 0.3 if any(mark in cell for mark in ',;\t|"') else 0.6
+    usual = 1.0 if base in _USUAL else 0.85
+    return _WEIGHT.get(base, usual) * (1.02 if separator != base else 1.0)
+
+
+def _prose(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether nearly all cells are words: a blank between them parts no columns."""
+    kinds = Counter(kind(cell) for row in rows for cell in row)
+    return kinds["w"] > 0.8 * kinds.total()
+
+
+def usual_width(rows: Sequence[Sequence[str]]) -> int:
+    """The number of cells that most rows have; of two, the larger speaks more."""
+    counts = Counter(len(row) for row in rows)
+    return max(counts, key=lambda width: (counts[width] * (width - 0.9) / width, width))
+
+
+def score_rows(rows: Sequence[Sequence[str]]) -> float:
+    """Pattern score times type score."""
+    counts = Counter(len(row) for row in rows)
+    width = usual_width(rows)
+    if width == 1:
+        return 0.0
+    regular = counts[width] / len(rows)
+    near = sum(count for other, count in counts.items() if abs(other - width) == 1) / len(rows)
+    pattern = (regular + 0.2 * near) ** 2 * (width - 1) / width
+    scores = [sum(map(likeness, row)) / len(row) for row in rows if len(row) == width]
+    return pattern * sum(scores) / len(scores) * _column_unity(rows, width)
+
+
+def _column_unity(rows: Sequence[Sequence[str]], width: int) -> float:
+    """Columns whose cells are of one kind speak for a dialect: from 0.8 to 1."""
+    body = [row for row in rows[1:] if len(row) == width]
+    if len(body) < 4:
+        return 1.0
+    unity = 0.0
+    for place in range(width):
+        kinds = Counter(kind(row[place]) for row in body)
+        kinds.pop(" ", None)
+        unity += max(kinds.values()) / sum(kinds.values()) if kinds else 1.0
+    return 0.8 + 0.2 * unity / width
+
+
+def _single_column(sample: Sequence[str], text: str) -> Dialect:
+    quoted = sum(line.lstrip("\ufeff").startswith('"') for line in sample)
+    return Dialect(delimiter="", quote='"' if quoted else "", width=1)
 
 
 def _single_column_score(sample: Sequence[str]) -> float:
     if not sample:
         return 1.0
-    known = sum(1 for line in sample if _VALUE.fullmatch(line.strip().strip('"')))
-    return max(0.15, 0.45 * known / len(sample))
+    cells = [line.strip("\ufeff\r\n\x1e ").strip('"') for line in sample]
+    shared = [mark for mark in ",;" if mark in cells[0]]  # in the titles too: it separates
+    known = sum(
+        kind(cell) in "ndta" and not any(mark in cell for mark in shared) for cell in cells
+    ) / len(cells)
+    simple = sum(re.fullmatch(r"[\w.-]+( [\w.-]+)?", cell) is not None for cell in cells)
+    return max(0.15, 0.75 * known, 0.35 * simple / len(cells))

@@ -23,10 +23,11 @@ from zanc_pipeline.common.codecs import (
     parse_phone,
 )
 from zanc_pipeline.common.errors import DataError
-from zanc_pipeline.reception.detect import decode, detect, looks_like_header, to_lines
+from zanc_pipeline.reception.detect import detect
 from zanc_pipeline.reception.layout import CANONICAL, REQUIRED
-from zanc_pipeline.reception.read import read_detected, rows_of
+from zanc_pipeline.reception.read import read_detected, rows_of, titles_in
 from zanc_pipeline.reception.readers.unzip import is_workbook, unzipped
+from zanc_pipeline.reception.textlines import decode, to_lines
 
 SAMPLE_ROWS = 2_000
 SURE = 0.9
@@ -152,7 +153,7 @@ def _text(path: Path) -> list[str]:
     ends = "sim" if data.endswith(b"\n") else "não"
     common = [f"codificacao: {layout_encoding}", f"termina_com_quebra_de_linha: {ends}"]
     rows = rows_of(lines[:SAMPLE_ROWS], dialect) if dialect.delimiter else []
-    if rows and looks_like_header(rows[0]):
+    if rows and titles_in(rows):
         titles, sample = [cell.strip() for cell in rows[0]], rows[1:]
         return [
             "formato: delimitado",

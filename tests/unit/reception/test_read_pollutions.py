@@ -1,0 +1,232 @@
+"""Reading with no layout, as a specification: kind of pollution, file, table that must come out."""
+
+import contextlib
+import io
+import string
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pollutions import clean_tables, lost, pollutions
+
+from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.reception import detected, textlines
+from zanc_pipeline.reception.problems import FileRejected
+from zanc_pipeline.reception.read import table_of, to_csv
+
+QUIET = settings(max_examples=150, deadline=None)
+
+# What is lost where the text does not tell, in % of the cells: a separator that is gone between
+# two texts, a row with another separator whose quoted text goes over two lines.
+MAY_LOSE = {"separator too few": 1.0, "row of blanks": 1.0}
+
+
+@pytest.mark.parametrize("name", ["orders", "towns", "words", "numbers"])
+@pytest.mark.parametrize("seed", [11, 12])
+def test_a_polluted_file_gives_its_clean_table(name: str, seed: int) -> None:
+    wrong: dict[str, list[float]] = {}
+    for kind, data, expected in pollutions(clean_tables(seed)[name], seed):
+        table = table_of(data)
+        header, _, cells, added = lost(expected, table.header, list(table.rows))
+        wrong.setdefault(kind, []).append(100 * max(cells, added, 0.0 if header else 1.0))
+    means = {kind: sum(shares) / len(shares) for kind, shares in wrong.items()}
+    assert {kind: mean for kind, mean in means.items() if mean > MAY_LOSE.get(kind, 0.0)} == {}
+
+
+FILES = {
+    "titles and notes of an open-data portal": (
+        "Relatório de Execução;;;\nExercício: 2023;;;\n;;;\nÓrgão;UG;Empenhado (R$);Pago (R$)\n"
+        "Saúde;1001;1.234.567,89;1.000.000,00\nEducação;1002;234.567,00;200.000,50\n"
+        "Cultura;1003;34.567,10;-\nTotal;;1.503.701,99;1.200.000,50\nFonte: SIAFI.;;;\n",
+        ["Órgão", "UG", "Empenhado (R$)", "Pago (R$)"],
+        [
+            ["Saúde", "1001", "1.234.567,89", "1.000.000,00"],
+            ["Educação", "1002", "234.567,00", "200.000,50"],
+            ["Cultura", "1003", "34.567,10", "-"],
+            ["Total", "", "1.503.701,99", "1.200.000,50"],
+        ],
+    ),
+    "years as titles": (
+        "Município;2019;2020\nItu;10;12\nSalto;11;9\nJundiaí;100;120\n",
+        ["Município", "2019", "2020"],
+        [["Itu", "10", "12"], ["Salto", "11", "9"], ["Jundiaí", "100", "120"]],
+    ),
+    "facts about the file before it": (
+        "agency,X\nunit,kg\nyear,2020\nstate,final\n\nid,a,b,c\n1,2,3,4\n2,3,4,5\n3,4,5,6\n",
+        ["id", "a", "b", "c"],
+        [["1", "2", "3", "4"], ["2", "3", "4", "5"], ["3", "4", "5", "6"]],
+    ),
+    "titles of groups": (
+        "Region,Male,,Female,\n,Count,%,Count,%\nNorth,10,50,10,50\nSouth,20,40,30,60\n"
+        "East,5,50,5,50\n",
+        ["Region", "Male Count", "Male %", "Female Count", "Female %"],
+        [
+            ["North", "10", "50", "10", "50"],
+            ["South", "20", "40", "30", "60"],
+            ["East", "5", "50", "5", "50"],
+        ],
+    ),
+    "texts of Excel": (
+        'cod;v\n="0012";10,5\n="0013";1,5\n',
+        ["cod", "v"],
+        [["0012", "10,5"], ["0013", "1,5"]],
+    ),
+    "a data frame with row names": (
+        '"a" "b"\n"1" 5.1 3.5\n"2" 4.9 3.0\n"3" 4.7 3.2\n',
+        ["", "a", "b"],
+        [["1", "5.1", "3.5"], ["2", "4.9", "3.0"], ["3", "4.7", "3.2"]],
+    ),
+    "a text that holds the separator, without quotes": (
+        "id,city,pop\n1,São Paulo, SP,12000\n2,Rio,6000\n3,Ubá,100\n4,Itu,170\n5,Lins,70\n",
+        ["id", "city", "pop"],
+        [
+            ["1", "São Paulo, SP", "12000"],
+            ["2", "Rio", "6000"],
+            ["3", "Ubá", "100"],
+            ["4", "Itu", "170"],
+            ["5", "Lins", "70"],
+        ],
+    ),
+    "sentences are one column": (
+        "comment\nhello, world\nI like it, really\nok\n",
+        ["comment"],
+        [["hello, world"], ["I like it, really"], ["ok"]],
+    ),
+    "dates are one column": (
+        "2020-01-01\n2020-01-02\n2020-01-03\n",
+        ["coluna_1"],
+        [["2020-01-01"], ["2020-01-02"], ["2020-01-03"]],
+    ),
+    "a drawn table": (
+        "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n",
+        ["a", "b"],
+        [["1", "2"], ["3", "4"]],
+    ),
+    "a separator of no list": ("a§b\n1§x\n2§y\n", ["a", "b"], [["1", "x"], ["2", "y"]]),
+    "commented lines": (
+        "# tool x, 2020\n# m, s\nx\ty\n1\t2\n3\t4\n",
+        ["x", "y"],
+        [["1", "2"], ["3", "4"]],
+    ),
+    "records parted by 0x1E": (
+        "a\x1fb\x1e1\x1f2\x1e3\x1f4\x1e",
+        ["a", "b"],
+        [["1", "2"], ["3", "4"]],
+    ),
+    "no bytes": ("", [], []),
+    "only blank lines": ("\n\r\n\n", [], []),
+    "one word": ("x", ["x"], []),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_as_they_are_published(name: str) -> None:
+    text, header, rows = FILES[name]
+    table = table_of(text.encode())
+    assert (table.header, list(table.rows)) == (header, rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("Relatório\n\na;b\n1;2\n3;4\n", "1 linha antes do cabeçalho"),
+        ("a;b;c\n1;2;3\n4;5;6\n\nFonte: IBGE\n", "rodapé"),
+        ("a;b;c\n1;x;3\n4;y;6\n7;z;9\n1;w;2;5\n", "células de mais"),
+        ('a;b\n1;"x\n2;"y"\n3;"z"\n', "aspas soltas"),
+        ("a;b;c\n1;2;3\n4;5;6\n7;8;9\n\nd;e\n1;2\n3;4\n", "outra tabela"),
+        ("a;b\n1;2;x\n3;4;y\n5;6;z\n", "2 títulos para 3 colunas"),
+        ("1;2\n3;4\n", "não há cabeçalho"),
+        ("abc\ndef ghi jkl\n", "uma coluna só"),
+    ],
+)
+def test_what_is_not_plain_is_said(text: str, note: str) -> None:
+    assert note in " ".join(table_of(text.encode()).notes)
+
+
+def test_bytes_of_windows_in_a_text_of_utf8_are_read() -> None:
+    data = b"nome;uf\n" + "José;SP\nJoão;RJ\nÍtalo;SP\nÊnio;SP\nAna;ÃÉ\n".encode()
+    table = table_of(data + "Zoé;SP\n".encode("cp1252"))
+    assert list(table.rows)[-1] == ["Zoé", "SP"]
+
+
+def test_a_large_file_gives_the_same_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = clean_tables(3)["orders"]
+    for _, data, _ in pollutions(table, 3):
+        small = table_of(data)
+        with monkeypatch.context() as patch:
+            patch.setattr(detected, "SMALL_BYTES", 0)
+            large = table_of(data)
+        assert (large.header, list(large.rows)) == (small.header, list(small.rows))
+
+
+def test_an_endless_line_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(textlines, "MAX_LINE_CHARS", 1000)
+    with pytest.raises(DataError, match="mais de 1000 caracteres"):
+        table_of(b"a;b\n" + b"x" * 5000)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'"' * 300_000,
+        b'",' * 100_000,
+        b"a,b,c\n" + b'1,"x,3\n' * 20_000,
+        b"a,b,c\n" + b"1 2 3 4 5 6 7 8 9\n" * 20_000,
+        b"a,b,c\n" + b"1,2,3\n" * 50 + b"1,2,3,4\n1,2\n" * 10_000,
+        b"\x00" * 300_000,
+        b"\n" * 300_000,
+        b"," * 300_000,
+        b"a " * 150_000,
+    ],
+)
+def test_a_hostile_file_ends_in_bounded_time(data: bytes) -> None:
+    with contextlib.suppress(FileRejected):
+        to_csv(table_of(data), io.BytesIO())
+
+
+@given(
+    text=st.lists(
+        st.text(alphabet="ab1 2.;,\t|\"'\\:-/=#", max_size=30), min_size=1, max_size=14
+    ).map("\n".join)
+)
+@QUIET
+def test_no_letter_or_digit_is_lost_untold(text: str) -> None:
+    table = table_of(text.encode())
+    rows = list(table.rows)
+    assert all(len(row) == len(table.header) for row in rows)
+    notes = " ".join(table.notes)
+    if "fora da tabela" in notes or "ficou de fora" in notes or "foram unidos" in notes:
+        return
+    titles = [title for title in table.header if not title.startswith("coluna_")]
+    kept = Counter("".join(titles) + "".join("".join(row) for row in rows))
+    signs = string.ascii_letters + string.digits
+    assert {sign: text.count(sign) for sign in signs} == {sign: kept[sign] for sign in signs}
+
+
+@given(data=st.binary(max_size=600))
+@QUIET
+def test_any_bytes_end_in_a_table_that_can_be_written(data: bytes) -> None:
+    with contextlib.suppress(FileRejected):
+        to_csv(table_of(data), io.BytesIO())
+
+
+def test_fixed_columns_found_in_short_values_hold_longer_ones() -> None:
+    rows = [(str(n), f"name {n % 7}", str(n**3)) for n in range(1500)]
+    text = "".join(f"{a:<8}  {b:<10}  {c:>12}\n" for a, b, c in rows)
+    assert [tuple(row) for row in table_of(text.encode()).rows] == rows
+
+
+def test_lines_that_fit_nowhere_all_over_a_file_are_no_footer() -> None:
+    text = "a;b;c\n" + "1;2;3\n4;5;6\nx y\n" * 60 + "note\n"
+    table = table_of(text.encode())
+    assert list(table.rows)[-1] == ["note", "", ""]
+
+
+def test_a_file_is_read_as_its_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"a;b\n1;2\n")
+    table = detected.table_in(path)
+    assert (table.header, list(table.rows)) == (["a", "b"], [["1", "2"]])
