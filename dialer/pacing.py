@@ -1,30 +1,63 @@
 """How many lines to open now. Pure: the time comes in with each snapshot and event (seconds).
 
 A ``Pacer`` is told in order of time what became of the lines (``observe``) and answers how many
-more to open (``calls_to_place``). Progressive mode opens one line for each operator who is free.
+more to open (``calls_to_place``); ``why`` says the reason in one line. The modes:
+
+- progressive: one line for each operator who is free, so nobody is ever abandoned;
+- power: a fixed number of lines for each operator who is free;
+- predictive: as many as keep the operators busy with the abandoned share under the limit, see
+  ``dialer.predictive``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dialer.floor import (
+    Abandoned,
+    Answered,
+    Connected,
+    Dialed,
+    Event,
+    NotAnswered,
+    Ready,
+    Released,
+    Snapshot,
+)
+from dialer.predictive import Predictor
 from zanc_pipeline.common.errors import ConfigError
-from zanc_pipeline.common.outcomes import Outcome
 
-MODES = ("progressive",)
+__all__ = [
+    "MODES",
+    "Abandoned",
+    "Answered",
+    "Connected",
+    "Dialed",
+    "Event",
+    "NotAnswered",
+    "Pacer",
+    "PacingConfig",
+    "Ready",
+    "Released",
+    "Snapshot",
+]
+
+MODES = ("progressive", "power", "predictive")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PacingConfig:
-    """How to pace. ``max_abandon`` is a share of the answered people, ``max_wait`` seconds.
+    """How to pace.
 
-    Raises ConfigError for a mode that does not exist or a limit out of range.
+    ``max_abandon`` is a share of the answered people; ``max_wait`` the seconds after which a person
+    who answered is abandoned; ``lines_per_agent`` belongs to the mode power. Raises ConfigError for
+    a mode that does not exist or a number out of range.
     """
 
     mode: str = "progressive"
     max_abandon: float = 0.03
     max_wait: float = 2.0
+    lines_per_agent: float = 1.5
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -33,101 +66,41 @@ class PacingConfig:
             )
         if not 0 < self.max_abandon < 1:
             raise ConfigError(f"max_abandon {self.max_abandon} is not a share between 0 and 1")
-        if self.max_wait <= 0:
+        if not self.max_wait > 0:
             raise ConfigError(f"max_wait {self.max_wait} is not a number of seconds above 0")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """The floor at ``now``.
-
-    ``idle_agents`` are free to talk, including those for whom a line already rings;
-    ``busy_agents`` and ``wrapup_agents`` hold the seconds each has been so; ``ringing`` the seconds
-    each open, unanswered line has been ringing; ``waiting`` the seconds each answered person has
-    been waiting for an operator.
-    """
-
-    now: float
-    idle_agents: int
-    busy_agents: Sequence[float] = ()
-    wrapup_agents: Sequence[float] = ()
-    ringing: Sequence[float] = ()
-    waiting: Sequence[float] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Dialed:
-    """A line was opened."""
-
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answered:
-    """A person answered."""
-
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Connected:
-    """A waiting person got an operator."""
-
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Abandoned:
-    """A person answered and no operator came."""
-
-    at: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NotAnswered:
-    """A line ended without a person."""
-
-    at: float
-    outcome: Outcome
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Released:
-    """A conversation ended after ``talk_seconds``."""
-
-    at: float
-    talk_seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
-    """An operator finished ``wrapup_seconds`` of wrap-up."""
-
-    at: float
-    wrapup_seconds: float
-
-
-Event = Dialed | Answered | Connected | Abandoned | NotAnswered | Released | Ready
+        if not 1 <= self.lines_per_agent <= 20:
+            raise ConfigError(f"lines_per_agent {self.lines_per_agent} is not from 1 to 20")
 
 
 @dataclass
 class Pacer:
-    """Decides for one campaign; ``seed`` serves modes that draw random numbers."""
+    """Decides for one campaign and day: its abandoned share is that of the pacer's life.
+
+    Every mode is deterministic; ``seed`` is there for modes that would draw random numbers.
+    """
 
     config: PacingConfig
     seed: int = 0
     answered: int = field(default=0, init=False)
     abandoned: int = field(default=0, init=False)
-    _last: float = field(default=float("-inf"), init=False)
+    _why: str = field(default="no line was asked for yet", init=False)
+
+    def __post_init__(self) -> None:
+        self._predictor = (
+            Predictor(max_abandon=self.config.max_abandon, max_wait=self.config.max_wait)
+            if self.config.mode == "predictive"
+            else None
+        )
 
     def observe(self, event: Event) -> None:
         """Take note of what happened; events come in order of time (late ones are taken too)."""
-        self._last = max(self._last, event.at)
         match event:
             case Answered():
                 self.answered += 1
             case Abandoned():
                 self.abandoned += 1
+        if self._predictor is not None:
+            self._predictor.observe(event)
 
     @property
     def abandoned_share(self) -> float:
@@ -135,5 +108,21 @@ class Pacer:
         return self.abandoned / self.answered if self.answered else 0.0
 
     def calls_to_place(self, snapshot: Snapshot) -> int:
-        """How many lines to open now: one for each free operator who has none yet."""
-        return max(0, snapshot.idle_agents - len(snapshot.ringing) - len(snapshot.waiting))
+        """How many lines to open now, 0 or more."""
+        if self._predictor is not None:
+            lines, self._why = self._predictor.lines(snapshot)
+            return lines
+        ratio, reason = 1.0, "one for each free operator"
+        if self.config.mode == "power":
+            ratio, reason = self.config.lines_per_agent, f"{self.config.lines_per_agent:g} for each"
+            if self.abandoned > self.config.max_abandon * self.answered:
+                ratio, reason = 1.0, f"{self.abandoned_share:.1%} abandoned: one for each"
+            reason += " free operator"
+        claimed = len(snapshot.ringing) + len(snapshot.waiting)
+        lines = max(0, int(ratio * snapshot.idle_agents) - claimed)
+        self._why = f"{lines} lines: {reason} ({snapshot.idle_agents}), {claimed} have one already"
+        return lines
+
+    def why(self) -> str:
+        """Why the last answer of ``calls_to_place`` was what it was."""
+        return self._why

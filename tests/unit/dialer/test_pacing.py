@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer import pacing
 from dialer.pacing import Pacer, PacingConfig, Snapshot
-from dialer.simulator import Scenario, read_scenario, simulate
 from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.outcomes import Outcome
+
+
+def predictive(*, people: int = 100, lines: int = 400, abandoned: int = 0) -> Pacer:
+    """A pacer that saw ``lines`` lines end and conversations of 100 s, over 600 s."""
+    pacer = Pacer(PacingConfig(mode="predictive"), seed=1)
+    for line in range(lines):
+        at = 600.0 * line / lines
+        if line % (lines // people) == 0:
+            pacer.observe(pacing.Answered(at=at))
+            pacer.observe(pacing.Connected(at=at))
+            pacer.observe(pacing.Released(at=at, talk_seconds=100.0))
+            pacer.observe(pacing.Ready(at=at, wrapup_seconds=10.0))
+        else:
+            pacer.observe(pacing.NotAnswered(at=at, outcome=Outcome.NO_ANSWER))
+    for _ in range(abandoned):
+        pacer.observe(pacing.Abandoned(at=600.0))
+    return pacer
+
+
+def floor(now: float = 600.0, **changes: object) -> Snapshot:
+    usual: dict[str, object] = {"now": now, "idle_agents": 5, "busy_agents": [60.0] * 20}
+    return Snapshot(**{**usual, **changes})  # type: ignore[arg-type]
 
 
 def test_progressive_opens_one_line_for_each_free_operator() -> None:
@@ -18,6 +42,7 @@ def test_progressive_opens_one_line_for_each_free_operator() -> None:
     assert pacer.calls_to_place(Snapshot(now=0, idle_agents=3, ringing=[1.0, 4.0])) == 1
     assert pacer.calls_to_place(Snapshot(now=0, idle_agents=2, ringing=[1.0], waiting=[0.2])) == 0
     assert pacer.calls_to_place(Snapshot(now=0, idle_agents=0, ringing=[1.0])) == 0
+    assert pacer.why() == "0 lines: one for each free operator (0), 1 have one already"
 
 
 @given(idle=st.integers(0, 50), ringing=st.lists(st.floats(0, 60), max_size=60))
@@ -26,6 +51,98 @@ def test_progressive_never_has_more_lines_than_free_operators(
 ) -> None:
     more = Pacer(PacingConfig()).calls_to_place(Snapshot(now=0, idle_agents=idle, ringing=ringing))
     assert more == max(0, idle - len(ringing))
+
+
+def test_power_opens_a_fixed_number_of_lines_for_each_free_operator() -> None:
+    pacer = Pacer(PacingConfig(mode="power", lines_per_agent=2.5))
+    assert pacer.calls_to_place(Snapshot(now=0, idle_agents=4)) == 10
+    assert pacer.calls_to_place(Snapshot(now=0, idle_agents=4, ringing=[1.0] * 7)) == 3
+    pacer.observe(pacing.Answered(at=1))
+    pacer.observe(pacing.Abandoned(at=2))
+    assert pacer.calls_to_place(Snapshot(now=3, idle_agents=4)) == 4
+    assert "100.0% abandoned" in pacer.why()
+
+
+def test_predictive_opens_one_line_for_each_free_operator_until_it_knows_enough() -> None:
+    pacer = Pacer(PacingConfig(mode="predictive"), seed=1)
+    assert pacer.calls_to_place(floor(0, ringing=[1.0, 2.0])) == 3
+    assert pacer.why() == (
+        "3 lines, one for each free operator: only 0 of 0 lines were answered so far"
+    )
+
+
+def test_predictive_opens_more_lines_than_free_operators_when_few_are_answered() -> None:
+    assert predictive().calls_to_place(floor()) > 5
+    few = predictive(people=20)
+    assert few.calls_to_place(floor()) > predictive(people=100).calls_to_place(floor())
+    assert "5 operators are free" in few.why()
+    assert "5% are answered" in few.why()
+
+
+def test_predictive_counts_open_lines_and_waiting_people() -> None:
+    free = predictive().calls_to_place(floor())
+    assert abs(predictive().calls_to_place(floor(ringing=[5.0] * 4)) - (free - 4)) <= 1
+    assert predictive().calls_to_place(floor(waiting=[0.5] * 3)) < free - 3
+    nobody = floor(idle_agents=0, busy_agents=[5.0] * 20, waiting=[0.5])
+    assert predictive().calls_to_place(nobody) == 0
+
+
+def test_predictive_goes_back_to_one_line_for_each_when_too_many_were_abandoned() -> None:
+    pacer = predictive(abandoned=10)
+    assert pacer.calls_to_place(floor()) == 5
+    assert pacer.why() == (
+        "5 lines, one for each free operator: "
+        "10 of 100 people abandoned, 10 of 100 in the last hour"
+    )
+    held = predictive(abandoned=3)
+    assert 5 <= held.calls_to_place(floor()) < predictive().calls_to_place(floor())
+    assert "held back" in held.why()
+
+
+@given(
+    idle=st.integers(0, 40),
+    busy=st.lists(st.floats(0, 10_000), max_size=40),
+    wrapup=st.lists(st.floats(0, 10_000), max_size=40),
+    ringing=st.lists(st.floats(0, 600), max_size=80),
+    waiting=st.lists(st.floats(0, 5), max_size=10),
+)
+def test_predictive_answers_any_floor_with_a_bounded_number(
+    idle: int,
+    busy: list[float],
+    wrapup: list[float],
+    ringing: list[float],
+    waiting: list[float],
+) -> None:
+    pacer = predictive()
+    for now in (600.0, 600.2, 655.0, 654.0):
+        lines = pacer.calls_to_place(
+            Snapshot(
+                now=now,
+                idle_agents=idle,
+                busy_agents=busy,
+                wrapup_agents=wrapup,
+                ringing=ringing,
+                waiting=waiting,
+            )
+        )
+        assert 0 <= lines <= 6 * (idle + len(busy) + len(wrapup))
+
+
+def test_it_is_quick_for_a_thousand_operators() -> None:
+    pacer = predictive()
+    ages = [float(second % 300) for second in range(900)]
+    started, asked = time.process_time(), 200
+    for second in range(asked):
+        pacer.calls_to_place(
+            Snapshot(
+                now=600.0 + second,
+                idle_agents=40,
+                busy_agents=ages,
+                wrapup_agents=ages[:60],
+                ringing=[age % 30 for age in ages[:400]],
+            )
+        )
+    assert (time.process_time() - started) / asked < 0.002
 
 
 def test_the_abandoned_share_is_of_those_who_answered() -> None:
@@ -37,39 +154,15 @@ def test_the_abandoned_share_is_of_those_who_answered() -> None:
     assert pacer.abandoned_share == 0.25
 
 
-@pytest.mark.parametrize("mode", ["predictive", "power", "preview", "x"])
-def test_a_mode_that_does_not_exist_yet_is_refused_in_one_line(mode: str) -> None:
-    with pytest.raises(ConfigError, match=f"pacing mode '{mode}' is not available: use one of"):
-        PacingConfig(mode=mode)
-
-
-@pytest.mark.parametrize(("answer", "occupancy"), [(0.25, 0.75), (0.10, 0.545)])
-def test_the_simulated_progressive_shift_meets_the_exact_figure(
-    answer: float, occupancy: float
-) -> None:
-    result = simulate(Scenario(operators=50, answer=answer, talk=150, wrapup=30))
-    assert result.occupancy == pytest.approx(occupancy, abs=0.015)
-    assert result.abandoned == 0
-
-
-def test_the_same_scenario_gives_the_same_shift(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    path = tmp_path / "scenario.yaml"
-    path.write_text("operators: 5\nanswer: 0.3\nhours: 1\nseed: 7\n")
-    assert simulate(read_scenario(path)) == simulate(read_scenario(path))
-
-
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("changes", "message"),
     [
-        ("operators: 5", "'answer' is missing"),
-        ("operators: 5\nanswer: 2", "share from 0 to 1"),
-        ("operators: many\nanswer: 0.2", "'operators' is not of the right kind"),
-        ("operators: 5\nanswer: 0.2\nspeed: 3", "'speed' is not a key"),
-        ("operators: 5\nanswer: 0.2\nmode: predictive", "not available"),
+        ({"mode": "preview"}, "pacing mode 'preview' is not available: use one of progressive"),
+        ({"max_abandon": 0.0}, "max_abandon 0.0 is not a share"),
+        ({"max_wait": 0.0}, "max_wait 0.0 is not a number of seconds"),
+        ({"lines_per_agent": 0.5}, "lines_per_agent 0.5 is not from 1 to 20"),
     ],
 )
-def test_a_wrong_scenario_is_told(tmp_path, text: str, message: str) -> None:  # type: ignore[no-untyped-def]
-    path = tmp_path / "scenario.yaml"
-    path.write_text(text)
+def test_a_wrong_setting_is_refused_in_one_line(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        simulate(read_scenario(path))
+        PacingConfig(**changes)  # type: ignore[arg-type]

@@ -1,0 +1,185 @@
+"""What a pacer learns of the floor: how long things last, and how many lines a person answers.
+
+Everything is learned from what is seen, discounted by recent time, and needs no assumption about
+the form of a distribution: the hazard of ending is estimated for each age, as ends divided by
+exposure (Nelson-Aalen), so conversations still going on count too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+HORIZON = 90
+"""How far one looks ahead, in seconds (a line rings for 60 s at most)."""
+OLDEST = 3600
+"""Older than this, in seconds, is treated as this old."""
+_MAX_HAZARD = 20.0
+
+
+def whole_seconds(ages: Sequence[float]) -> NDArray[np.intp]:
+    """Ages as indices of tables by the second."""
+    seconds: NDArray[np.intp] = np.asarray(ages, dtype=np.float64).astype(np.intp)
+    np.clip(seconds, 0, OLDEST - 1, out=seconds)
+    return seconds
+
+
+def _classes(first: float, growth: float) -> NDArray[np.intp]:
+    """For each second of age its class; classes are ``first`` wide, then grow with the age."""
+    seconds = np.arange(OLDEST + HORIZON, dtype=np.float64)
+    classes = np.log1p(seconds * growth / first) / math.log1p(growth)
+    steps: NDArray[np.intp] = np.minimum(classes, classes[OLDEST - 1]).astype(np.intp)
+    return steps
+
+
+class Hazard:
+    """The rate of ending, per second, at each age. ``prior`` is the mean before anything is seen.
+
+    ``memory`` is the time, in seconds, after which what was seen counts 1/e.
+    """
+
+    def __init__(self, *, prior: float, memory: float, first: float, growth: float) -> None:
+        self._class = _classes(first, growth)
+        self._width = np.bincount(self._class).astype(np.float64)
+        size = len(self._width)
+        self._ends, self._exposure = np.zeros(size), np.zeros(size)
+        self._prior, self._memory = prior, memory
+
+    @property
+    def seen(self) -> float:
+        """How many ends are remembered."""
+        return float(self._ends.sum())
+
+    def end(self, age: float, count: float = 1.0) -> None:
+        """Something ended at ``age``."""
+        self._ends[self._class[min(OLDEST - 1, max(0, int(age)))]] += count
+
+    def expose(self, ages: NDArray[np.intp], seconds: float) -> None:
+        """Things of these ages went on for ``seconds``."""
+        fade = math.exp(-seconds / self._memory)
+        self._ends *= fade
+        self._exposure *= fade
+        self._exposure += seconds * np.bincount(self._class[ages], minlength=len(self._exposure))
+
+    def by_second(self) -> Floats:
+        """The hazard for each second of age, up to OLDEST + HORIZON.
+
+        Classes with little evidence lean on the mean over all ages (weight of 5 ends), and that on
+        the prior (weight of 2 ends). What ended at an age was exposed at all younger ages, even
+        if nobody looked.
+        """
+        older = np.cumsum(self._ends[::-1])[::-1] - self._ends / 2
+        exposure = np.maximum(self._exposure, older * self._width)
+        mean = (self._ends.sum() + 2.0) / (exposure.sum() + 2.0 * self._prior)
+        hazard = (self._ends + 5.0) / (exposure + 5.0 / mean)
+        rates: Floats = np.minimum(hazard, _MAX_HAZARD)[self._class]
+        return rates
+
+
+def ended_by(hazard: Floats, ages: NDArray[np.intp]) -> Floats:
+    """P(ended within u seconds | age) for u = 0 … HORIZON; a row for each age."""
+    total = np.concatenate(([0.0], np.cumsum(hazard)))
+    ahead = total[ages[:, None] + np.arange(HORIZON + 1)[None, :]]
+    gone: Floats = -np.expm1(ahead[:, :1] - ahead)
+    return gone
+
+
+class AnswerRate:
+    """The share of lines that a person answers, now.
+
+    A slow and a fast mean, discounted by time. The slow one is precise; when the fast one
+    contradicts it (by more than 3.2 standard errors), the slow one starts again from the fast one.
+    """
+
+    SLOW, FAST = 1500.0, 180.0
+    LINES = 1000.0
+
+    def __init__(self) -> None:
+        self._at: float | None = None
+        self._slow, self._fast = [0.0, 0.0], [0.0, 0.0]
+        self.lines = 0
+        self.people = 0
+
+    def resolved(self, at: float, *, person: bool) -> None:
+        """A line ended, with or without a person."""
+        elapsed = 0.0 if self._at is None else max(0.0, at - self._at)
+        self._at = at if self._at is None else max(at, self._at)
+        for counts, memory in ((self._slow, self.SLOW), (self._fast, self.FAST)):
+            fade = math.exp(-elapsed / memory - 1 / self.LINES)
+            counts[0] = counts[0] * fade + 1
+            counts[1] = counts[1] * fade + person
+        self.lines += 1
+        self.people += person
+        lines, people = self._fast
+        if lines >= 30:
+            slow = self._slow[1] / self._slow[0]
+            error = math.sqrt(max(slow * (1 - slow), 0.01) / lines)
+            if abs(people / lines - slow) > 3.2 * error:
+                self._slow = [lines, people]
+
+    def estimate(self) -> float:
+        """The rate now, a share above 0."""
+        return (self._slow[1] + 0.5) / (self._slow[0] + 1.0)
+
+
+class LineTimes:
+    """When lines end, and which of them a person answered, by the seconds they have been open.
+
+    Events carry no name of a line, so the lines that are gone between two looks at the open ones
+    are those that ended; their answers are shared among them.
+    """
+
+    def __init__(self) -> None:
+        self.ending = Hazard(prior=15.0, memory=3600.0, first=1.0, growth=0.02)
+        self.answers = Hazard(prior=15.0, memory=3600.0, first=1.0, growth=0.02)
+        self._open: Counter[int] = Counter()
+
+    def look(
+        self, now: float, ringing: Sequence[float], seconds: float, answered: int, ended: int
+    ) -> None:
+        """The open lines ``seconds`` after the last look, with what ended meanwhile."""
+        ages = whole_seconds(ringing)
+        births = Counter(np.floor((now - np.asarray(ringing)) * 20.0 + 0.318).tolist())
+        gone = self._open - births
+        self._open = births
+        share = answered / ended if ended else 0.0
+        left = ended
+        for birth, count in gone.items():
+            count = min(count, left)
+            left -= count
+            age = now - (birth + 0.182) / 20.0 - seconds / 2
+            self.ending.end(age, count)
+            self.answers.end(age, count * share)
+        if left > 0:  # opened and ended between two looks
+            self.ending.end(0.0, left)
+            self.answers.end(0.0, left * share)
+        self.ending.expose(ages, seconds)
+        self.answers.expose(ages, seconds)
+
+    def forget_open(self) -> None:
+        """What was open is not known any more."""
+        self._open.clear()
+
+    def answered_by(self, ages: NDArray[np.intp]) -> Floats:
+        """P(a person answers within u | age) for u = 0 … HORIZON, for an answer rate of 1.
+
+        To be multiplied by the present answer rate: the form is learned over long, the rate changes
+        within minutes.
+        """
+        ending = self.ending.by_second()
+        people = self.answers.seen
+        share = (people + 0.5) / (self.ending.seen + 1.0)
+        relative = np.minimum(self.answers.by_second() / (ending * share), 1.0 / share)
+        if people < 30:
+            relative = np.ones_like(relative)
+        gone = ended_by(ending, ages)
+        later = relative[ages[:, None] + np.arange(HORIZON)[None, :]]
+        answered: Floats = np.zeros_like(gone)
+        np.cumsum(np.diff(gone, axis=1) * later, axis=1, out=answered[:, 1:])
+        return answered

@@ -1,0 +1,186 @@
+"""Predictive pacing: more lines than free operators, because most lines are not answered.
+
+**The rule.** In the exact optimum of a memoryless floor (``dialer.optimum``) the answers expected
+from the open lines grow in a straight line with the number of free operators, from about one line's
+worth at one free operator; with more operators the line is steeper (10 to 100 operators: 0.7 to
+1.9 answers for each). We open lines up to that line:
+
+    expected answers = slope · operators^0.38 · boldness · available − offset
+
+**The forecast** makes it serve floors that remember. Answers are expected from each line by the
+seconds it has rung. Available are the free operators, less the people who wait, plus those expected
+within the time that a person waits, plus a part of those expected in the time to an answer beyond
+what a memoryless floor would free: each by the seconds the conversation or wrap-up has lasted.
+
+**The control** of the abandoned share is ``dialer.budget``'s boldness. With too little evidence, or
+too many abandoned, one line is opened for each free operator. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dialer.budget import Budget
+from dialer.floor import Abandoned, Answered, Event, NotAnswered, Ready, Released, Snapshot
+from dialer.forecast import (
+    HORIZON,
+    OLDEST,
+    AnswerRate,
+    Floats,
+    Hazard,
+    LineTimes,
+    ended_by,
+    whole_seconds,
+)
+
+SLOPE, SLOPE_POWER, OFFSET = 0.23, 0.38, 0.5
+"""The rule's figures, from the optima of 10 to 100 operators and shifts with a wait of 2 s."""
+BEYOND = 0.4
+"""The part of the operators coming free beyond the usual that is counted on."""
+LEARN_SECONDS, TABLE_SECONDS = 1.0, 20.0
+"""How often ages are noted, and chances reckoned anew."""
+LONGEST_GAP = 10.0
+"""Between looks further apart one cannot tell when lines ended."""
+MIN_LINES, MIN_PEOPLE = 40, 8
+"""Evidence without which one line is opened for each free operator."""
+MIN_CONVERSATIONS = 10
+"""Ended conversations without which nobody is expected to come free."""
+MOST_LINES = 6
+"""Lines for each operator that are never exceeded."""
+LONGEST_WAIT = 10.0
+
+_AGES = np.unique(np.round(np.expm1(np.linspace(0, math.log1p(OLDEST - 1), 90)))).astype(np.intp)
+_ROW = np.searchsorted(_AGES, np.arange(OLDEST), side="right") - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """By second of age: of coming free within the wait and until an answer, and of an answer.
+
+    ``usual`` is the chance to come free until an answer on a floor without memory; ``ahead`` the
+    seconds until an answer.
+    """
+
+    talk: Floats
+    wrapup: Floats
+    line: Floats
+    usual: float
+    ahead: float
+
+
+class Predictor:
+    """The predictive mode of one campaign: learns from events and snapshots, answers with lines."""
+
+    def __init__(self, *, max_abandon: float, max_wait: float) -> None:
+        self._wait = min(max_wait, LONGEST_WAIT)
+        self._budget = Budget(max_abandon)
+        self._rate = AnswerRate()
+        self._line_times = LineTimes()
+        self._talk = Hazard(prior=120.0, memory=7200.0, first=5.0, growth=0.1)
+        self._wrapup = Hazard(prior=20.0, memory=7200.0, first=2.0, growth=0.1)
+        self._conversations = 0
+        self._answered = self._ended = 0
+        self._learned_at = -math.inf
+        self._chances: tuple[float, Chances] | None = None
+
+    def observe(self, event: Event) -> None:
+        """Learn from an event."""
+        match event:
+            case Answered(at=at):
+                self._budget.person(at)
+                self._rate.resolved(at, person=True)
+                self._answered += 1
+                self._ended += 1
+            case NotAnswered(at=at):
+                self._rate.resolved(at, person=False)
+                self._ended += 1
+            case Abandoned(at=at):
+                self._budget.lost(at)
+            case Released(talk_seconds=seconds):
+                self._talk.end(seconds)
+                self._conversations += 1
+            case Ready(wrapup_seconds=seconds):
+                self._wrapup.end(seconds)
+
+    def lines(self, snapshot: Snapshot) -> tuple[int, str]:
+        """How many lines to open now, and why."""
+        busy, wrapup = whole_seconds(snapshot.busy_agents), whole_seconds(snapshot.wrapup_agents)
+        ringing = whole_seconds(snapshot.ringing)
+        self._learn(snapshot, busy, wrapup)
+        free = max(0, snapshot.unclaimed)
+        boldness, brake = self._budget.boldness(snapshot.now)
+        if self._rate.lines < MIN_LINES or self._rate.people < MIN_PEOPLE:
+            brake = f"only {self._rate.people} of {self._rate.lines} lines were answered so far"
+            boldness = 0.0
+        if boldness == 0:
+            return free, f"{free} lines, one for each free operator: {brake}"
+        chances = self._reckoned(snapshot.now)
+        working = len(busy) + len(wrapup)
+        within_wait, until_answer = chances.talk[busy].sum(axis=0) + chances.wrapup[wrapup].sum(
+            axis=0
+        )
+        if self._conversations < MIN_CONVERSATIONS:
+            within_wait = until_answer = 0.0
+        available = (
+            snapshot.idle_agents
+            - len(snapshot.waiting)
+            + within_wait
+            + BEYOND * (until_answer - working * chances.usual)
+        )
+        operators = snapshot.idle_agents + working
+        wanted = SLOPE * operators**SLOPE_POWER * boldness * available - OFFSET
+        rate = self._rate.estimate()
+        expected = rate * float(chances.line[ringing].sum())
+        lines = math.floor((wanted - expected) / (rate * float(chances.line[0])) + 0.5)
+        lines = max(free, min(lines, MOST_LINES * operators - len(ringing)))
+        return lines, (
+            f"{lines} lines: {snapshot.idle_agents} operators are free and {until_answer:.1f} more "
+            f"within {chances.ahead:.0f} s, {expected:.1f} answers are expected from "
+            f"{len(ringing)} open lines, {rate:.0%} are answered" + (f"; {brake}" if brake else "")
+        )
+
+    def _learn(self, snapshot: Snapshot, busy: NDArray[np.intp], wrapup: NDArray[np.intp]) -> None:
+        elapsed = snapshot.now - self._learned_at
+        if elapsed < LEARN_SECONDS:
+            return
+        self._learned_at = snapshot.now
+        answered, ended = self._answered, self._ended
+        self._answered = self._ended = 0
+        if elapsed > LONGEST_GAP:
+            self._line_times.forget_open()
+            return
+        self._line_times.look(snapshot.now, snapshot.ringing, elapsed, answered, ended)
+        self._talk.expose(busy, elapsed)
+        self._wrapup.expose(wrapup, elapsed)
+
+    def _reckoned(self, now: float) -> Chances:
+        """The chances as of now, or of up to TABLE_SECONDS ago."""
+        if self._chances is not None and now - self._chances[0] < TABLE_SECONDS:
+            return self._chances[1]
+        answered = self._line_times.answered_by(_AGES)
+        ahead = float(HORIZON - (answered[0] / answered[0, -1]).sum())
+        moments = np.array([self._wait, self._wait + ahead])
+        talk, wrapup = self._talk.by_second(), self._wrapup.by_second()
+        over_talk, over_wrapup = ended_by(talk, _AGES), ended_by(wrapup, _AGES)
+        seconds = np.arange(HORIZON + 1)
+        left = moments[None, :] - seconds[:-1, None] - 0.5
+        both = np.where(left > 0, np.interp(left, seconds, over_wrapup[0]), 0.0)
+        handling = _mean(talk) + _mean(wrapup)
+        chances = Chances(
+            talk=(np.diff(over_talk, axis=1) @ both)[_ROW],
+            wrapup=np.stack([np.interp(moments, seconds, row) for row in over_wrapup])[_ROW],
+            line=answered[:, -1][_ROW],
+            usual=-math.expm1(-float(moments[1]) / handling),
+            ahead=ahead,
+        )
+        self._chances = now, chances
+        return chances
+
+
+def _mean(hazard: Floats) -> float:
+    """The mean time of something that ends with this hazard by the second."""
+    return float(np.exp(-np.cumsum(hazard)).sum()) + 0.5
