@@ -85,8 +85,13 @@ def report(campaign: str, as_json: bool) -> None:
 @click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def simulate(scenario: Path, as_json: bool) -> None:
-    """Simulate a shift described in a YAML file (operators, answer, ring, talk, wrapup, hours)."""
-    from dialer.simulator import read_scenario
+    """Simulate a shift described in a YAML file, to choose settings before a campaign.
+
+    Its keys: operators, answer (a share, or [hour, share] points), ring, talk, wrapup (a mean in
+    seconds, or a law), hours, wait, patience, machine, leaving, mode (progressive, power,
+    predictive), max_abandon, lines_per_agent, seed.
+    """
+    from dialer.scenario import read_scenario
     from dialer.simulator import simulate as run_shift
 
     result = run_shift(read_scenario(scenario))
@@ -95,7 +100,9 @@ def simulate(scenario: Path, as_json: bool) -> None:
         "answered": result.answered,
         "abandoned": result.abandoned,
         "abandoned_share": round(result.abandoned_share, 5),
+        "worst_hour_abandoned_share": round(result.worst_hour(), 5),
         "occupancy": round(result.occupancy, 5),
+        "why": result.why,
     }
     if as_json:
         click.echo(json.dumps(content))
@@ -104,6 +111,7 @@ def simulate(scenario: Path, as_json: bool) -> None:
         f"{result.calls} calls, {result.answered} people answered, "
         f"{result.abandoned_share:.1%} abandoned, operators busy {result.occupancy:.1%} of the time"
     )
+    click.echo(f"at the end: {result.why}")
 
 
 class _Client:
