@@ -25,7 +25,7 @@ LARGE_HOUR = 150.0
 MAX_DRIFT = 1.5
 HOUR_FACTOR = 5 / 3
 """The abandoned share of an hour may be so many times the limit of the day."""
-HOUR_RESERVE = 0.7
+HOUR_RESERVE = 1.0
 """People fewer than that, so that the next one does not pass it."""
 HOUR_PEOPLE = 40
 """Answers below which an hour is not judged by itself."""

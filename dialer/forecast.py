@@ -127,6 +127,10 @@ class AnswerRate:
         """The rate now, a share above 0."""
         return (self._slow[1] + 0.5) / (self._slow[0] + 1.0)
 
+    def doubt(self) -> float:
+        """The standard error of the rate, as a part of it."""
+        return 1 / math.sqrt(self._slow[1] + 0.5)
+
 
 class LineTimes:
     """When lines end, and which of them a person answered, by the seconds they have been open.

@@ -7,6 +7,8 @@ worth at one free operator; with more operators the line is steeper (10 to 100 o
 
     expected answers = slope · operators^0.38 · boldness · available − offset
 
+but never for more answers than there will be operators, as at the start of a shift.
+
 **The forecast** makes it serve floors that remember. Answers are expected from each line by the
 seconds it has rung. Available are the free operators, less the people who wait, plus those expected
 within the time that a person waits, plus a part of those expected in the time to an answer beyond
@@ -41,6 +43,8 @@ SLOPE, SLOPE_POWER, OFFSET = 0.23, 0.38, 0.5
 """The rule's figures, from the optima of 10 to 100 operators and shifts with a wait of 2 s."""
 BEYOND = 0.4
 """The part of the operators coming free beyond the usual that is counted on."""
+CAUTION = 0.7
+"""Answers stay so many standard deviations under the operators there are for them."""
 LEARN_SECONDS, TABLE_SECONDS = 1.0, 20.0
 """How often ages are noted, and chances reckoned anew."""
 LONGEST_GAP = 10.0
@@ -133,7 +137,9 @@ class Predictor:
         )
         operators = snapshot.idle_agents + working
         wanted = SLOPE * operators**SLOPE_POWER * boldness * available - OFFSET
-        rate = self._rate.estimate()
+        rate, doubt = self._rate.estimate(), self._rate.doubt()
+        most = max(0.0, snapshot.idle_agents - len(snapshot.waiting) + until_answer)
+        wanted = min(wanted, (most - CAUTION * math.sqrt(most)) / (1 + doubt))
         expected = rate * float(chances.line[ringing].sum())
         lines = math.floor((wanted - expected) / (rate * float(chances.line[0])) + 0.5)
         lines = max(free, min(lines, MOST_LINES * operators - len(ringing)))
