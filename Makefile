@@ -27,7 +27,8 @@ lint: $(READY)      ## ruff and mypy
 	@$(BIN)/mypy
 
 bench: $(READY)     ## figures beside their limits
-	@for script in bench/bench_*.py; do $(BIN)/python "$$script" || exit 1; done
+	@failed=0; for script in bench/bench_*.py; do echo "== $$script"; \
+		$(BIN)/python "$$script" || failed=1; done; exit $$failed
 
 clean:              ## remove the environment and all state, after stopping the stack
 	@if [ -e $(READY) ]; then $(BIN)/zanc down; fi
