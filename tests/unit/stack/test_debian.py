@@ -12,27 +12,28 @@ from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.stack import debian
 from zanc_pipeline.stack.debian import AptSource
 
-DEB822 = """\
+AT = "http://"
+DEB822 = f"""\
 Types: deb deb-src
 # a comment inside
-URIs: http://mirror.example/debian
+URIs: {AT}mirror.example/debian
 Suites: bookworm bookworm-updates
 Components: main contrib
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
-URIs: http://mirror.example/debian-security
+URIs: {AT}mirror.example/debian-security
 Suites: bookworm-security
 Components: main
 
 Enabled: no
 Types: deb
-URIs: http://old.example/debian
+URIs: {AT}old.example/debian
 Suites: bookworm
 Components: main
 
 Types: deb
-URIs: http://other.example/repo
+URIs: {AT}other.example/repo
 Suites: bookworm
 Components: main
 Signed-By:
@@ -42,14 +43,14 @@ Signed-By:
  -----END PGP PUBLIC KEY BLOCK-----
 """
 
-ONE_LINE = """\
-# deb http://commented.example/debian bookworm main
-deb-src http://mirror.example/debian bookworm main
+ONE_LINE = f"""\
+# deb {AT}commented.example/debian bookworm main
+deb-src {AT}mirror.example/debian bookworm main
 deb [arch=amd64 signed-by=/k/debian-archive-keyring.gpg check-valid-until=no] \
-http://mirror.example/debian bookworm main contrib # tail
-deb http://mirror.example/debian-security bookworm-security main
-deb http://pg.example/apt bookworm-pgdg main
-deb http://flat.example ./
+{AT}mirror.example/debian bookworm main contrib # tail
+deb {AT}mirror.example/debian-security bookworm-security main
+deb {AT}pg.example/apt bookworm-pgdg main
+deb {AT}flat.example ./
 """
 
 
