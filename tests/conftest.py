@@ -15,6 +15,11 @@ from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import postgres
 
 
+def pytest_configure() -> None:
+    """Told to end, a run still stops what its fixtures started."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end", returncode=143))
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings of a stack of the tests' own; its PostgreSQL runs, with all databases created."""
