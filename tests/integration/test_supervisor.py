@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -39,6 +40,7 @@ def supervisor(tmp_path: Path):
     yield daemon, settings
     daemon.shutdown()
     end(left_behind(settings))
+    shutil.rmtree(runtime_folder(settings), ignore_errors=True)
 
 
 def test_processes_start_restart_after_a_kill_and_stop(supervisor) -> None:
