@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zanc_pipeline.common.database import copy_table, transaction
+from zanc_pipeline.common.migrations import migrate
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.localization import base
 from zanc_pipeline.localization.files import read_calls
@@ -35,7 +36,7 @@ ROWS, PEOPLE, ROUNDS = 200_000, 30_000, 3
 def main() -> None:
     """Print both rates and their ratio."""
     with TemporaryDirectory(prefix="zanc-bench-") as folder, _server(Path(folder)) as settings:
-        base.ensure(settings)
+        migrate(settings)
         path = Path(folder) / "calls.parquet"
         pq.write_table(_calls(next(iter(settings.crms))), path)
         rows = read_calls(path, now=datetime.now(UTC), crms=frozenset(settings.crms))

@@ -26,9 +26,8 @@ from dialer.mailing import MailingLead, locate, read_mailing
 from dialer.outbox import Outbox
 from dialer.pbx import ATTEMPT_ID, OPERATOR_ID, AsteriskPbx
 from dialer.settings import ANY_HOUR
-from dialer.store import DATABASE, CampaignRow, Store
+from dialer.store import CampaignRow, Store
 from zanc_pipeline import __version__
-from zanc_pipeline.common.database import ensure_schema
 from zanc_pipeline.common.errors import (
     ConfigError,
     ConflictError,
@@ -37,6 +36,7 @@ from zanc_pipeline.common.errors import (
     UnavailableError,
     ZancError,
 )
+from zanc_pipeline.common.migrations import require
 from zanc_pipeline.common.outcomes import Tabulation
 from zanc_pipeline.common.settings import Settings
 
@@ -140,7 +140,7 @@ async def serve(settings: Settings) -> None:
 
     Raises StackError when the port is taken, ConflictError when another dialer took over.
     """
-    await _ensure_schema(settings)
+    await _wait_for_our_tables(settings)
     dialer = Dialer(settings)
     server = HTTPServer(dialer.application(), max_body_size=MAX_BODY_BYTES)
     port = settings.dialer.port
@@ -183,11 +183,11 @@ async def serve(settings: Settings) -> None:
                 await dialer.store.close()
 
 
-async def _ensure_schema(settings: Settings) -> None:
+async def _wait_for_our_tables(settings: Settings) -> None:
     reported = False
     while True:
         try:
-            await asyncio.to_thread(ensure_schema, settings, DATABASE, "dialer")
+            await asyncio.to_thread(require, settings, "dialer")
             return
         except UnavailableError as error:
             if not reported:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port_offset
+from zanc_pipeline.common.migrations import migrate
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import postgres
 
@@ -22,7 +23,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of a stack of the tests' own; its PostgreSQL runs, with all databases created."""
+    """Settings of a stack of the tests' own; its PostgreSQL runs, with all databases and tables."""
     var = tmp_path_factory.mktemp("var")
     stack = load_settings(var=var, port_offset=free_port_offset())
     postgres.initialise(stack)
@@ -31,6 +32,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     try:
         _wait_until_it_answers(stack, server, var / "postgres.log")
         postgres.create_databases(stack)
+        migrate(stack)
         yield stack
     finally:
         server.send_signal(signal.SIGINT)

@@ -14,6 +14,7 @@ from zanc_pipeline.common.errors import ZancError
 _COMMANDS = {
     "up": "zanc_pipeline.stack.cli:up",
     "down": "zanc_pipeline.stack.cli:down",
+    "migrate": "zanc_pipeline.stack.cli:migrate",
     "status": "zanc_pipeline.stack.cli:status",
     "demo": "zanc_pipeline.world.cli:demo",
     "world": "zanc_pipeline.world.cli:world",

@@ -20,7 +20,6 @@ from airflow.triggers.shared_stream import SharedStreamManager
 
 from zanc_pipeline.airflow import steps
 from zanc_pipeline.airflow.triggers import FtpArrivalTrigger
-from zanc_pipeline.common.database import ensure_schema
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.reception import service
 
@@ -54,8 +53,6 @@ def place(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
         "FTP__STABLE_SECONDS": 0.3,
     }.items():
         monkeypatch.setenv(f"ZANC_{name}", str(value))
-    for package in ("reception", "crm", "localization"):
-        ensure_schema(settings, "zanc", f"zanc_pipeline.{package}")
     return load_settings()
 
 

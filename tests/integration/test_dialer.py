@@ -21,7 +21,7 @@ import pytest
 from tests.integration import dialing, fake_localization, pbx
 from tests.integration.dialing import DialerProcess, crew, write_mailing
 from tests.integration.fake_localization import FakeLocalization
-from zanc_pipeline.common.database import ensure_schema, transaction
+from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
@@ -122,7 +122,6 @@ def rows(settings: Settings, query: str, *values: object) -> list[tuple[object, 
 
 def record_mailing(settings: Settings, name: str, campaign: str, body: dict[str, Any]) -> None:
     """Record the file of ``write_mailing`` as the campaign's latest mailing."""
-    ensure_schema(settings, "zanc", "zanc_pipeline.mailing")
     with transaction(settings, "zanc") as cursor:
         cursor.execute(
             "INSERT INTO mailing.mailing (id, campaign, day, inputs_hash, leads, path, sha256,"
@@ -323,7 +322,7 @@ def test_told_to_end_it_leaves_conversations_to_the_pbx_and_the_next_start_takes
         dialer.start()
         figures = dialer.wait_finished(name)
     [attempt] = dialer.attempts(name)
-    assert (attempt["outcome"], attempt["tabulation"]) == ("human", "refusal")
+    assert (attempt["outcome"], attempt["tabulation"]) == ("human", "refusal"), attempt
     assert figures["attempts"] == {"human": 1}
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from crm_world import contract, cpf, deliver
 
-from zanc_pipeline.common.database import connect, ensure_schema, transaction
+from zanc_pipeline.common.database import connect, transaction
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.common.settings import Settings
@@ -30,8 +30,6 @@ PHONE = "11987654321"
 
 @pytest.fixture(autouse=True)
 def empty(settings: Settings) -> None:
-    ensure_schema(settings, "zanc", "zanc_pipeline.reception")
-    base.ensure(settings)
     with transaction(settings, "zanc") as cursor:
         cursor.execute("TRUNCATE localization.call, localization.person_phone")
 

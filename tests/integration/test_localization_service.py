@@ -21,6 +21,7 @@ from crm_world import cpf
 
 from tests.ports import free_port_offset
 from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.migrations import migrate
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.localization import base
 from zanc_pipeline.stack import postgres
@@ -72,7 +73,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     made.start()
     try:
         postgres.create_databases(settings)
-        base.ensure(settings)
+        migrate(settings)
         yield made
     finally:
         made.stop()

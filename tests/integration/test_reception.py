@@ -22,7 +22,7 @@ from pyftpdlib.servers import ThreadedFTPServer
 
 from zanc_pipeline.cli import cli
 from zanc_pipeline.common.codecs import cpf_check_digits
-from zanc_pipeline.common.database import ensure_schema, transaction
+from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConflictError, UnavailableError, UnknownConvenio
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception import arrivals, ledger, outputs, service
@@ -47,11 +47,6 @@ def portfolio(rows: int = 40, *, bad: int = 1, value: str = "10,00") -> bytes:
             f"{cpf};Ana;{mark}{place:04};X;{value};31/01/2026;;;Natal;RN;84;987654321;;;;;N"
         )
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def schema(settings: Settings) -> None:
-    ensure_schema(settings, "zanc", "zanc_pipeline.reception")
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from zanc_pipeline.common.codecs import cpf_check_digits
-from zanc_pipeline.common.database import copy_rows, ensure_schema, transaction
+from zanc_pipeline.common.database import copy_rows, transaction
 from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.mailing import service as mailing
@@ -101,9 +101,6 @@ def _healthy(settings: Settings) -> bool:
 @pytest.fixture(scope="module")
 def base(stack: Settings) -> Settings:
     """A small base: calls that even people answer more, contracts that even people pay more."""
-    scoring.ensure(stack)
-    mailing.ensure(stack)
-    ensure_schema(stack, "zanc", "zanc_pipeline.reception")
     random = np.random.default_rng(7)
     now = datetime.now(UTC).replace(microsecond=0)
     calls = []

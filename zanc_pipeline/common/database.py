@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import resources
 from typing import Any
 
 import psycopg2
@@ -66,11 +64,15 @@ def unavailable(settings: Settings, database: str) -> Iterator[None]:
         # Also when the server chose this one of two transactions to give up: it succeeds later.
         reason = (str(error).strip().splitlines() or [""])[0]
         raise UnavailableError("PostgreSQL", _address(settings, database), reason) from error
-    except (psycopg2.errors.UndefinedTable, psycopg2.errors.InvalidSchemaName) as error:
+    except (
+        psycopg2.errors.UndefinedTable,
+        psycopg2.errors.InvalidSchemaName,
+        psycopg2.errors.UndefinedColumn,
+    ) as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise ConfigError(
-            f"PostgreSQL at {_address(settings, database)} lacks our tables ({reason}): run "
-            "'zanc up' once, which creates them"
+            f"PostgreSQL at {_address(settings, database)} lacks our tables, or has them of "
+            f"another version ({reason}): run 'zanc migrate'"
         ) from error
 
 
@@ -78,29 +80,11 @@ def _address(settings: Settings, database: str) -> str:
     return f"{settings.postgres.host}:{settings.postgres.port}/{database}"
 
 
-def ensure_schema(settings: Settings, database: str, package: str) -> None:
-    """Apply ``schema.sql`` of ``package`` unless this very script was applied before.
+def ensure_schema(settings: Settings, _database: str, package: str) -> None:
+    """The former name of ``migrations.migrate``."""
+    from zanc_pipeline.common.migrations import migrate
 
-    The script can be applied again; not doing so keeps its locks away from who is at work.
-    """
-    script = resources.files(package).joinpath("schema.sql").read_text(encoding="utf-8")
-    digest = hashlib.sha256(script.encode()).hexdigest()
-    with transaction(settings, database) as cursor:
-        # Two processes that start together would collide in the catalogue without the lock.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('zanc_schema'))")
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS public.zanc_schema (package text PRIMARY KEY, sha256 text)"
-        )
-        cursor.execute("SELECT sha256 FROM public.zanc_schema WHERE package = %s", (package,))
-        applied = cursor.fetchone()
-        if applied is not None and applied["sha256"] == digest:
-            return
-        cursor.execute(script)
-        cursor.execute(
-            "INSERT INTO public.zanc_schema VALUES (%s, %s)"
-            " ON CONFLICT (package) DO UPDATE SET sha256 = excluded.sha256",
-            (package, digest),
-        )
+    migrate(settings, [package.removeprefix("zanc_pipeline.")])
 
 
 def copy_rows(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from itertools import groupby
 
-from zanc_pipeline.common.database import copy_rows, ensure_schema, transaction
+from zanc_pipeline.common.database import copy_rows, transaction
 from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.crm import ledger, mirror
@@ -53,11 +53,10 @@ class Reconciliation:
 
 
 def ensure(settings: Settings) -> None:
-    """Create the schema ``crm`` and whatever is missing in the CRMs.
+    """Create whatever is missing in the CRMs.
 
     Raises ConfigError when a CRM's table lacks a column, UnavailableError when one is away.
     """
-    ensure_schema(settings, "zanc", "zanc_pipeline.crm")
     for crm in settings.crms:
         adapter_for(settings, crm).ensure()
 

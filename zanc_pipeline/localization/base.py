@@ -12,7 +12,6 @@ from zanc_pipeline.common.database import (
     Connection,
     copy_rows,
     copy_table,
-    ensure_schema,
     transaction,
 )
 from zanc_pipeline.common.errors import DataError
@@ -47,11 +46,6 @@ class Verification:
     pairs: int
     differing: int
     examples: tuple[str, ...]
-
-
-def ensure(settings: Settings) -> None:
-    """Create the schema ``localization`` where it is missing."""
-    ensure_schema(settings, "zanc", "zanc_pipeline.localization")
 
 
 def add_phones(settings: Settings, delivery_id: int, rows: Iterable[tuple[str, str]]) -> int:

@@ -11,10 +11,11 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zanc_pipeline.common.database import ensure_schema, transaction
+from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.days import latest_day, local_midnight
 from zanc_pipeline.common.errors import ConflictError, DataError
 from zanc_pipeline.common.frames import copy_frame, read_frame
+from zanc_pipeline.common.migrations import require
 from zanc_pipeline.mailing.builder import Built, Inputs
 from zanc_pipeline.mailing.builder import build as rank
 from zanc_pipeline.mailing.economics import TALK_SECONDS
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from zanc_pipeline.common.settings import Settings
 
-__all__ = ["Mailing", "Why", "build", "ensure", "latest_day", "why"]
+__all__ = ["Mailing", "Why", "build", "latest_day", "why"]
 
 _CONTRACTS = """
     SELECT c.convenio, c.contract, c.crm, c.cpf, p.name, c.amount, c.due_date, s.payment
@@ -109,12 +110,6 @@ class Why:
     profit: float | None
 
 
-def ensure(settings: Settings) -> None:
-    """Create the tables of this room, and of those that it reads, where they are absent."""
-    for room in ("reception", "crm", "localization", "scoring", "mailing"):
-        ensure_schema(settings, "zanc", f"zanc_pipeline.{room}")
-
-
 def build(settings: Settings, campaign: str, day: date) -> Mailing:
     """The mailing of ``campaign`` for ``day``: made once for the same strategy and portfolio.
 
@@ -125,7 +120,7 @@ def build(settings: Settings, campaign: str, day: date) -> Mailing:
     ``day``, DataError when there is no open contract.
     """
     strategy = load_strategy(settings, campaign)
-    ensure(settings)
+    require(settings, "reception", "crm", "localization", "scoring", "mailing")
     with transaction(settings, "zanc", application="zanc-mailing") as cursor:
         # One at a time: two mailings of a day must not hold the same person.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('mailing.build'))")
@@ -147,7 +142,7 @@ def why(settings: Settings, campaign: str, cpf: str) -> Why:
     Raises ConflictError when there is no mailing yet, DataError when the person was no candidate.
     """
     strategy = load_strategy(settings, campaign)
-    ensure(settings)
+    require(settings, "reception", "crm", "localization", "scoring", "mailing")
     with transaction(settings, "zanc", application="zanc-mailing") as cursor:
         cursor.execute(
             "SELECT id, day FROM mailing.mailing WHERE campaign = %s "

@@ -9,6 +9,7 @@ from zanc_pipeline.common.codecs import parse_cpf
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.frames import copy_frame
+from zanc_pipeline.common.migrations import require
 from zanc_pipeline.scoring.tables import FALSE, TRUE, read_table
 
 if TYPE_CHECKING:
@@ -41,9 +42,7 @@ def load(settings: Settings, path: Path) -> tuple[int, int]:
         raise DataError(f"{path}: missing column {', '.join(missing)}")
     columns = [*REQUIRED, *OPTIONAL]
     clean = _clean(table.reindex(columns=columns), path)
-    from zanc_pipeline.scoring.service import ensure
-
-    ensure(settings)
+    require(settings, "scoring")
     names = ", ".join(columns)
     updates = ", ".join(f"{name} = excluded.{name}" for name in columns)
     with transaction(settings, "zanc", application="zanc-scoring") as cursor:

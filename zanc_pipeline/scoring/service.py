@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zanc_pipeline.common.database import ensure_schema, transaction
+from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.common.frames import copy_frame
+from zanc_pipeline.common.migrations import require
 from zanc_pipeline.scoring import dataset, plots, registry
 from zanc_pipeline.scoring.features import LOOKBACK_DAYS, AnswerHistory, PaymentHistory
 from zanc_pipeline.scoring.metrics import evaluate
@@ -84,12 +85,6 @@ class ScoreResult:
         return asdict(self) | {"day": self.day.isoformat()}
 
 
-def ensure(settings: Settings) -> None:
-    """Create the tables of this room, and of those that it reads, where they are absent."""
-    for room in ("crm", "localization", "scoring"):
-        ensure_schema(settings, "zanc", f"zanc_pipeline.{room}")
-
-
 def train(settings: Settings, spec_path: Path, data: Path | None = None) -> TrainResult:
     """Train, judge, log and register the model of ``spec_path``; promote it by the spec's rule.
 
@@ -136,7 +131,7 @@ def score(settings: Settings, day: date, *, now: datetime | None = None) -> Scor
     Replaces scoring.phone_score and scoring.contract_score in one transaction. Raises
     ConflictError when a model has no champion, UnavailableError when a part does not answer.
     """
-    ensure(settings)
+    require(settings, "crm", "localization", "scoring")
     with registry.connected(settings) as models:
         answer, answer_number = models.require_champion(ANSWER, ANSWER_SPEC)
         payment, payment_number = models.require_champion(PAYMENT, PAYMENT_SPEC)
@@ -186,7 +181,7 @@ def _table(settings: Settings, spec: Spec, data: Path | None) -> tuple[pd.DataFr
         return table, str(data)
     if spec.source is None:
         raise ConfigError(f"{spec.name} has no source: name a file with --data")
-    ensure(settings)
+    require(settings, "crm", "localization", "scoring")
     table = dataset.training_table(settings, spec, datetime.now(UTC))
     return table, "localization.call" if spec.source == "answer" else "scoring.portfolio_history"
 

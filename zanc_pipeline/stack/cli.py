@@ -1,4 +1,4 @@
-"""``zanc up``, ``zanc down``, ``zanc status``."""
+"""``zanc up``, ``zanc down``, ``zanc migrate``, ``zanc status``."""
 
 from __future__ import annotations
 
@@ -45,6 +45,19 @@ def down() -> None:
     """Stop every process of the local stack."""
     lifecycle.down(settings(), Steps())
     click.echo("the stack is down")
+
+
+@click.command()
+@click.option("--sql", "as_sql", is_flag=True, help="Execute nothing: print the SQL, for psql.")
+def migrate(as_sql: bool) -> None:
+    """Bring the schemas of our databases to this version. 'zanc up' does it by itself."""
+    from zanc_pipeline.common import migrations
+
+    if as_sql:
+        click.echo(migrations.script(settings()), nl=False)
+        return
+    for line in migrations.migrate(settings()) or ["every schema is at this version already"]:
+        click.echo(line)
 
 
 @click.command()

@@ -15,6 +15,7 @@ from importlib import import_module
 
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.common.locks import only_one
+from zanc_pipeline.common.migrations import migrate
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk, parts, postgres
 from zanc_pipeline.stack.supervisor import (
@@ -28,14 +29,6 @@ from zanc_pipeline.stack.supervisor import (
 
 Progress = Callable[[str], None]
 
-_ROOMS_WITH_TABLES = (
-    ("zanc", "zanc_pipeline.reception"),
-    ("zanc", "zanc_pipeline.crm"),
-    ("zanc", "zanc_pipeline.localization"),
-    ("zanc", "zanc_pipeline.scoring"),
-    ("zanc", "zanc_pipeline.mailing"),
-    ("dialer", "dialer"),
-)
 _GUARD = "guard"
 
 
@@ -179,9 +172,8 @@ def prepare(settings: Settings, progress: Progress) -> None:
     """Databases and tables of ours, and Airflow's migration: each does nothing when done."""
     postgres.create_databases(settings)
     progress("databases and tables")
-    ensure_schema = import_module("zanc_pipeline.common.database").ensure_schema
-    for database, package in _ROOMS_WITH_TABLES:
-        ensure_schema(settings, database, package)
+    for line in migrate(settings):
+        progress(line)
     import_module("zanc_pipeline.crm.service").ensure(settings)
     if settings.airflow.embedded:
         progress("Airflow's database")

@@ -1,0 +1,1 @@
+"""The revisions of the dialer's schema, in order."""

@@ -1,0 +1,1 @@
+"""The revisions of the crm's schema, in order."""

@@ -1,0 +1,1 @@
+"""The revisions of the localization's schema, in order."""

@@ -1,0 +1,1 @@
+"""The revisions of the mailing's schema, in order."""

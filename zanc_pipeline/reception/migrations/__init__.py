@@ -1,0 +1,1 @@
+"""The revisions of the reception's schema, in order."""

@@ -1,0 +1,1 @@
+"""The revisions of the scoring's schema, in order."""
