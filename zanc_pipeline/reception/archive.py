@@ -49,7 +49,7 @@ def store(var: Path, source: Path) -> Archived:
             aside.unlink()
         else:
             aside.replace(target)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
     except FileNotFoundError:
         if not source.exists():
             raise DataError(f"{source}: o arquivo não existe") from None
@@ -70,12 +70,13 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object], *, mode: i
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring to the disk which files a folder holds."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

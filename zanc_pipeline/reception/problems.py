@@ -29,3 +29,9 @@ class RejectedRow:
     offset: int
     cells: tuple[str, ...]
     problems: tuple[RowProblem, ...]
+
+
+def kind(problem: str) -> str:
+    """What a problem is about, the same for every row that has it: its words before the remedy."""
+    head = problem.partition(":")[0]
+    return "repete o valor de outra linha" if head.startswith("repete") else head

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.reception.aside import AsideFiles
 from zanc_pipeline.reception.layout import Layout, load_layouts, require_portfolio_fields
 from zanc_pipeline.reception.ledger import Delivery, Verdict
 from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
 from zanc_pipeline.reception.readers import read_file
-from zanc_pipeline.reception.validate import Validation, judge_file, validate
+from zanc_pipeline.reception.validate import Discard, Validation, judge_file, stream
 
 UNKNOWN_CONVENIO = "desconhecido"
 """Files in a folder of no convênio are received under this name and quarantined."""
@@ -29,7 +30,11 @@ class Processed:
     verdict: Verdict
     layout: Layout | None = None
     validation: Validation | None = None
-    rejected: Sequence[RejectedRow] = field(default_factory=list)
+
+    @property
+    def rejected(self) -> Sequence[RejectedRow]:
+        """The first rejected rows: those that the ledger keeps."""
+        return self.validation.rejected if self.validation is not None else ()
 
 
 def convenio_folder(settings: Settings, convenio: str) -> Path:
@@ -73,10 +78,14 @@ def process(
     *,
     previous_rows: int | None,
     accept_volume: bool = False,
+    sink: AsideFiles | None = None,
+    layout: tuple[Layout, NameFacts] | None = None,
 ) -> Processed:
-    """Judge the archived ``content`` of a delivery; nothing is written.
+    """Judge the archived ``content`` of a delivery; its rows go to ``sink``, if there is one.
 
-    Raises ConfigError when the layout itself is wrong; what is wrong with the file is a verdict.
+    ``layout`` (with what the file's name says by it) takes the place of the convênio's own: the
+    same bytes judged by another reading. Raises ConfigError when the layout itself is wrong; what
+    is wrong with the file is a verdict.
     """
     folder = f"deliveries/{delivery.id}"
     if delivery.convenio == UNKNOWN_CONVENIO:
@@ -86,7 +95,7 @@ def process(
         )
         return Processed(verdict=Verdict(status="quarantined", reason=unplaced, folder=folder))
     try:
-        layout, facts = choose_layout(settings, delivery)
+        chosen, facts = layout or choose_layout(settings, delivery)
     except FileRejected as refusal:
         verdict = Verdict(status="quarantined", reason=str(refusal), folder=folder)
         return Processed(verdict=verdict)
@@ -94,20 +103,24 @@ def process(
     result = Processed(
         verdict=Verdict(
             status="quarantined",
-            layout_version=layout.version,
+            layout_version=chosen.version,
             reference_date=reference,
             folder=folder,
         ),
-        layout=layout,
+        layout=chosen,
     )
     reason: str | None = None
     try:
         if not delivery.size_bytes:
             raise FileRejected("o arquivo está vazio: peça ao credor que o envie de novo")
-        result.validation = validate(layout, read_file(layout, content, facts))
-        result.rejected = result.validation.rejected
+        result.validation = stream(
+            chosen,
+            lambda: read_file(chosen, content, facts),
+            sink or Discard(),
+            scratch=sink.folder if sink is not None else None,
+        )
         judge_file(
-            layout, result.validation, previous_rows=previous_rows, accept_volume=accept_volume
+            chosen, result.validation, previous_rows=previous_rows, accept_volume=accept_volume
         )
     except FileRejected as refusal:
         reason = str(refusal)
@@ -115,11 +128,11 @@ def process(
     result.verdict = Verdict(
         status="quarantined" if reason else "accepted",
         reason=reason,
-        layout_version=layout.version,
+        layout_version=chosen.version,
         reference_date=reference,
         rows_total=seen.rows_total if seen else None,
-        rows_accepted=None if seen is None else 0 if reason else seen.accepted.num_rows,
-        rows_rejected=len(seen.rejected) if seen else None,
+        rows_accepted=None if seen is None else 0 if reason else seen.rows_accepted,
+        rows_rejected=seen.rows_rejected if seen else None,
         folder=folder,
     )
     return result

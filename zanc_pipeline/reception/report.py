@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
-
-import pyarrow.compute as pc
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.ledger import Delivery
 from zanc_pipeline.reception.problems import RowProblem
 from zanc_pipeline.reception.process import Processed
-
-EXAMPLES = 20
 
 _STATUS = {
     "accepted": "ACEITO",
@@ -47,12 +42,10 @@ def facts(
     """Gather what is to be said of a delivery and of what became of it."""
     verdict = result.verdict
     convenio = settings.convenios.get(delivery.convenio, {}).get("nome", delivery.convenio)
-    problems = [problem for row in result.rejected for problem in row.problems]
-    kinds = Counter((problem.field, _kind(problem)) for problem in problems)
     validation = result.validation
     amount = None
     if validation is not None and verdict.status == "accepted":
-        amount = pc.sum(validation.accepted["amount"]).as_py()
+        amount = validation.totals.get("valor")
     lines = [
         ("Convênio", str(convenio)),
         ("Arquivo", delivery.file_name),
@@ -83,9 +76,12 @@ def facts(
         reason=verdict.reason,
         lines=lines,
         warnings=sorted(validation.warnings.items()) if validation is not None else [],
-        kinds=[(field, kind, count) for (field, kind), count in kinds.most_common(15)],
-        examples=problems[:EXAMPLES],
-        more=max(len(problems) - EXAMPLES, 0),
+        kinds=[
+            (field, kind, count)
+            for (field, kind), count in (validation.kinds.most_common(15) if validation else ())
+        ],
+        examples=validation.examples if validation else [],
+        more=validation.problems - len(validation.examples) if validation else 0,
         actions=_actions(delivery, result, rejected_file),
     )
 
@@ -126,11 +122,6 @@ def _trial_actions(result: Processed) -> list[str]:
     if result.rejected:
         return ["Foi só uma conferência. Recebido assim, as linhas rejeitadas ficariam de fora."]
     return ["Foi só uma conferência. Recebido assim, todas as linhas seguiriam para o CRM."]
-
-
-def _kind(problem: RowProblem) -> str:
-    head = problem.problem.partition(":")[0]
-    return "repete o valor de outra linha" if head.startswith("repete") else head
 
 
 def _thousands(number: int) -> str:

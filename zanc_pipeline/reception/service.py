@@ -15,6 +15,7 @@ from zanc_pipeline.common.errors import ConflictError, DataError, UnknownConveni
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception import ledger
 from zanc_pipeline.reception.archive import archive_path, store
+from zanc_pipeline.reception.aside import aside
 from zanc_pipeline.reception.ledger import STATUS_WORDS, Delivery, RemoteFile, Verdict
 from zanc_pipeline.reception.outputs import write_folder
 from zanc_pipeline.reception.process import UNKNOWN_CONVENIO, Processed, process
@@ -125,14 +126,20 @@ def _finish(settings: Settings, delivery: Delivery, *, accept_volume: bool = Fal
     twin = _twin(settings, delivery)
     with transaction(settings, "zanc", application=_APPLICATION) as cursor:
         previous = ledger.last_accepted_rows(cursor, delivery)
-    result = (
-        Processed(verdict=_duplicate(twin))
-        if twin is not None
-        else process(
-            settings, delivery, content, previous_rows=previous, accept_volume=accept_volume
+    with aside(settings.var) as files:
+        result = (
+            Processed(verdict=_duplicate(twin))
+            if twin is not None
+            else process(
+                settings,
+                delivery,
+                content,
+                previous_rows=previous,
+                accept_volume=accept_volume,
+                sink=files,
+            )
         )
-    )
-    write_folder(settings, delivery, result)
+        write_folder(settings, delivery, result, files)
     with transaction(settings, "zanc", application=_APPLICATION) as cursor:
         now = ledger.select(cursor, delivery.id, lock=True)
         if now is not None and now.status != delivery.status:

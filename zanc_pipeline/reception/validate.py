@@ -1,118 +1,149 @@
-"""Verdicts: each row on its own, then the file as a whole. No clock, no database, no I/O.
+"""Verdicts: each row on its own, then the file as a whole. No clock, no database.
 
 A row that fails is rejected alone. A file is quarantined whole when it can not be believed: what
 the reader found (totals, header, truncation), no row left, too many rejected, or a volume far from
-what this convênio sends.
+what this convênio sends. Rows pass through to a ``Sink`` batch by batch; only figures stay here.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
+from heapq import merge
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zanc_pipeline.reception.fields import (
-    DDD_MARK,
-    MAX_PHONES,
-    MONEY,
-    Column,
-    convert,
-    expected,
-    masked,
-)
-from zanc_pipeline.reception.layout import CANONICAL, ColumnField, FieldSpec, Layout
-from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
-from zanc_pipeline.reception.readers.base import Batch
-
-ACCEPTED_SCHEMA = pa.schema(
-    [
-        pa.field("line", pa.int64(), nullable=False),
-        pa.field("cpf", pa.string(), nullable=False),
-        pa.field("name", pa.string(), nullable=False),
-        pa.field("contract", pa.string(), nullable=False),
-        pa.field("product", pa.string()),
-        pa.field("amount", MONEY, nullable=False),
-        pa.field("due_date", pa.date32(), nullable=False),
-        pa.field("birth_date", pa.date32()),
-        pa.field("email", pa.string()),
-        pa.field("city", pa.string()),
-        pa.field("state", pa.string()),
-        pa.field("phone_1", pa.string()),
-        pa.field("phone_2", pa.string()),
-        pa.field("phone_3", pa.string()),
-        pa.field("deceased", pa.bool_(), nullable=False),
-    ]
-)
-"""The canonical columns of an accepted delivery: one row a contract."""
+from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
+from zanc_pipeline.reception.fields import DDD_MARK, Column, convert, expected, masked
+from zanc_pipeline.reception.layout import ColumnField, FieldSpec, Layout
+from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
+from zanc_pipeline.reception.readers.base import Batch, Integers
+from zanc_pipeline.reception.unique import KeyHashes, Repeats
 
 VOLUME_MATTERS_FROM = 100
 """Below so many rows a file's volume says nothing."""
 
+KEPT_ROWS = 10_000
+KEPT_EXAMPLES = 20
+MOST_KINDS = 1_000
+_SHOWN_AT_ONCE = 5_000
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Sink(Protocol):
+    """Where the rows of a file go while it is read."""
+
+    def start(self, layout: Layout) -> None:
+        """Begin, or begin again: what came before counts no more."""
+
+    def accept(self, rows: pa.Table) -> None:
+        """Take accepted rows, with the columns of ``accepted_schema(layout)``."""
+
+    def reject(self, row: RejectedRow) -> None:
+        """Take a rejected row; they come in the order of their lines."""
+
 
 @dataclass(kw_only=True)
 class Validation:
-    """What became of the rows of one file."""
+    """What became of the rows of one file: figures, and the first of the rejected rows."""
 
-    accepted: pa.Table
+    rows_accepted: int = 0
+    rows_rejected: int = 0
     rejected: list[RejectedRow] = field(default_factory=list)
+    """The first ``KEPT_ROWS``; a sink gets all of them."""
+    problems: int = 0
+    kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(Field, kind of problem) → how many."""
+    examples: list[RowProblem] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     """Field → how many invalid values were emptied in rows that were accepted."""
+    filled: Counter[str] = field(default_factory=Counter)
+    """Field → how many values were not empty, in all rows that could be cut."""
+    invalid: Counter[str] = field(default_factory=Counter)
+    """Field → how many of those were not proved to be of its type."""
+    totals: dict[str, Decimal] = field(default_factory=dict)
+    """Field (money or integer) → its sum over the accepted rows."""
 
     @property
     def rows_total(self) -> int:
         """Rows of the file, header and trailer not counted."""
-        return int(self.accepted.num_rows) + len(self.rejected)
+        return self.rows_accepted + self.rows_rejected
 
 
-def validate(layout: Layout, batches: Iterable[Batch]) -> Validation:
-    """Sort the rows of a file into accepted and rejected. Passes FileRejected on."""
-    tables: list[pa.Table] = []
-    result = Validation(accepted=ACCEPTED_SCHEMA.empty_table())
-    unique = [spec for spec in layout.fields if spec.unique or spec.name == "contrato"]
-    seen = {spec.name: _Seen() for spec in unique}
-    for batch in batches:
-        columns = {spec.name: _convert(spec, batch) for spec in layout.fields}
-        problems = _row_problems(layout, batch, columns)
-        for spec in unique:
-            for index, line in seen[spec.name].repeated(batch, spec.name, problems):
-                trouble = RowProblem(
-                    line=int(batch.line[index]),
-                    field=spec.name,
-                    found=masked(spec, batch.cells[spec.name][index].as_py()),
-                    problem=f"repete o valor da linha {line}, a única aceita: confirme com o "
-                    "credor qual das duas vale",
-                )
-                problems.setdefault(index, []).append(trouble)
-        keep = np.ones(len(batch.line), dtype=np.bool_)
-        keep[list(problems)] = False
-        result.rejected += batch.broken
-        result.rejected += [
-            RejectedRow(
-                line=int(batch.line[index]),
-                offset=int(batch.offset[index]),
-                cells=tuple(
-                    batch.cells[spec.name][index].as_py().replace(DDD_MARK, " ")
-                    for spec in layout.fields
-                ),
-                problems=tuple(found),
-            )
-            for index, found in sorted(problems.items())
-        ]
-        for spec in layout.fields:
-            if spec.blanked_when_invalid:
-                emptied = int((columns[spec.name].invalid & keep).sum())
-                if emptied:
-                    result.warnings[spec.name] += emptied
-        tables.append(_canonical(batch, columns).filter(pa.array(keep)))
-    if tables:
-        result.accepted = pa.concat_tables(tables).combine_chunks()
-    result.rejected.sort(key=lambda row: row.line)
-    return result
+@dataclass(kw_only=True)
+class Collected(Validation):
+    """A small file with all its rows."""
+
+    accepted: pa.Table
+
+
+class Discard:
+    """The sink of a file that is only judged."""
+
+    def start(self, layout: Layout) -> None:
+        """Nothing to begin."""
+
+    def accept(self, rows: pa.Table) -> None:
+        """Let the rows go."""
+
+    def reject(self, row: RejectedRow) -> None:
+        """Let the row go."""
+
+
+class _Collect(Discard):
+    def __init__(self) -> None:
+        self.tables: list[pa.Table] = []
+        self.rejected: list[RejectedRow] = []
+
+    def start(self, layout: Layout) -> None:
+        self.tables, self.rejected = [accepted_schema(layout).empty_table()], []
+
+    def accept(self, rows: pa.Table) -> None:
+        self.tables.append(rows)
+
+    def reject(self, row: RejectedRow) -> None:
+        self.rejected.append(row)
+
+
+def validate(layout: Layout, batches: Iterable[Batch]) -> Collected:
+    """Judge the rows of a sample or a small file and keep them all in memory."""
+    every, rows = list(batches), _Collect()
+    figures = stream(layout, lambda: every, rows)
+    accepted = pa.concat_tables(rows.tables).combine_chunks()
+    return Collected(**(vars(figures) | {"accepted": accepted, "rejected": rows.rejected}))
+
+
+def stream(
+    layout: Layout,
+    batches: Callable[[], Iterable[Batch]],
+    sink: Sink,
+    *,
+    scratch: Path | None = None,
+) -> Validation:
+    """Judge the rows of a file of any size in bounded memory. Passes FileRejected on.
+
+    ``batches`` opens the file; it is called a second time, and ``sink`` begins again, only when a
+    value that must be unique repeats. ``scratch`` is a folder for temporary files.
+    """
+    names = [spec.name for spec in layout.fields if spec.unique or spec.name == "contrato"]
+    keys = {name: KeyHashes(scratch) for name in names}
+    result = _Pass(layout, sink, keys=keys).through(batches())
+    suspects = [key.suspects() for key in keys.values()]
+    if not any(len(lines) for lines in suspects):
+        return result
+    repeats = Repeats(np.concatenate(suspects))
+    try:
+        return _Pass(layout, sink, keys=dict.fromkeys(names), repeats=repeats).through(batches())
+    finally:
+        repeats.close()
 
 
 def judge_file(
@@ -123,12 +154,12 @@ def judge_file(
     ``previous_rows`` is what the last accepted delivery of this convênio held; ``accept_volume``
     says that a person looked at a volume out of the usual and accepts it.
     """
-    total, rejected, limits = result.rows_total, len(result.rejected), layout.limits
+    total, rejected, limits = result.rows_total, result.rows_rejected, layout.limits
     if not total:
         raise FileRejected(
             "o arquivo não traz nenhuma linha de dados: peça ao credor que o envie de novo"
         )
-    if not result.accepted.num_rows:
+    if not result.rows_accepted:
         raise FileRejected(
             f"nenhuma das {total} linhas é válida: {_most_common(result)}; confira se o layout "
             "mudou"
@@ -153,25 +184,180 @@ def judge_file(
         )
 
 
-class _Seen:
-    """First line of every value of a column that must not repeat."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fault:
+    """One way in which a field fails, and in which rows of a batch."""
 
-    def __init__(self) -> None:
-        self._first: dict[str, int] = {}
+    spec: FieldSpec
+    rows: Mask
+    problem: str
 
-    def repeated(
-        self, batch: Batch, name: str, rejected: Mapping[int, object]
-    ) -> Iterator[tuple[int, int]]:
-        """Rows of the batch whose value came before, with the line where it came first.
 
-        A rejected row does not count: it takes no other row with it.
-        """
-        lines = batch.line.tolist()
-        for index, text in enumerate(batch.cells[name].to_pylist()):
-            if text and index not in rejected:
-                first = self._first.setdefault(text, lines[index])
-                if first != lines[index]:
-                    yield index, first
+class _Pass:
+    """One reading of a file."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        sink: Sink,
+        *,
+        keys: dict[str, KeyHashes] | dict[str, None],
+        repeats: Repeats | None = None,
+    ) -> None:
+        self._layout, self._sink = layout, sink
+        self._schema = accepted_schema(layout)
+        self._keys, self._repeats = keys, repeats
+        self._result = Validation()
+
+    def through(self, batches: Iterable[Batch]) -> Validation:
+        """Read to the end."""
+        self._sink.start(self._layout)
+        for batch in batches:
+            self._take(batch)
+        return self._result
+
+    def _take(self, batch: Batch) -> None:
+        columns = {spec.name: _convert(spec, batch) for spec in self._layout.fields}
+        faults = list(self._faults(columns))
+        keep = np.ones(len(batch.line), dtype=np.bool_)
+        for fault in faults:
+            keep &= ~fault.rows
+        repeated = self._repeated(batch, columns, keep)
+        keep[list(repeated)] = False
+        self._count(columns, keep, faults)
+        if keep.any():
+            rows = accepted_rows(self._schema, batch, columns, keep)
+            self._result.rows_accepted += rows.num_rows
+            self._sink.accept(rows)
+        for name, key in self._keys.items():
+            if key is not None:
+                _remember(key, columns[name].values, batch.line, keep)
+        self._reject(batch, faults, repeated, keep)
+
+    def _faults(self, columns: dict[str, Column]) -> Iterator[_Fault]:
+        for spec in self._layout.fields:
+            column = columns[spec.name]
+            if not spec.blanked_when_invalid and column.invalid.any():
+                yield _Fault(spec=spec, rows=column.invalid, problem=expected(spec))
+            if spec.must_be_filled and column.values.null_count:
+                empty = _mask(pc.is_null(column.values)) & ~column.invalid
+                if empty.any():
+                    problem = "o campo está vazio e é obrigatório: peça o valor ao credor"
+                    yield _Fault(spec=spec, rows=empty, problem=problem)
+
+    def _repeated(
+        self, batch: Batch, columns: dict[str, Column], keep: Mask
+    ) -> dict[int, dict[str, int]]:
+        """Row → field → the line where its value came first."""
+        if self._repeats is None:
+            return {}
+        suspect = keep & np.isin(batch.line, self._repeats.lines, assume_unique=True)
+        found: dict[int, dict[str, int]] = {}
+        for index in np.flatnonzero(suspect).tolist():
+            values = {
+                name: str(value)
+                for name in self._keys
+                if (value := columns[name].values[index].as_py()) is not None
+            }
+            first = self._repeats.first_lines(int(batch.line[index]), values)
+            if first:
+                found[index] = first
+        return found
+
+    def _count(self, columns: dict[str, Column], keep: Mask, faults: list[_Fault]) -> None:
+        result, rows = self._result, len(keep)
+        whole = bool(keep.all())
+        for spec in self._layout.fields:
+            column = columns[spec.name]
+            wrong = int(np.count_nonzero(column.invalid))
+            result.invalid[spec.name] += wrong
+            result.filled[spec.name] += rows - column.values.null_count + wrong
+            if wrong and spec.blanked_when_invalid:
+                result.warnings[spec.name] += int(np.count_nonzero(column.invalid & keep))
+            if spec.type in {"dinheiro", "inteiro"}:
+                kept = column.values if whole else column.values.filter(pa.array(keep))
+                total = pc.sum(kept).as_py()
+                before = result.totals.get(spec.name, Decimal(0))
+                result.totals[spec.name] = before + Decimal(total or 0)
+        for fault in faults:
+            count = int(np.count_nonzero(fault.rows))
+            self._note(fault.spec.name, fault.problem, count)
+
+    def _reject(
+        self,
+        batch: Batch,
+        faults: list[_Fault],
+        repeated: dict[int, dict[str, int]],
+        keep: Mask,
+    ) -> None:
+        result = self._result
+        result.rows_rejected += int(np.count_nonzero(~keep)) + len(batch.broken)
+        for first in repeated.values():
+            for name in first:
+                self._note(name, "repete", 1)
+        rows = self._rejected_rows(batch, faults, repeated, np.flatnonzero(~keep))
+        for row in merge(batch.broken, rows, key=lambda row: row.line):
+            if len(result.rejected) < KEPT_ROWS:
+                result.rejected.append(row)
+            result.examples += row.problems[: KEPT_EXAMPLES - len(result.examples)]
+            self._sink.reject(row)
+        for row in batch.broken:
+            for trouble in row.problems:
+                self._note(trouble.field, trouble.problem, 1)
+
+    def _note(self, name: str, problem: str, count: int) -> None:
+        """Count a problem; of lines of very many sizes only the first kinds are told apart."""
+        kinds, about = self._result.kinds, (name, kind(problem))
+        if about not in kinds and len(kinds) >= MOST_KINDS:
+            about = (name, "outros problemas")
+        kinds[about] += count
+        self._result.problems += count
+
+    def _rejected_rows(
+        self,
+        batch: Batch,
+        faults: list[_Fault],
+        repeated: dict[int, dict[str, int]],
+        wrong: npt.NDArray[np.intp],
+    ) -> Iterator[RejectedRow]:
+        names = [spec.name for spec in self._layout.fields]
+        specs = {spec.name: spec for spec in self._layout.fields}
+        for start in range(0, len(wrong), _SHOWN_AT_ONCE):
+            some = wrong[start : start + _SHOWN_AT_ONCE]
+            taken = pa.array(some)
+            texts = {name: batch.cells[name].take(taken).to_pylist() for name in names}
+            for place, index in enumerate(some.tolist()):
+                line = int(batch.line[index])
+                found = [(fault.spec, fault.problem) for fault in faults if fault.rows[index]]
+                found += [
+                    (
+                        specs[name],
+                        f"repete o valor da linha {first}, a única aceita: confirme com o "
+                        "credor qual das duas vale",
+                    )
+                    for name, first in repeated.get(index, {}).items()
+                ]
+                yield RejectedRow(
+                    line=line,
+                    offset=int(batch.offset[index]),
+                    cells=tuple(texts[name][place].replace(DDD_MARK, " ") for name in names),
+                    problems=tuple(
+                        RowProblem(
+                            line=line,
+                            field=spec.name,
+                            found=masked(spec, texts[spec.name][place]),
+                            problem=problem,
+                        )
+                        for spec, problem in found
+                    ),
+                )
+
+
+def _remember(key: KeyHashes, values: pa.Array, lines: Integers, keep: Mask) -> None:
+    if keep.all():
+        key.add(values, lines)
+    else:
+        key.add(values.filter(pa.array(keep)), lines[keep])
 
 
 def _convert(spec: FieldSpec, batch: Batch) -> Column:
@@ -179,69 +365,18 @@ def _convert(spec: FieldSpec, batch: Batch) -> Column:
     return convert(spec, batch.cells[spec.name], between=between)
 
 
-def _row_problems(
-    layout: Layout, batch: Batch, columns: dict[str, Column]
-) -> dict[int, list[RowProblem]]:
-    problems: dict[int, list[RowProblem]] = {}
-    for spec in layout.fields:
-        column = columns[spec.name]
-        wrong: list[tuple[int, str]] = []
-        if not spec.blanked_when_invalid and column.invalid.any():
-            wrong += [(int(index), expected(spec)) for index in np.flatnonzero(column.invalid)]
-        if spec.must_be_filled and column.values.null_count:
-            empty = _mask(pc.is_null(column.values)) & ~column.invalid
-            wrong += [
-                (int(index), "o campo está vazio e é obrigatório: peça o valor ao credor")
-                for index in np.flatnonzero(empty)
-            ]
-        for index, problem in wrong:
-            found = masked(spec, batch.cells[spec.name][index].as_py())
-            trouble = RowProblem(
-                line=int(batch.line[index]), field=spec.name, found=found, problem=problem
-            )
-            problems.setdefault(index, []).append(trouble)
-    return problems
-
-
-def _mask(values: pa.Array) -> npt.NDArray[np.bool_]:
-    mask: npt.NDArray[np.bool_] = values.to_numpy(zero_copy_only=False)
+def _mask(values: pa.Array) -> Mask:
+    mask: Mask = values.to_numpy(zero_copy_only=False)
     return mask
 
 
-def _canonical(batch: Batch, columns: dict[str, Column]) -> pa.Table:
-    rows = len(batch.line)
-    values: dict[str, pa.Array] = {"line": pa.array(batch.line)}
-    for name, column in columns.items():
-        if name == "telefones":
-            for place in range(MAX_PHONES):
-                values[f"phone_{place + 1}"] = pc.list_element(_padded(column.values), place)
-        elif name in CANONICAL:
-            values[CANONICAL[name][0]] = column.values
-    if "deceased" in values:
-        values["deceased"] = pc.fill_null(values["deceased"], False)
-    else:
-        values["deceased"] = pa.array(np.zeros(rows, dtype=np.bool_))
-    arrays = [values.get(column.name, pa.nulls(rows, column.type)) for column in ACCEPTED_SCHEMA]
-    # Rows about to be left out still hold nulls in required columns: nullability comes after.
-    nullable = pa.schema([column.with_nullable(True) for column in ACCEPTED_SCHEMA])
-    return pa.Table.from_arrays(arrays, schema=nullable)
-
-
-def _padded(lists: pa.Array) -> pa.Array:
-    return pa.array(
-        [
-            [*(phones or ()), *[None] * (MAX_PHONES - len(phones or ()))]
-            for phones in lists.to_pylist()
-        ],
-        type=lists.type,
-    )
-
-
 def _most_common(result: Validation) -> str:
-    counted = Counter(
-        problem.field for row in result.rejected for problem in row.problems
-    ).most_common(3)
-    return "o problema está em " + ", ".join(f"'{name}' ({count})" for name, count in counted)
+    counted: Counter[str] = Counter()
+    for (name, _), count in result.kinds.items():
+        counted[name] += count
+    return "o problema está em " + ", ".join(
+        f"'{name}' ({count})" for name, count in counted.most_common(3)
+    )
 
 
 def _percent(share: float) -> str:

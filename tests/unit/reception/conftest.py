@@ -10,7 +10,7 @@ from reception_files import Judge
 from zanc_pipeline.reception.layout import Layout, load_layout
 from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.readers import read_file
-from zanc_pipeline.reception.validate import Validation, judge_file, validate
+from zanc_pipeline.reception.validate import Collected, judge_file, validate
 
 CONVENIOS = Path(__file__).parents[3] / "config" / "convenios"
 
@@ -27,7 +27,7 @@ def judge(tmp_path: Path) -> Judge:
         layout: Layout | None = None,
         facts: NameFacts | None = None,
         previous_rows: int | None = None,
-    ) -> Validation:
+    ) -> Collected:
         chosen = layout or load_layout(CONVENIOS / convenio / "layout.yaml")
         path = tmp_path / name
         path.write_bytes(content)

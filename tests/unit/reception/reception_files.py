@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zanc_pipeline.reception.validate import Validation
+from zanc_pipeline.reception.validate import Collected
 
 CPFS = ("52998224725", "11144477735", "39053344705", "16899535009")
-Judge = Callable[..., Validation]
+Judge = Callable[..., Collected]
 
 AURORA_HEADER = (
     "CPF;NOME;CONTRATO;PRODUTO;VALOR;VENCIMENTO;NASCIMENTO;EMAIL;CIDADE;UF;"

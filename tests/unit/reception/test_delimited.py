@@ -14,6 +14,7 @@ def test_a_row_becomes_typed_values(judge: Judge) -> None:
     row = judge("banco_aurora", aurora(aurora_row(1))).accepted.to_pylist()[0]
     assert row == {
         "line": 2,
+        "offset": 110,
         "cpf": CPFS[1],
         "name": "José da Conceição",
         "contract": "C00001",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +24,14 @@ class Batch:
     """Some rows of a file as text columns, each traceable to its line and byte.
 
     ``line`` counts from 1 (a row of a spreadsheet); ``offset`` is the byte where the line starts,
-    -1 in a spreadsheet; ``cells`` holds trimmed texts by field name; ``broken`` are the lines that
-    could not be cut into fields.
+    -1 in a spreadsheet; ``cells`` holds trimmed texts by field name, made when they are asked for;
+    ``broken`` are the lines that could not be cut into fields, in their order.
     """
 
     line: Integers
     offset: Integers
-    cells: dict[str, pa.Array]
-    broken: list[RejectedRow] = field(default_factory=list)
+    cells: Mapping[str, pa.Array]
+    broken: Sequence[RejectedRow] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

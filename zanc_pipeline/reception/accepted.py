@@ -1,0 +1,92 @@
+"""The accepted rows of a delivery: typed columns, each row with its line and byte offset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zanc_pipeline.reception.fields import MAX_PHONES, MONEY, Column, arrow_type
+from zanc_pipeline.reception.layout import CANONICAL, Layout
+from zanc_pipeline.reception.readers.base import Batch
+
+ACCEPTED_SCHEMA = pa.schema(
+    [
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("cpf", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("contract", pa.string(), nullable=False),
+        pa.field("product", pa.string()),
+        pa.field("amount", MONEY, nullable=False),
+        pa.field("due_date", pa.date32(), nullable=False),
+        pa.field("birth_date", pa.date32()),
+        pa.field("email", pa.string()),
+        pa.field("city", pa.string()),
+        pa.field("state", pa.string()),
+        pa.field("phone_1", pa.string()),
+        pa.field("phone_2", pa.string()),
+        pa.field("phone_3", pa.string()),
+        pa.field("deceased", pa.bool_(), nullable=False),
+    ]
+)
+"""The canonical columns of an accepted delivery: one row a contract. ``offset`` is the byte where
+the row's line starts in the archived file (in the file inside a zip), -1 in a spreadsheet."""
+
+EXTRA = "campo_"
+"""Before the layout's name of a field that is no canonical column."""
+
+
+def accepted_schema(layout: Layout) -> pa.Schema:
+    """The canonical columns, then every other field of the layout under ``campo_<nome>``."""
+    extras = [
+        pa.field(EXTRA + spec.name, arrow_type(spec))
+        for spec in layout.fields
+        if spec.name not in CANONICAL
+    ]
+    return pa.schema([*ACCEPTED_SCHEMA, *extras])
+
+
+def accepted_rows(
+    schema: pa.Schema, batch: Batch, columns: Mapping[str, Column], keep: npt.NDArray[np.bool_]
+) -> pa.Table:
+    """The rows of ``batch`` where ``keep`` is true, in the columns of ``schema``."""
+    values: dict[str, pa.Array] = {
+        "line": pa.array(batch.line),
+        "offset": pa.array(batch.offset),
+    }
+    for name, column in columns.items():
+        if name == "telefones":
+            for place, phones in enumerate(_spread(column.values)):
+                values[f"phone_{place + 1}"] = phones
+        elif name in CANONICAL:
+            values[CANONICAL[name][0]] = column.values
+        else:
+            values[EXTRA + name] = column.values
+    rows = len(batch.line)
+    if "deceased" in values:
+        values["deceased"] = pc.fill_null(values["deceased"], False)
+    else:
+        values["deceased"] = pa.array(np.zeros(rows, dtype=np.bool_))
+    arrays = [
+        values[column.name] if column.name in values else pa.nulls(rows, column.type)
+        for column in schema
+    ]
+    if not keep.all():
+        mask = pa.array(keep)
+        arrays = [array.filter(mask) for array in arrays]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _spread(lists: pa.Array) -> list[pa.Array]:
+    """The first, second, … phone of every row."""
+    rows = [phones or () for phones in lists.to_pylist()]
+    return [
+        pa.array(
+            [phones[place] if place < len(phones) else None for phones in rows], type=pa.string()
+        )
+        for place in range(MAX_PHONES)
+    ]

@@ -1,0 +1,137 @@
+"""The rows of a file, written aside while it is read until its verdict is known."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from zanc_pipeline.reception.accepted import accepted_schema
+from zanc_pipeline.reception.layout import Layout
+from zanc_pipeline.reception.problems import RejectedRow
+
+ACCEPTED = "accepted.parquet"
+REJECTED = "rejeitadas.csv"
+GROUP_ROWS = 100_000
+"""Rows of a row group: the least that readers of the Parquet file hold in memory at once."""
+
+
+class AsideFiles:
+    """A sink that writes accepted rows as Parquet and rejected ones as a file for correction."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.has_rejected = False
+        self._parquet: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
+        self._csv: TextIO | None = None
+        self._names: list[str] = []
+
+    def start(self, layout: Layout) -> None:
+        """Begin both files, or begin them again."""
+        self.close()
+        self._names = [spec.name for spec in layout.fields]
+        self._parquet = pq.ParquetWriter(
+            self.folder / ACCEPTED, accepted_schema(layout), compression="zstd"
+        )
+        # ``;``, UTF-8 with BOM: what a Brazilian spreadsheet opens by a double click.
+        self._csv = (self.folder / REJECTED).open("w", encoding="utf-8-sig", newline="")
+        csv.writer(self._csv, delimiter=";").writerow(["linha", "campo", "problema", *self._names])
+        self.has_rejected = False
+
+    def accept(self, rows: pa.Table) -> None:
+        """Write accepted rows, some batches at a time."""
+        self._waiting.append(rows)
+        if sum(table.num_rows for table in self._waiting) >= GROUP_ROWS:
+            self._write_waiting()
+
+    def reject(self, row: RejectedRow) -> None:
+        """Write a rejected row, with what is wrong with it before its cells."""
+        cells: list[Any] = [
+            row.line,
+            ", ".join(problem.field for problem in row.problems),
+            " / ".join(problem.problem for problem in row.problems),
+            *(neutral(cell) for cell in row.cells),
+        ]
+        csv.writer(self._csv, delimiter=";").writerow(cells)  # type: ignore[arg-type]
+        self.has_rejected = True
+
+    def finish(self) -> None:
+        """Bring both files to the disk."""
+        self._write_waiting()
+        self.close()
+        for name in (ACCEPTED, REJECTED):
+            with suppress(FileNotFoundError), (self.folder / name).open("rb") as file:
+                os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Let both files go, finished or not."""
+        self._waiting = []
+        if self._parquet is not None:
+            self._parquet.close()
+        if self._csv is not None:
+            self._csv.close()
+        self._parquet = self._csv = None
+
+    def _write_waiting(self) -> None:
+        if self._waiting and self._parquet is not None:
+            self._parquet.write_table(
+                pa.concat_tables(self._waiting), row_group_size=GROUP_ROWS * 2
+            )
+        self._waiting = []
+
+
+@contextmanager
+def aside(var: Path) -> Iterator[AsideFiles]:
+    """Files in a folder of their own under ``var/deliveries/.aside``, removed at the end.
+
+    What a killed process left there is removed first: nobody holds its lock any more.
+    """
+    parent = var / "deliveries" / ".aside"
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for left in parent.iterdir():
+        _remove_left(left)
+    lock = _locked(parent)
+    with lock:
+        folder = Path(lock.name).with_suffix("")
+        folder.mkdir(mode=0o700)
+        files = AsideFiles(folder)
+        try:
+            yield files
+        finally:
+            files.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(lock.name).unlink(missing_ok=True)
+
+
+def _locked(parent: Path) -> BinaryIO:
+    while True:
+        path = parent / f"{secrets.token_hex(8)}.lock"
+        lock = path.open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():  # else another call took it for one left over, before it was locked
+            return lock
+        lock.close()
+
+
+def _remove_left(lock_path: Path) -> None:
+    if lock_path.suffix != ".lock":
+        return
+    with suppress(OSError), lock_path.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(lock_path.with_suffix(""), ignore_errors=True)
+        lock_path.unlink(missing_ok=True)
+
+
+def neutral(cell: str) -> str:
+    """A cell that no spreadsheet runs as a formula."""
+    return f"'{cell}" if cell.lstrip(" \t\r\n").startswith(("=", "+", "-", "@")) else cell
