@@ -641,11 +641,18 @@ class Engine:
 
     # ---- plumbing
 
+    def require_ready(self) -> None:
+        """Raise UnavailableError until everything that went on before the start is restored.
+
+        Earlier an operator in wrap-up would be shown without the call to tabulate.
+        """
+        if not self.ready:
+            raise UnavailableError("dialer", self._store.address, "it is still starting")
+
     @asynccontextmanager
     async def api(self) -> AsyncIterator[None]:
         """The engine's lock, unless it is held up by a database that is away."""
-        if not self.ready:
-            raise UnavailableError("dialer", self._store.address, "it is still starting")
+        self.require_ready()
         try:
             async with asyncio.timeout(API_SECONDS):
                 await self._lock.acquire()

@@ -419,6 +419,7 @@ class _OperatorNews(_Handler):
             raise DataError("after must be the sequence of the last answer")
         if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds, re.ASCII) is None:
             raise DataError("timeout must be a number of seconds")
+        self.dialer.engine.require_ready()
         card = await self.dialer.engine.floor.news(
             operator, int(after) if after else None, min(float(seconds), MAX_POLL_SECONDS)
         )
