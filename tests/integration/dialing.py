@@ -286,9 +286,7 @@ def crew(
         for task in tasks:
             task.cancel()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
-        for end in ends:
-            if not isinstance(end, asyncio.CancelledError):
-                failed.append(end)
+        failed.extend(end for end in ends if not isinstance(end, asyncio.CancelledError))
 
     failed: list[object] = []
     thread = threading.Thread(target=lambda: asyncio.run(work()))
