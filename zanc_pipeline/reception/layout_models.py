@@ -46,6 +46,59 @@ class Limits(StrictModel):
         ge=1,
         description="Quantas vezes o arquivo pode ser maior que o anterior.",
     )
+    volume_room: float = Field(
+        alias="folga_do_volume",
+        default=0.3,
+        ge=0,
+        description="Com história bastante, quanto o volume pode fugir do usual (0.3 é 30 %).",
+    )
+    spreads: float = Field(
+        alias="desvios_do_volume",
+        default=6.0,
+        ge=0,
+        description="Quantas vezes a variação usual do volume também é aceita.",
+    )
+    gone_share: float = Field(
+        alias="contratos_que_somem",
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Parte dos contratos abertos no CRM que pode faltar no arquivo.",
+    )
+    changed_by: float = Field(
+        alias="valor_muda",
+        default=0.5,
+        ge=0,
+        description="Quanto o valor de um contrato muda para contar como mudado (0.5 é 50 %).",
+    )
+    changed_share: float = Field(
+        alias="valores_que_mudam",
+        default=0.3,
+        ge=0,
+        le=1,
+        description="Parte dos contratos conhecidos cujo valor pode mudar tanto assim.",
+    )
+    debt_change: float = Field(
+        alias="divida_muda",
+        default=0.5,
+        ge=0,
+        description="Quanto a dívida total dos contratos conhecidos pode mudar (0.5 é 50 %).",
+    )
+    moved_share: float = Field(
+        alias="vencimentos_que_mudam",
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Parte dos contratos conhecidos cujo vencimento pode mudar.",
+    )
+    other_cpf_share: float = Field(
+        alias="cpfs_que_mudam",
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Parte dos contratos conhecidos que pode vir com outro CPF: essas linhas são "
+        "rejeitadas; acima disso, o arquivo inteiro fica retido.",
+    )
 
 
 class _Layout(StrictModel):
@@ -56,6 +109,12 @@ class _Layout(StrictModel):
         alias="vigencia",
         default=NO_DAY,
         description="O primeiro dia (do arquivo) em que esta versão vale, como 2026-01-31.",
+    )
+    sequence: Literal["continua", "diaria", "livre"] = Field(
+        alias="sequencia",
+        default="continua",
+        description="Como anda o {sequencia} do nome: 'continua' cresce de um em um; 'diaria' "
+        "começa em 1 a cada dia; 'livre' não diz nada. Um arquivo espera pelos que faltam antes.",
     )
     limits: Limits = Field(
         alias="limites",

@@ -8,7 +8,14 @@ from zanc_pipeline.common.errors import DataError
 
 
 class FileRejected(DataError):
-    """The whole file is quarantined; the message says why and what to do, in Portuguese."""
+    """The whole file is quarantined; the message says why and what to do, in Portuguese.
+
+    ``rules`` are those behind it that a person may overrule.
+    """
+
+    def __init__(self, message: str, *, rules: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.rules = rules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

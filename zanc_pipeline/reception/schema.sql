@@ -12,14 +12,19 @@ CREATE TABLE IF NOT EXISTS reception.delivery (
     received_at     timestamptz NOT NULL DEFAULT now(),
     uploaded_at     timestamptz,
     status          text NOT NULL DEFAULT 'received' CHECK (status IN
-                    ('received', 'accepted', 'loaded', 'quarantined', 'duplicate')),
+                    ('received', 'held', 'accepted', 'loaded', 'quarantined', 'duplicate')),
     duplicate_of    bigint REFERENCES reception.delivery (id),
+    corrects        bigint REFERENCES reception.delivery (id), -- whose rejected rows it brings back
+    sequence        bigint,                  -- the file's running number, when its name has one
+    content_digest  text,                    -- of the accepted rows, whatever their order
     layout_version  text,
     reference_date  date,                    -- the business day that the file speaks of
     rows_total      integer,
     rows_accepted   integer,
     rows_rejected   integer,
+    rows_removed    integer,                 -- taken out by the convênio's treatment
     reason          text,                    -- in Portuguese, for the clerk
+    rules           text[] NOT NULL DEFAULT '{}', -- the rules behind it that a person may overrule
     folder          text,                    -- var/deliveries/<id>: accepted.parquet, report, …
     finished_at     timestamptz
 );
@@ -27,6 +32,18 @@ CREATE UNIQUE INDEX IF NOT EXISTS delivery_upload
     ON reception.delivery (convenio, remote_path, size_bytes, remote_modified)
     WHERE remote_path IS NOT NULL;
 CREATE INDEX IF NOT EXISTS delivery_content ON reception.delivery (convenio, sha256);
+CREATE UNIQUE INDEX IF NOT EXISTS delivery_correction ON reception.delivery (corrects, sha256)
+    WHERE corrects IS NOT NULL;
+
+-- What a person decided about a delivery against a rule, and why: kept for ever, used by every replay.
+CREATE TABLE IF NOT EXISTS reception.decision (
+    delivery_id bigint NOT NULL REFERENCES reception.delivery (id) ON DELETE CASCADE,
+    rule        text NOT NULL,
+    decided_by  text NOT NULL,
+    reason      text NOT NULL,
+    decided_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (delivery_id, rule)
+);
 
 CREATE TABLE IF NOT EXISTS reception.rejected_row (
     delivery_id bigint NOT NULL REFERENCES reception.delivery (id) ON DELETE CASCADE,

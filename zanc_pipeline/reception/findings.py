@@ -1,0 +1,63 @@
+"""What the file and business tiers say: found, expected, what to do, in words for the clerk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from zanc_pipeline.reception.problems import FileRejected
+
+RULES = {
+    "volume": "o número de linhas",
+    "sequencia": "a ordem dos arquivos",
+    "remetente": "de quem é o arquivo",
+    "carteira": "contratos que somem ou surgem",
+    "valores": "valores que mudaram",
+    "divida": "a dívida total",
+    "vencimentos": "vencimentos que mudaram",
+    "cpf": "contratos com outro CPF",
+    "rejeicao": "a parte das linhas que foi rejeitada",
+}
+"""Rules that a person may overrule for one delivery, as they are called in a report."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One reason against a file: what was found, what was expected, what to do.
+
+    ``rule`` is the one that a person may overrule, or empty.
+    """
+
+    rule: str = ""
+    found: str
+    expected: str
+    remedy: str
+
+    @property
+    def sentence(self) -> str:
+        """The three as one sentence."""
+        return f"{self.found} (esperado: {self.expected}): {self.remedy}"
+
+
+class FileHeld(FileRejected):
+    """The file waits for others; the message says for which, in Portuguese."""
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raise FileRejected with all ``findings``, if there are any."""
+    found = list(findings)
+    if found:
+        raise FileRejected(
+            "; ".join(finding.sentence for finding in found),
+            rules=tuple(dict.fromkeys(finding.rule for finding in found if finding.rule)),
+        )
+
+
+def percent(share: float) -> str:
+    """``0.125`` as ``12,5 %``."""
+    return f"{round(share * 100, 1):g} %".replace(".", ",")
+
+
+def thousands(number: int) -> str:
+    """``12345`` as ``12.345``."""
+    return f"{number:,}".replace(",", ".")
