@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -20,15 +20,18 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.common.codecs import (
     STATES,
+    YEARS,
+    Phone,
     parse_cnpj,
     parse_cpf,
-    parse_date,
     parse_money,
     parse_phone,
 )
 from zanc_pipeline.common.masking import mask, mask_text
-from zanc_pipeline.reception.layout import FieldSpec
+from zanc_pipeline.reception.layout_fields import FieldSpec
+from zanc_pipeline.reception.pictures import overpunched
 
+DECIMAL = pa.decimal128(24, 6)
 MONEY = pa.decimal128(14, 2)
 DDD_MARK = "\x1f"
 """Stands between a DDD and a phone that came in separate columns."""
@@ -38,6 +41,10 @@ FOUND_LIMIT = 60
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]{2,}")
+
+
+class _Inferred(str):
+    """A phone whose ninth digit was added."""
 
 
 class _Invalid:
@@ -50,17 +57,23 @@ Parser = Callable[[str], Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A converted column: typed values (null where empty or invalid) and where it is invalid."""
+    """A converted column: typed values (null where empty or invalid) and where it is invalid.
+
+    ``inferred`` says where a phone got the ninth digit that it did not have; None is nowhere.
+    """
 
     values: pa.Array
     invalid: npt.NDArray[np.bool_]
+    inferred: npt.NDArray[np.bool_] | None = None
 
 
 def arrow_type(field: FieldSpec) -> pa.DataType:
     """The Arrow type of a field's values."""
     return {
         "dinheiro": MONEY,
+        "decimal": DECIMAL,
         "data": pa.date32(),
+        "data_hora": pa.timestamp("s"),
         "inteiro": pa.int64(),
         "sim_nao": pa.bool_(),
         "telefones": pa.list_(pa.string()),
@@ -72,51 +85,106 @@ def convert(field: FieldSpec, cells: pa.Array, *, between: str = "/") -> Column:
     parse = _parser(field, between)
     empty = frozenset({"", *field.empty})
     encoded = pc.fill_null(cells, "").dictionary_encode()
-    parsed = [None if text in empty else parse(text) for text in encoded.dictionary.to_pylist()]
+    texts = encoded.dictionary
+    parsed = [None if text in empty else parse(text) for text in texts.to_pylist()]
     wrong = np.array([value is INVALID for value in parsed], dtype=np.bool_)
+    wrong |= _misshapen(field, texts, np.array([value is None for value in parsed], dtype=np.bool_))
     values = pa.array(
-        [None if value is INVALID else value for value in parsed], type=arrow_type(field)
+        [None if bad else value for value, bad in zip(parsed, wrong, strict=True)],
+        type=arrow_type(field),
     )
     indices = encoded.indices
-    return Column(values=values.take(indices), invalid=wrong[indices.to_numpy()])
+    places = indices.to_numpy()
+    inferred = None
+    if field.type in {"telefone", "telefones"}:
+        added = np.array([_has_inferred(value) for value in parsed], dtype=np.bool_)
+        inferred = added[places] if added.any() else None
+    return Column(values=values.take(indices), invalid=wrong[places], inferred=inferred)
+
+
+def _misshapen(
+    field: FieldSpec, texts: pa.Array, empty: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Where a text breaks the layout's own rules of length and pattern (RE2: in linear time)."""
+    wrong = np.zeros(len(texts), dtype=np.bool_)
+    if field.min_length or field.max_length is not None:
+        lengths = pc.utf8_length(texts).to_numpy(zero_copy_only=False)
+        wrong |= lengths < field.min_length
+        if field.max_length is not None:
+            wrong |= lengths > field.max_length
+    if field.pattern is not None:
+        fits = pc.match_substring_regex(texts, rf"\A(?:{field.pattern})\z")
+        wrong |= ~fits.to_numpy(zero_copy_only=False)
+    return wrong & ~empty
+
+
+def _has_inferred(value: Any) -> bool:
+    return isinstance(value, _Inferred) or (
+        isinstance(value, list) and any(isinstance(phone, _Inferred) for phone in value)
+    )
 
 
 def expected(field: FieldSpec) -> str:
     """What the field should hold and what to do, for the clerk."""
     limits = ""
     if field.minimum is not None:
-        limits += f", de no mínimo {field.minimum}"
+        limits += f", de no mínimo {_shown(field.minimum)}"
     if field.maximum is not None:
-        limits += f", de no máximo {field.maximum}"
-    if field.type == "dinheiro":
-        shape = (
-            f"só algarismos, os {field.implied_decimals} últimos são centavos"
-            if field.implied_decimals is not None
-            else f"como 1.234{field.decimal_mark}56"
-            if field.decimal_mark == ","
-            else "como 1234.56"
-        )
-        return f"esperado um valor em reais ({shape}){limits}: confira com o credor"
+        limits += f", de no máximo {_shown(field.maximum)}"
+    rules = ""
+    if field.min_length:
+        rules += f", com {field.min_length} caracteres ou mais"
+    if field.max_length is not None:
+        rules += f", com {field.max_length} caracteres ou menos"
+    if field.pattern is not None:
+        rules += f", no padrão {field.pattern}"
+    number = _shape_of_number(field)
     texts = {
         "cpf": "esperado um CPF com dígitos verificadores corretos: peça a correção ao credor",
         "cnpj": "esperado um CNPJ com dígitos verificadores corretos: peça a correção ao credor",
+        "cpf_cnpj": "esperado um CPF ou um CNPJ com dígitos verificadores corretos: peça a "
+        "correção ao credor",
         "telefone": "esperado DDD e telefone (fixo 8 ou celular 9 algarismos)",
         "telefones": f"esperados até {MAX_PHONES} telefones com DDD",
+        "dinheiro": f"esperado um valor em reais ({number}){limits}: confira com o credor",
+        "decimal": f"esperado um número ({number}){limits}: confira com o credor",
         "data": f"esperada uma data que exista, no formato {field.date_format}{limits}",
-        "texto": "há caracteres estranhos (de controle ou de outra codificação): corrija o texto",
+        "data_hora": f"esperadas data e hora que existam, no formato {field.date_format}{limits}",
+        "texto": f"esperado um texto{rules}: confira com o credor"
+        if rules
+        else "há caracteres estranhos (de controle ou de outra codificação): corrija o texto",
         "email": "esperado um e-mail como nome@provedor.com.br",
         "uf": "esperada a sigla de um estado, como SP",
         "codigo": f"esperado um destes códigos: {', '.join(field.table or ())}",
         "inteiro": f"esperado um número inteiro{limits}",
         "sim_nao": f"esperado {' ou '.join((field.true[0], field.false[0]))}",
     }
-    return texts[field.type]
+    said = texts[field.type]
+    if rules and field.type != "texto":
+        head, mark, rest = said.partition(":")
+        said = head + rules + mark + rest
+    return said
+
+
+def _shape_of_number(field: FieldSpec) -> str:
+    signs = {"antes": "", "depois": ", com o sinal no fim", "cobol": ", com o sinal do COBOL"}
+    if field.implied_decimals is not None:
+        count = field.implied_decimals
+        if count == 0:
+            return f"só algarismos{signs[field.sign]}"
+        last = "os 2 últimos são centavos" if count == 2 else f"os {count} últimos são decimais"
+        return f"só algarismos, {last}{signs[field.sign]}"
+    return f"como {'1.234,56' if field.decimal_mark == ',' else '1234.56'}{signs[field.sign]}"
+
+
+def _shown(limit: Decimal | date) -> str:
+    return f"{limit:%d/%m/%Y}" if isinstance(limit, date) else str(limit)
 
 
 def masked(field: FieldSpec, text: str) -> str:
     """``text`` as it may be shown to whoever has no need of the person's data."""
     shown = _UNPRINTABLE.sub("?", text.replace(DDD_MARK, " "))
-    if field.type in {"cpf", "cnpj", "telefone", "telefones"}:
+    if field.type in {"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones"}:
         shown = mask(shown)
     elif field.type == "email" or field.name in {"nome", "email"}:
         shown = shown[:1] + "***" if shown else shown
@@ -131,16 +199,22 @@ def _parser(field: FieldSpec, between: str) -> Parser:
             return lambda text: parse_cpf(text) or INVALID
         case "cnpj":
             return lambda text: parse_cnpj(text) or INVALID
+        case "cpf_cnpj":
+            return _cpf_or_cnpj
         case "telefone":
             return _phone
         case "telefones":
             return lambda text: _phones(text, between)
         case "dinheiro":
             return _ranged(field, lambda text: _money(field, text))
+        case "decimal":
+            return _ranged(field, lambda text: _decimal(field, text))
         case "data":
             return _ranged(field, _date_parser(field))
+        case "data_hora":
+            return _ranged(field, _time_parser(field))
         case "inteiro":
-            return _ranged(field, _integer)
+            return _ranged(field, lambda text: _integer(field, text))
         case "email":
             return lambda text: text.lower() if _EMAIL.fullmatch(text) else INVALID
         case "uf":
@@ -156,48 +230,147 @@ def _parser(field: FieldSpec, between: str) -> Parser:
             return lambda text: INVALID if _UNPRINTABLE.search(text) else text
 
 
+def _cpf_or_cnpj(text: str) -> Any:
+    """A CPF or a CNPJ; digits that could be either (a CPF padded to 14) are proved by both rules.
+
+    A text of up to 11 digits may be a CNPJ that lost leading zeros as well as a CPF: when both
+    pass their check digits, nothing is proved.
+    """
+    if "/" in text:
+        return parse_cnpj(text) or INVALID
+    compact = re.sub(r"[.\-\s]", "", text)
+    as_cpf = compact[3:] if len(compact) == 14 and compact.startswith("000") else compact
+    cpf, cnpj = parse_cpf(as_cpf), parse_cnpj(text)
+    if cpf and cnpj and len(compact) not in (11, 14):
+        return INVALID
+    if len(compact) == 14 and cnpj:
+        return INVALID if cpf else cnpj
+    return cpf or cnpj or INVALID
+
+
 def _phone(text: str) -> Any:
     ddd, mark, number = text.partition(DDD_MARK)
     if mark and not number.strip():
         return None  # a DDD alone is no phone, and no mistake either
-    phone = parse_phone(number, ddd=ddd) if mark else parse_phone(text)
-    return phone.number if phone else INVALID
+    return _marked(parse_phone(number, ddd=ddd) if mark else parse_phone(text))
+
+
+def _marked(phone: Phone | None) -> Any:
+    if phone is None:
+        return INVALID
+    return _Inferred(phone.number) if phone.ninth_digit_inferred else phone.number
 
 
 def _phones(text: str, between: str) -> Any:
     parts = [part.strip() for part in text.split(between)]
-    phones = [parse_phone(part) for part in parts if part]
-    numbers = list(dict.fromkeys(phone.number for phone in phones if phone))
-    if any(phone is None for phone in phones) or len(numbers) > MAX_PHONES:
+    numbers = [_marked(parse_phone(part)) for part in parts if part]
+    if any(number is INVALID for number in numbers):
         return INVALID
-    return numbers
+    distinct = list(dict.fromkeys(numbers))
+    return distinct if len(distinct) <= MAX_PHONES else INVALID
 
 
 def _money(field: FieldSpec, text: str) -> Any:
-    value = parse_money(text, decimal=field.decimal_mark, implied_decimals=field.implied_decimals)
+    value = parse_money(
+        _signed_before(field, text) or "",
+        decimal=field.decimal_mark,
+        implied_decimals=field.implied_decimals,
+    )
     if value is None or abs(value) >= Decimal(10) ** 12 or value != round(value, 2):
         return INVALID
     return round(value, 2)
 
 
-def _integer(text: str) -> Any:
-    return int(text) if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII) else INVALID
-
-
-def _date_parser(field: FieldSpec) -> Parser:
-    shape, order = field.date_format, field.date_order
-    marks = [(position, char) for position, char in enumerate(shape) if char not in "dma"]
-
-    def parse(text: str) -> date | _Invalid:
-        if len(text) != len(shape) or any(text[position] != char for position, char in marks):
+def _decimal(field: FieldSpec, text: str) -> Any:
+    plain = _signed_before(field, text)
+    if plain is None:
+        return INVALID
+    if field.implied_decimals is not None:
+        value = parse_money(plain, implied_decimals=field.implied_decimals)
+    else:
+        mark = re.escape(field.decimal_mark)
+        group = r"\." if field.decimal_mark == "," else ","
+        shape = rf"[+-]?(\d+|\d{{1,3}}({group}\d{{3}})+)({mark}\d{{1,6}})?"
+        if not re.fullmatch(shape, plain, re.ASCII):
             return INVALID
-        return parse_date(text, order=order) or INVALID
+        bare = plain.replace("." if field.decimal_mark == "," else ",", "")
+        value = Decimal(bare.replace(",", "."))
+    return INVALID if value is None or abs(value) >= Decimal(10) ** 18 else value
+
+
+def _integer(field: FieldSpec, text: str) -> Any:
+    plain = _signed_before(field, text) or ""
+    return int(plain) if re.fullmatch(r"[+-]?\d{1,18}", plain, re.ASCII) else INVALID
+
+
+def _signed_before(field: FieldSpec, text: str) -> str | None:
+    """The number with its sign in front, or None when the sign is not where the layout says."""
+    if field.sign == "antes":
+        return text
+    if field.sign == "cobol":
+        return overpunched(text)
+    if text[:1] in {"-", "+"}:
+        return None
+    return f"{text[-1]}{text[:-1].rstrip()}" if text.endswith(("-", "+")) else text
+
+
+_PART_SIZES = {"aaaa": 4, "aa": 2, "mm": 2, "dd": 2, "ddd": 3, "hh": 2, "ss": 2}
+
+
+def _moment_parser(field: FieldSpec) -> Callable[[str], datetime | None]:
+    """Reads a text by ``formato``, strictly: every mark in its place, every part in full."""
+    regex, hours = "", False
+    for part in re.findall(r"a+|m+|d+|h+|s+|.", field.date_format):
+        if part not in _PART_SIZES:
+            regex += re.escape(part)
+            continue
+        group = "minute" if part == "mm" and hours else part
+        hours = hours or part == "hh"
+        regex += rf"(?P<{group}>\d{{{_PART_SIZES[part]}}})"
+    shape = re.compile(regex, re.ASCII)
+    century = field.century or 0
+
+    def parse(text: str) -> datetime | None:
+        found = shape.fullmatch(text)
+        if found is None:
+            return None
+        parts = {name: int(value) for name, value in found.groupdict().items()}
+        year = parts.get("aaaa", -1)
+        if year < 0:
+            year = parts["aa"] + (2000 if parts["aa"] < century else 1900)
+        if year not in YEARS:
+            return None
+        time = (parts.get("hh", 0), parts.get("minute", 0), parts.get("ss", 0))
+        try:
+            if "ddd" not in parts:
+                return datetime(year, parts["mm"], parts["dd"], *time)  # noqa: DTZ001 - no zone
+            first = datetime(year, 1, 1, *time)  # noqa: DTZ001
+            day = first + timedelta(days=parts["ddd"] - 1)
+        except ValueError:
+            return None
+        return day if parts["ddd"] and day.year == year else None
 
     return parse
 
 
+def _date_parser(field: FieldSpec) -> Parser:
+    moment = _moment_parser(field)
+
+    def parse(text: str) -> Any:
+        found = moment(text)
+        return INVALID if found is None else found.date()
+
+    return parse
+
+
+def _time_parser(field: FieldSpec) -> Parser:
+    moment = _moment_parser(field)
+    return lambda text: moment(text) or INVALID
+
+
 def _ranged(field: FieldSpec, parse: Parser) -> Parser:
-    low, high = field.minimum, field.maximum
+    low: Any = field.minimum
+    high: Any = field.maximum
     if low is None and high is None:
         return parse
 
@@ -205,7 +378,8 @@ def _ranged(field: FieldSpec, parse: Parser) -> Parser:
         value = parse(text)
         if value is INVALID:
             return value
-        if (low is not None and value < low) or (high is not None and value > high):
+        measured = value.date() if isinstance(value, datetime) else value
+        if (low is not None and measured < low) or (high is not None and measured > high):
             return INVALID
         return value
 
