@@ -67,6 +67,14 @@ def infer(file: Path, output: Path, force: bool) -> None:
 
 
 @reception.command()
+def schema() -> None:
+    """Print the JSON Schema of a layout: an editor that has it completes and explains the keys."""
+    from zanc_pipeline.reception.layout_schema import layout_schema
+
+    click.echo(json.dumps(layout_schema(), ensure_ascii=False, indent=2))
+
+
+@reception.command()
 @click.argument("file", type=_FILE)
 @click.option("--convenio", required=True, help="Whose file it is.")
 @_JSON

@@ -112,8 +112,7 @@ def _understood(text: LayoutText) -> AnyLayout:
     try:
         layout = KINDS[kind].model_validate(text.content)
     except ValidationError as error:
-        problems = "; ".join(translated(text, problem) for problem in error.errors())
-        raise ConfigError(problems) from None
+        raise ConfigError(translated(text, error.errors())) from None
     problem = next(contradictions(layout), None)
     if problem:
         raise ConfigError(f"{text.path}: {problem}")

@@ -21,6 +21,11 @@ from zanc_pipeline.reception.layout_records import Records
 from zanc_pipeline.reception.names import NamePattern
 
 NO_DAY = date.min
+ONE_OR_MANY: dict[str, Any] = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+    "type": None,
+}
+"""In the JSON Schema: a text, or a list of texts."""
 
 
 class Limits(StrictModel):
@@ -129,7 +134,7 @@ class _FileLayout(_Layout):
         min_length=1,
         description="O nome do arquivo, com {aaaammdd} ou {ddmmaaaa} no lugar da data, "
         "{sequencia} no do número corrido e * no do que varia; ou uma lista de nomes.",
-        json_schema_extra={"anyOf": [{"type": "string"}, {"type": "array"}], "type": None},
+        json_schema_extra=ONE_OR_MANY,
     )
     zipped: YesNo = Field(alias="zip", default=False, description="O arquivo vem dentro de um zip.")
     gzipped: YesNo = Field(
@@ -324,6 +329,7 @@ class Member(StrictModel):
         alias="chave",
         default=(),
         description="Os campos, com o mesmo nome nos dois arquivos, que ligam as linhas.",
+        json_schema_extra=ONE_OR_MANY,
     )
     joins: str = Field(
         alias="liga_a",

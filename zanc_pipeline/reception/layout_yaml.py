@@ -106,9 +106,36 @@ def parse_layout_text(text: str, path: Path) -> LayoutText:
     return LayoutText(path=path, content=content, root=root)
 
 
-def translated(text: LayoutText, problem: Any) -> str:
-    """One error of the model as ``file:line: key: what is wrong and what is right``."""
-    place = [step for step in problem["loc"] if step != "[key]"]
+def translated(text: LayoutText, problems: Sequence[Any]) -> str:
+    """The errors of the model, each as ``file:line: key: what is wrong and what is right``."""
+    said = []
+    for problem in problems:
+        place = problem["loc"]
+        follows = problem["type"] == "too_short" and any(
+            other["loc"][: len(place)] == place and len(other["loc"]) > len(place)
+            for other in problems
+        )
+        if not follows:  # a list is short only of the items that are wrong themselves
+            said.append(_translated(text, problem))
+    return "; ".join(said)
+
+
+def _written(content: Any, place: Sequence[str | int]) -> list[str | int]:
+    """A path of the model without its names of variants, which the file does not write."""
+    path: list[str | int] = []
+    for number, step in enumerate(place):
+        try:
+            content = content[step]
+        except (KeyError, IndexError, TypeError):
+            if number + 1 < len(place):
+                continue
+        if step != "[key]":
+            path.append(step)
+    return path
+
+
+def _translated(text: LayoutText, problem: Any) -> str:
+    place = _written(text.content, problem["loc"])
     kind, context, value = problem["type"], problem.get("ctx", {}), problem.get("input")
     if kind == "missing":
         said = "falta esta chave"

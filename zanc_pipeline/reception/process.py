@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -12,12 +12,22 @@ from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.aside import AsideFiles
-from zanc_pipeline.reception.layout import Layout, load_layouts, require_portfolio_fields
+from zanc_pipeline.reception.corrections import Corrections
+from zanc_pipeline.reception.findings import FileHeld, Finding
+from zanc_pipeline.reception.judge import Judge
+from zanc_pipeline.reception.layout import (
+    Layout,
+    SetLayout,
+    load_layouts,
+    require_portfolio_fields,
+    unconfirmed,
+)
 from zanc_pipeline.reception.ledger import Delivery, Verdict
 from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
-from zanc_pipeline.reception.readers import read_file
-from zanc_pipeline.reception.validate import Discard, Validation, judge_file, stream
+from zanc_pipeline.reception.readers import Batch, read_file
+from zanc_pipeline.reception.treatments import Differences, treatment_of
+from zanc_pipeline.reception.validate import Discard, Sink, Validation, judge_file, stream
 
 UNKNOWN_CONVENIO = "desconhecido"
 """Files in a folder of no convênio are received under this name and quarantined."""
@@ -30,6 +40,10 @@ class Processed:
     verdict: Verdict
     layout: Layout | None = None
     validation: Validation | None = None
+    differences: Differences | None = None
+    """What the convênio's treatment changed, when it has one."""
+    findings: Sequence[Finding] = ()
+    """What the history and the CRM have against the file."""
 
     @property
     def rejected(self) -> Sequence[RejectedRow]:
@@ -76,12 +90,15 @@ def process(
     delivery: Delivery,
     content: Path,
     *,
-    previous_rows: int | None,
-    accept_volume: bool = False,
+    judge: Judge | None = None,
+    corrections: Corrections | None = None,
     sink: AsideFiles | None = None,
     layout: tuple[Layout, NameFacts] | None = None,
 ) -> Processed:
     """Judge the archived ``content`` of a delivery; its rows go to ``sink``, if there is one.
+
+    Without a ``judge`` the file is not compared with the convênio's history and the CRM.
+    ``corrections`` are cells that a person corrected, put over those of the file.
 
     ``layout`` (with what the file's name says by it) takes the place of the convênio's own: the
     same bytes judged by another reading. Raises ConfigError when the layout itself is wrong; what
@@ -109,33 +126,55 @@ def process(
         ),
         layout=chosen,
     )
-    reason: str | None = None
+    refusal: FileRejected | None = None
+    treatment = treatment_of(settings, delivery.convenio, chosen)
+
+    def batches() -> Iterable[Batch]:
+        read: Iterable[Batch] = read_file(chosen, content, facts)
+        if treatment is not None:
+            read = treatment.batches(read)
+        return read if corrections is None else corrections.over(chosen, read)
+
     try:
         if not delivery.size_bytes:
             raise FileRejected("o arquivo está vazio: peça ao credor que o envie de novo")
+        into: Sink = sink or Discard()
         result.validation = stream(
             chosen,
-            lambda: read_file(chosen, content, facts),
-            sink or Discard(),
+            batches,
+            judge.over(into) if judge is not None else into,
             scratch=sink.folder if sink is not None else None,
+            check=judge.check if judge is not None else None,
         )
         judge_file(
-            chosen, result.validation, previous_rows=previous_rows, accept_volume=accept_volume
+            chosen, result.validation, decided=judge.decided if judge is not None else frozenset()
         )
-    except FileRejected as refusal:
-        reason = str(refusal)
-    seen = result.validation
+        if judge is not None:
+            judge.conclude(chosen, facts, reference, result.validation)
+    except FileRejected as error:
+        refusal = error
+    result.differences = treatment.differences if treatment is not None else None
+    result.findings = judge.findings if judge is not None else []
+    seen, accepted = result.validation, refusal is None
     result.verdict = Verdict(
-        status="quarantined" if reason else "accepted",
-        reason=reason,
+        status="accepted" if accepted else _status(refusal),
+        reason=None if accepted else str(refusal),
         layout_version=chosen.version,
         reference_date=reference,
         rows_total=seen.rows_total if seen else None,
-        rows_accepted=None if seen is None else 0 if reason else seen.rows_accepted,
+        rows_accepted=None if seen is None else seen.rows_accepted if accepted else 0,
         rows_rejected=seen.rows_rejected if seen else None,
+        rows_removed=result.differences.removed_rows if result.differences else None,
         folder=folder,
+        sequence=facts.sequence,
+        content_digest=judge.digest.text if judge is not None and accepted else None,
+        rules=refusal.rules if refusal is not None else (),
     )
     return result
+
+
+def _status(refusal: FileRejected | None) -> str:
+    return "held" if isinstance(refusal, FileHeld) else "quarantined"
 
 
 def _local_day(delivery: Delivery) -> date:
@@ -158,6 +197,8 @@ def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameF
     fits = False
     for layout in layouts:
         require_portfolio_fields(layout, str(folder))
+        if isinstance(layout, SetLayout):
+            continue
         for pattern in layout.patterns:
             facts = pattern.match(delivery.file_name)
             if facts is None:
@@ -168,6 +209,12 @@ def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameF
                 chosen = (layout, facts)
             break
     if chosen is not None:
+        doubtful = unconfirmed(chosen[0])
+        if doubtful:
+            raise FileRejected(
+                f"o layout ainda tem campos a confirmar ({', '.join(doubtful)}): confira-os, "
+                "apague 'confirmar: sim' de cada um e reprocesse"
+            )
         return chosen
     if fits:
         raise FileRejected(
