@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zanc_pipeline.reception.fields import MAX_PHONES, MONEY, Column, arrow_type
-from zanc_pipeline.reception.layout import CANONICAL, Layout
+from zanc_pipeline.reception.layout import CANONICAL, AnyLayout, is_partial
 from zanc_pipeline.reception.readers.base import Batch
 
 ACCEPTED_SCHEMA = pa.schema(
@@ -36,18 +36,29 @@ ACCEPTED_SCHEMA = pa.schema(
 """The canonical columns of an accepted delivery: one row a contract. ``offset`` is the byte where
 the row's line starts in the archived file (in the file inside a zip), -1 in a spreadsheet."""
 
+PHONES = tuple(f"phone_{place + 1}" for place in range(MAX_PHONES))
+
 EXTRA = "campo_"
 """Before the layout's name of a field that is no canonical column."""
 
 
-def accepted_schema(layout: Layout) -> pa.Schema:
-    """The canonical columns, then every other field of the layout under ``campo_<nome>``."""
+def accepted_schema(layout: AnyLayout) -> pa.Schema:
+    """The canonical columns, then every other field of the layout under ``campo_<nome>``.
+
+    A member of a set alone is no portfolio: it has the canonical columns of its own fields only.
+    """
+    canonical = list(ACCEPTED_SCHEMA)
+    if is_partial(layout):
+        names = {"line", "offset"}
+        for spec in layout.fields:
+            names |= set(PHONES if spec.name == "telefones" else CANONICAL.get(spec.name, ())[:1])
+        canonical = [column for column in canonical if column.name in names]
     extras = [
         pa.field(EXTRA + spec.name, arrow_type(spec))
         for spec in layout.fields
         if spec.name not in CANONICAL
     ]
-    return pa.schema([*ACCEPTED_SCHEMA, *extras])
+    return pa.schema([*canonical, *extras])
 
 
 def accepted_rows(
@@ -60,8 +71,7 @@ def accepted_rows(
     }
     for name, column in columns.items():
         if name == "telefones":
-            for place, phones in enumerate(_spread(column.values)):
-                values[f"phone_{place + 1}"] = phones
+            values |= dict(zip(PHONES, _spread(column.values), strict=True))
         elif name in CANONICAL:
             values[CANONICAL[name][0]] = column.values
         else:

@@ -68,6 +68,7 @@ __all__ = [
     "RecordsLayout",
     "SetLayout",
     "SheetLayout",
+    "is_partial",
     "load_any_layout",
     "load_layout",
     "load_layouts",
@@ -149,6 +150,11 @@ def require_portfolio_fields(layout: AnyLayout, origin: str) -> None:
         raise ConfigError(
             f"{origin}: layout '{layout.version}': falta em 'campos': {', '.join(missing)}"
         )
+
+
+def is_partial(layout: AnyLayout) -> bool:
+    """Whether the layout alone is no portfolio: it is of a member of a set."""
+    return not {field.name for field in layout.fields}.issuperset(REQUIRED)
 
 
 def unconfirmed(layout: AnyLayout) -> list[str]:

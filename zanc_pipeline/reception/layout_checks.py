@@ -116,6 +116,7 @@ def _of_members(layout: SetLayout) -> Iterator[str]:
             for side in (member, other):
                 if name not in {field.name for field in side.layout.fields}:
                     yield f"{where}: chave: o campo '{name}' não está em '{side.name}'"
+    yield from _of_shared_names(layout)
     reached = {mains[0].name}
     for _ in names:
         reached |= {
@@ -126,6 +127,23 @@ def _of_members(layout: SetLayout) -> Iterator[str]:
     for name in names:
         if name not in reached:
             yield f"membros: '{name}' não chega ao principal pelas suas ligações ('liga_a')"
+
+
+def _of_shared_names(layout: SetLayout) -> Iterator[str]:
+    """A field that two members bring would lose one of its values."""
+    owner: dict[str, str] = {}
+    for member in layout.members:
+        for field in member.layout.fields:
+            if field.name in member.key and not member.main:
+                continue
+            spread = range(1, member.at_most + 1) if member.many else ()
+            for name in [f"{field.name}_{place}" for place in spread] or [field.name]:
+                if name in owner:
+                    yield (
+                        f"membros: o campo '{name}' está em '{owner[name]}' e em '{member.name}': "
+                        "mude o nome em um deles, ou ponha-o na 'chave'"
+                    )
+                owner.setdefault(name, member.name)
 
 
 def _overlaps(where: str, fields: Sequence[FieldSpec], size: int) -> Iterator[str]:
