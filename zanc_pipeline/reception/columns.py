@@ -8,6 +8,7 @@ accepts, so the row is rejected and never silently changed.
 from __future__ import annotations
 
 import codecs
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ _PADDING = " \t"
 
 def trimmed(cells: pa.Array) -> pa.Array:
     """The same texts without blanks at either end."""
-    return pc.utf8_trim(cells, characters=_PADDING)
+    return pc.ascii_trim(cells, characters=_PADDING)
 
 
 def cut(block: Bytes2D, start: int, size: int, encoding: str) -> pa.Array:
@@ -32,25 +33,35 @@ def cut(block: Bytes2D, start: int, size: int, encoding: str) -> pa.Array:
 
 def _text(cells: Bytes2D, encoding: str) -> pa.Array:
     rows, width = cells.shape
-    data = cells.tobytes()
-    if data.isascii():
-        ends = np.arange(rows + 1, dtype=np.int64) * width
-        return _strings(data, ends)
+    if not cells.size or cells.max() < 128:
+        return _strings(cells, np.arange(rows + 1, dtype=np.int32) * np.int32(width))
     if encoding in _SINGLE_BYTE:
         lengths = _utf8_lengths(encoding)[cells].sum(axis=1, dtype=np.int64)
-        ends = np.concatenate(([0], np.cumsum(lengths)))
-        return _strings(data.decode(encoding, "replace").encode(), ends)
-    return pa.array(
-        [data[at : at + width].decode(encoding, "replace") for at in range(0, len(data), width)],
-        type=pa.string(),
-    )
+        ends = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+        return _strings(cells.tobytes().decode(encoding, "replace").encode(), ends)
+    ends = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
+    return decoded(_strings(cells, ends).view(pa.binary()), encoding)
 
 
-def _strings(data: bytes, ends: npt.NDArray[np.int64]) -> pa.Array:
-    offsets = pa.py_buffer(ends.astype(np.int32).tobytes())
-    return pa.StringArray.from_buffers(len(ends) - 1, offsets, pa.py_buffer(data))
+def decoded(cells: pa.Array, encoding: str) -> pa.Array:
+    """Binary cells as text; a byte that the encoding does not know becomes U+FFFD."""
+    body = cells.buffers()[2]
+    data = memoryview(body)[: body.size] if body is not None else b""
+    if encoding == "utf-8" or not len(data) or np.frombuffer(data, dtype=np.uint8).max() < 128:
+        try:
+            return cells.cast(pa.string())
+        except pa.ArrowInvalid:  # not UTF-8
+            pass
+    encoded = cells.dictionary_encode()
+    texts = [cell.decode(encoding, "replace") for cell in encoded.dictionary.to_pylist()]
+    return pa.array(texts, type=pa.string()).take(encoded.indices)
 
 
+def _strings(data: bytes | Bytes2D, ends: npt.NDArray[np.int32]) -> pa.Array:
+    return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(data))
+
+
+@cache
 def _utf8_lengths(encoding: str) -> npt.NDArray[np.int64]:
     return np.array(
         [len(bytes([byte]).decode(encoding, "replace").encode()) for byte in range(256)],

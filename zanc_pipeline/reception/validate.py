@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
-from zanc_pipeline.reception.fields import DDD_MARK, Column, convert, expected, masked
-from zanc_pipeline.reception.layout import ColumnField, FieldSpec, Layout
+from zanc_pipeline.reception.fields import DDD_MARK, Column, expected, masked
+from zanc_pipeline.reception.layout import FieldSpec, Layout
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
 from zanc_pipeline.reception.readers.base import Batch, Integers
 from zanc_pipeline.reception.unique import KeyHashes, Repeats
+from zanc_pipeline.reception.vectors import convert
 
 VOLUME_MATTERS_FROM = 100
 """Below so many rows a file's volume says nothing."""
@@ -217,7 +218,7 @@ class _Pass:
         return self._result
 
     def _take(self, batch: Batch) -> None:
-        columns = {spec.name: _convert(spec, batch) for spec in self._layout.fields}
+        columns = {spec.name: convert(spec, batch) for spec in self._layout.fields}
         faults = list(self._faults(columns))
         keep = np.ones(len(batch.line), dtype=np.bool_)
         for fault in faults:
@@ -358,11 +359,6 @@ def _remember(key: KeyHashes, values: pa.Array, lines: Integers, keep: Mask) -> 
         key.add(values, lines)
     else:
         key.add(values.filter(pa.array(keep)), lines[keep])
-
-
-def _convert(spec: FieldSpec, batch: Batch) -> Column:
-    between = spec.between if isinstance(spec, ColumnField) else "/"
-    return convert(spec, batch.cells[spec.name], between=between)
 
 
 def _mask(values: pa.Array) -> Mask:

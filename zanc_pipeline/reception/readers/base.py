@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from zanc_pipeline.common.byte_cells import ByteCells
 from zanc_pipeline.reception.columns import EncodingWitness
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
 
-CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
 MAX_LINE_BYTES = 1024 * 1024
 
 Integers = npt.NDArray[np.int64]
@@ -25,23 +27,52 @@ class Batch:
 
     ``line`` counts from 1 (a row of a spreadsheet); ``offset`` is the byte where the line starts,
     -1 in a spreadsheet; ``cells`` holds trimmed texts by field name, made when they are asked for;
-    ``broken`` are the lines that could not be cut into fields, in their order.
+    ``broken`` are the lines that could not be cut into fields, in their order. ``raw`` holds the
+    bytes of cells, in ``encoding``, where the reader has them at hand: codecs look at these first.
     """
 
     line: Integers
     offset: Integers
     cells: Mapping[str, pa.Array]
     broken: Sequence[RejectedRow] = ()
+    raw: Mapping[str, ByteCells] = field(default_factory=dict)
+    encoding: str = "utf-8"
+
+
+Made = TypeVar("Made")
+
+
+class Lazy(Mapping[str, Made]):
+    """Columns that are made when they are asked for, once."""
+
+    def __init__(self, make: Mapping[str, Callable[[], Made]]) -> None:
+        self._make = make
+        self._made: dict[str, Made] = {}
+
+    def __getitem__(self, name: str) -> Made:
+        if name not in self._made:
+            self._made[name] = self._make[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Whole lines of a file: ``data`` starts at byte ``offset``, with line number ``line``."""
+    """Whole lines of a file: ``data`` starts at byte ``offset``, with line number ``line``.
+
+    With ``record_size``, the file has no line ends and its records follow each other.
+    """
 
     data: bytes
     offset: int
     line: int
     last: bool
+    record_size: int = 0
 
 
 def broken_row(line: int, offset: int, text: str, problem: str) -> RejectedRow:
@@ -50,17 +81,25 @@ def broken_row(line: int, offset: int, text: str, problem: str) -> RejectedRow:
     return RejectedRow(line=line, offset=offset, cells=(text,), problems=(trouble,))
 
 
-def chunks(path: Path, encoding: str, *, must_end_with_newline: bool) -> Iterator[Chunk]:
-    """The file in pieces that end at a line end.
+def chunks(
+    path: Path, encoding: str, *, must_end_with_newline: bool, record_size: int = 0
+) -> Iterator[Chunk]:
+    """The file in pieces that end at a line end; with ``record_size``, at the end of a record when
+    it is whole records and has no line ends.
 
     Raises FileRejected for an empty file, an absurdly long line, a file cut in its last line and
     an encoding that is provably another.
     """
+    if record_size and _has_no_lines(path, record_size):
+        yield from _record_chunks(path, record_size)
+        return
+    single_byte = encoding in {"latin-1", "cp1252"}
     witness = EncodingWitness()
     rest, offset, line, final = b"", 0, 1, b""
     with path.open("rb") as file:
         while piece := file.read(CHUNK_BYTES):
-            witness.see(piece)
+            if single_byte:
+                witness.see(piece)
             data = rest + piece
             end = data.rfind(b"\n") + 1
             if not end and len(data) > MAX_LINE_BYTES:
@@ -83,11 +122,37 @@ def chunks(path: Path, encoding: str, *, must_end_with_newline: bool) -> Iterato
         yield Chunk(data=rest, offset=offset, line=line, last=True)
     if not final.strip():
         raise FileRejected("o arquivo está vazio: peça ao credor que o envie de novo")
-    if encoding in {"latin-1", "cp1252"} and witness.proves_utf8:
+    if single_byte and witness.proves_utf8:
         raise FileRejected(
             f"o layout diz que os acentos estão em {encoding}, mas este arquivo está em utf-8: "
             "se o credor mudou, troque 'codificacao' no layout e reprocesse"
         )
+
+
+def _has_no_lines(path: Path, record_size: int) -> bool:
+    """Whether a file is two or more records one after the other (0x1A may end it)."""
+    with path.open("rb") as file:
+        start = file.read(2 * record_size + 2)
+        size = file.seek(0, 2)
+        file.seek(max(size - 1, 0))
+        size -= file.read(1) == b"\x1a"
+    return size >= 2 * record_size and size % record_size == 0 and not {10, 13} & set(start)
+
+
+def _record_chunks(path: Path, record_size: int) -> Iterator[Chunk]:
+    records = max(CHUNK_BYTES // record_size, 1)
+    offset, line = 0, 1
+    with path.open("rb") as file:
+        while data := file.read(records * record_size):
+            whole = len(data) // record_size
+            yield Chunk(
+                data=data[: whole * record_size],
+                offset=offset,
+                line=line,
+                last=len(data) < records * record_size,
+                record_size=record_size,
+            )
+            offset, line = offset + len(data), line + whole
 
 
 def line_offsets(chunk: Chunk) -> tuple[Integers, Integers]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, padded
 from zanc_pipeline.reception.columns import Bytes2D, cut, trimmed
 from zanc_pipeline.reception.layout import FixedLayout, PositionField
 from zanc_pipeline.reception.problems import RejectedRow
@@ -16,6 +18,7 @@ from zanc_pipeline.reception.readers.base import (
     Batch,
     Chunk,
     Integers,
+    Lazy,
     broken_row,
     chunks,
     line_offsets,
@@ -29,53 +32,134 @@ class Block:
     data: Bytes2D
     line: Integers
     offset: Integers
-    broken: list[RejectedRow]
+    broken: Sequence[RejectedRow]
 
 
 def read_fixed(layout: FixedLayout, path: Path) -> Iterator[Batch]:
-    """Batches of a file in which every line is a row."""
-    for chunk in chunks(path, layout.encoding, must_end_with_newline=layout.ends_with_newline):
+    """Batches of a file in which every line is a row.
+
+    A file without line ends is cut by the size of the record alone.
+    """
+    for chunk in chunks(
+        path,
+        layout.encoding,
+        must_end_with_newline=layout.ends_with_newline,
+        record_size=layout.record_size,
+    ):
         block = to_block(chunk, layout.record_size, layout.encoding)
         yield Batch(
             line=block.line,
             offset=block.offset,
             cells=cut_fields(block.data, layout.fields, layout.encoding),
             broken=block.broken,
+            raw=raw_fields(block.data, layout.fields),
+            encoding=layout.encoding,
         )
 
 
 def cut_fields(
     data: Bytes2D, fields: Iterable[PositionField], encoding: str
-) -> dict[str, pa.Array]:
-    """Trimmed text columns by field name."""
-    return {
-        field.name: trimmed(cut(data, field.start - 1, field.size, encoding)) for field in fields
-    }
+) -> Mapping[str, pa.Array]:
+    """Trimmed text columns by field name, each cut when it is asked for."""
+
+    def column(field: PositionField) -> pa.Array:
+        return trimmed(cut(data, field.start - 1, field.size, encoding))
+
+    return Lazy({field.name: partial(column, field) for field in fields})
+
+
+def raw_fields(data: Bytes2D, fields: Iterable[PositionField]) -> Mapping[str, ByteCells]:
+    """The same columns as bytes without blanks at their ends."""
+    rows, size = data.shape
+    whole: list[Bytes] = []
+
+    def column(field: PositionField) -> ByteCells:
+        if not whole:
+            whole.append(padded(np.ascontiguousarray(data).reshape(-1)))
+        start = PAD + field.start - 1
+        return ByteCells(whole[0], start, field.size, rows, stride=size).without_blanks()
+
+    return Lazy({field.name: partial(column, field) for field in fields})
 
 
 def to_block(chunk: Chunk, size: int, encoding: str) -> Block:
     """Gather the lines of exactly ``size`` bytes; blank lines are no rows, the others broken."""
     buffer = np.frombuffer(chunk.data, dtype=np.uint8)
+    even = _even_lines(chunk, size)
+    if even:
+        rows = len(buffer) // even
+        places = np.arange(rows, dtype=np.int64)
+        return Block(
+            data=buffer.reshape(rows, even)[:, :size],
+            line=chunk.line + places,
+            offset=chunk.offset + places * even,
+            broken=(),
+        )
     starts, ends = line_offsets(chunk)
     carriage = (ends > starts) & (buffer[np.maximum(ends - 1, 0)] == 13)
     lengths = ends - starts - carriage
     right = lengths == size
-    if right.all() and len(starts) and not carriage.any() and chunk.data.endswith(b"\n"):
-        data = buffer.reshape(len(starts), size + 1)[:, :size]
-    else:
-        data = buffer[starts[right][:, None] + np.arange(size)]
     numbers = chunk.line + np.arange(len(starts), dtype=np.int64)
-    broken = []
-    for index in np.flatnonzero(~right):
-        raw = chunk.data[starts[index] : ends[index]]
-        if raw.strip(b" \t\r\x00\x1a"):
-            broken.append(
-                broken_row(
-                    int(numbers[index]),
-                    chunk.offset + int(starts[index]),
-                    raw.decode(encoding, "replace").rstrip("\r"),
-                    f"a linha tem {lengths[index]} bytes e o layout espera {size}: confira se o "
-                    "credor mudou o tamanho de algum campo",
-                )
-            )
-    return Block(data=data, line=numbers[right], offset=chunk.offset + starts[right], broken=broken)
+    wrong = np.flatnonzero(~right)
+    return Block(
+        data=buffer[starts[right][:, None] + np.arange(size)],
+        line=numbers[right],
+        offset=chunk.offset + starts[right],
+        broken=_Broken(chunk, encoding, size, numbers[wrong], starts[wrong], ends[wrong]),
+    )
+
+
+def _even_lines(chunk: Chunk, size: int) -> int:
+    """The distance from a line to the next when all lines are of ``size`` bytes, else 0."""
+    if chunk.record_size:
+        return chunk.record_size
+    data = chunk.data
+    distance = size + (2 if data[size : size + 1] == b"\r" else 1)
+    rows, rest = divmod(len(data), distance)
+    if rest or not rows or data.count(b"\n") != rows:
+        return 0
+    matrix = np.frombuffer(data, dtype=np.uint8).reshape(rows, distance)
+    if distance == size + 2 and not (matrix[:, size] == 13).all():
+        return 0
+    # With as many line ends as lines, one at the end of each leaves none within.
+    if not (matrix[:, -1] == 10).all() or (distance == size + 1 and (matrix[:, -2] == 13).any()):
+        return 0
+    return distance
+
+
+class _Broken(Sequence[RejectedRow]):
+    """Lines of a wrong size; each is made when it is looked at, since they may be millions."""
+
+    def __init__(
+        self,
+        chunk: Chunk,
+        encoding: str,
+        size: int,
+        lines: Integers,
+        starts: Integers,
+        ends: Integers,
+    ) -> None:
+        filled = np.array(
+            [
+                bool(chunk.data[start:end].strip(b" \t\r\x00\x1a"))
+                for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            ],
+            dtype=np.bool_,
+        )
+        self._chunk, self._encoding, self._size = chunk, encoding, size
+        self._lines, self._starts, self._ends = lines[filled], starts[filled], ends[filled]
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, index: int) -> RejectedRow:  # type: ignore[override]
+        start, end = int(self._starts[index]), int(self._ends[index])
+        raw = self._chunk.data[start:end]
+        length = len(raw) - raw.endswith(b"\r")
+        return broken_row(
+            int(self._lines[index]),
+            self._chunk.offset + start,
+            raw.decode(self._encoding, "replace").rstrip("\r"),
+            f"a linha tem {length} bytes e o layout espera {self._size}: confira se o credor "
+            "mudou o tamanho de algum campo",
+        )

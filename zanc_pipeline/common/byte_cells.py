@@ -1,0 +1,237 @@
+"""Many short texts as the bytes they are, for codecs that decide a whole column at once.
+
+A column is a buffer and, for every row, where its cell starts and how many bytes it has. Codecs
+look at it eight bytes at a time, as little-endian 64-bit words: the first byte is the lowest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
+Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+PAD = 32
+"""Bytes that a buffer has before the first cell and after the last, so that no word leaves it."""
+
+_ZEROS = np.uint64(0x3030303030303030)
+_HEAD = np.array([(1 << (8 * size)) - 1 for size in range(9)], dtype=np.uint64)
+_TAIL = np.array([((1 << 64) - 1) ^ ((1 << (64 - 8 * size)) - 1) for size in range(9)], np.uint64)
+_BLANK = np.zeros(256, dtype=np.bool_)
+_BLANK[[9, 32]] = True
+
+
+def padded(data: bytes | memoryview | Bytes) -> Bytes:
+    """``data`` with ``PAD`` bytes before and after it."""
+    source = data if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=np.uint8)
+    buffer = np.zeros(len(source) + 2 * PAD, dtype=np.uint8)
+    buffer[PAD : PAD + len(source)] = source
+    return buffer
+
+
+class ByteCells:
+    """The cells of a column.
+
+    ``start`` are places in ``buffer``, not nearer than ``PAD`` to its ends; with ``stride``, cells
+    all of ``size`` bytes start at ``start``, ``start + stride``, …
+    """
+
+    __slots__ = ("_stride", "_words", "buffer", "rows", "size", "start")
+
+    def __init__(
+        self,
+        buffer: Bytes,
+        start: Integers | int,
+        size: Integers | int,
+        rows: int,
+        *,
+        stride: int = 0,
+    ) -> None:
+        self.buffer, self.start, self.size, self.rows = buffer, start, size, rows
+        self._stride = stride
+        self._words: Words = np.ndarray(
+            (len(buffer) - 7,), dtype=np.dtype("<u8"), buffer=buffer.data, strides=(1,)
+        )
+
+    @classmethod
+    def of(cls, texts: pa.Array) -> ByteCells:
+        """The UTF-8 bytes of a string array; a null is an empty cell."""
+        rows = len(texts)
+        if not rows:
+            none = np.zeros(0, dtype=np.int64)
+            return cls(padded(b""), none, none, 0)
+        offsets = np.frombuffer(texts.buffers()[1], dtype=np.int32)
+        offsets = offsets[texts.offset : texts.offset + rows + 1].astype(np.int64)
+        body = texts.buffers()[2]
+        data = memoryview(body)[offsets[0] : offsets[-1]] if body is not None else b""
+        starts = offsets[:-1] - offsets[0] + PAD
+        sizes = np.diff(offsets)
+        if texts.null_count:
+            sizes = np.where(texts.is_valid().to_numpy(zero_copy_only=False), sizes, 0)
+        return cls(padded(data), starts, sizes, rows)
+
+    @property
+    def sizes(self) -> Integers:
+        """Bytes of every cell."""
+        if isinstance(self.size, int):
+            return np.full(self.rows, self.size, dtype=np.int64)
+        return self.size
+
+    @property
+    def starts(self) -> Integers:
+        """Where every cell starts."""
+        if isinstance(self.start, int):
+            return self.start + np.arange(self.rows, dtype=np.int64) * self._stride
+        return self.start
+
+    def byte(self, place: int) -> Bytes:
+        """The byte ``place`` of every cell, from its start (from its end when negative)."""
+        if isinstance(self.start, int) and isinstance(self.size, int):
+            first = self.start + place + (self.size if place < 0 else 0)
+            column: Bytes = self._strided(np.dtype(np.uint8), first)
+            return column
+        places = self.starts + place + (self.sizes if place < 0 else 0)
+        found: Bytes = self.buffer[places]
+        return found
+
+    def head(self, place: int = 0, *, masked: bool = True) -> Words:
+        """Eight bytes from ``place`` on; those after the cell's end are zero when ``masked``."""
+        if isinstance(self.start, int) and isinstance(self.size, int):
+            words: Words = self._strided(np.dtype("<u8"), self.start + place)
+            left = min(max(self.size - place, 0), 8)
+            return words & _HEAD[left] if masked and left < 8 else words
+        found: Words = self._words[self.starts + place]
+        return found & _HEAD[np.clip(self.sizes - place, 0, 8)] if masked else found
+
+    def tail(self, place: int = 0) -> Words:
+        """Eight bytes that end ``place`` bytes before the end; before the start there are zeros.
+
+        Those are characters ``0``: the tail of a number is the number.
+        """
+        if isinstance(self.start, int) and isinstance(self.size, int):
+            left = min(max(self.size - place, 0), 8)
+            if not left:
+                return np.full(self.rows, _ZEROS)
+            words: Words = self._strided(np.dtype("<u8"), self.start + self.size - place - 8)
+            return (words & _TAIL[left]) | (_ZEROS & ~_TAIL[left]) if left < 8 else words
+        sizes = self.sizes
+        if len(sizes) and sizes.min() >= place + 8:
+            whole: Words = self._words[self.starts + sizes - (place + 8)]
+            return whole
+        keep = _TAIL[np.clip(sizes - place, 0, 8)]
+        # A cell that ends before is all filling: its word is read where there are bytes.
+        at = self.starts + np.maximum(sizes, place) - (place + 8)
+        return (self._words[at] & keep) | (_ZEROS & ~keep)
+
+    def take(self, rows: npt.NDArray[np.intp] | Mask) -> ByteCells:
+        """Some of the rows."""
+        starts, sizes = self.starts[rows], self.sizes[rows]
+        return ByteCells(self.buffer, starts, sizes, len(starts))
+
+    def without_blanks(self) -> ByteCells:
+        """The cells without the blanks and tabs at both ends."""
+        if not self.rows:
+            return self
+        if isinstance(self.size, int) and (
+            not self.size or not (_BLANK[self.byte(0)].any() or _BLANK[self.byte(-1)].any())
+        ):
+            return self
+        starts, sizes = self.starts.copy(), self.sizes.copy()
+        for at_end in (True, False):
+            rows = np.flatnonzero(sizes > 0)
+            while len(rows):
+                place = starts[rows] + (sizes[rows] - 1 if at_end else 0)
+                rows = rows[_BLANK[self.buffer[place]]]
+                sizes[rows] -= 1
+                if not at_end:
+                    starts[rows] += 1
+                rows = rows[sizes[rows] > 0]
+        return ByteCells(self.buffer, starts, sizes, self.rows)
+
+    def only(self, kept: Mask) -> ByteCells:
+        """The cells without the bytes for which ``kept`` (256 entries) is false."""
+        starts, sizes = self.starts, self.sizes
+        ends = np.cumsum(sizes)
+        total = int(ends[-1]) if self.rows else 0
+        begins = ends - sizes
+        flat = self.buffer[np.arange(total) + np.repeat(starts - begins, sizes)]
+        keep = kept[flat]
+        before = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(keep)))
+        return ByteCells(
+            padded(flat[keep]), before[begins] + PAD, before[ends] - before[begins], self.rows
+        )
+
+    def texts(self) -> pa.Array:
+        """The cells as they are, in a binary array."""
+        sizes = self.sizes
+        ends = np.zeros(self.rows + 1, dtype=np.int32)
+        np.cumsum(sizes, out=ends[1:])
+        begins = ends[:-1].astype(np.int64)
+        flat = self.buffer[np.arange(int(ends[-1])) + np.repeat(self.starts - begins, sizes)]
+        return pa.Array.from_buffers(
+            pa.binary(), self.rows, [None, pa.py_buffer(ends), pa.py_buffer(flat)]
+        )
+
+    def _strided(self, kind: Any, first: int) -> Any:
+        view = np.ndarray(
+            (self.rows,), dtype=kind, buffer=self.buffer.data, offset=first, strides=(self._stride,)
+        )
+        return view.copy()
+
+
+def are_digits(words: Words) -> Mask:
+    """Where all eight bytes are digits."""
+    high = np.uint64(0xF0F0F0F0F0F0F0F0)
+    above = (words + np.uint64(0x0606060606060606)) & high
+    mask: Mask = ((words & high) | (above >> np.uint64(4))) == np.uint64(0x3333333333333333)
+    return mask
+
+
+def number(words: Words) -> Words:
+    """The number that eight digits write."""
+    value = words - _ZEROS
+    value = (value * np.uint64(10) + (value >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    value = (value * np.uint64(100) + (value >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
+    return (value * np.uint64(10000) + (value >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
+
+
+_FOUR = np.frombuffer("".join(f"{value:04}" for value in range(10_000)).encode(), dtype=np.uint32)
+
+
+def written(values: Words, width: int) -> Bytes:
+    """Numbers as ``width`` digits each, with leading zeros: a matrix of bytes."""
+    parts = -(-width // 4)
+    digits = np.empty((len(values), parts), dtype=np.uint32)
+    rest = values
+    for part in range(parts - 1, 0, -1):
+        above = rest // np.uint64(10_000)
+        digits[:, part] = _FOUR[rest - above * np.uint64(10_000)]
+        rest = above
+    digits[:, 0] = _FOUR[rest]
+    return digits.view(np.uint8).reshape(len(values), parts * 4)[:, parts * 4 - width :]
+
+
+def validity(valid: Mask) -> pa.Buffer | None:
+    """The bitmap of an Arrow array; None when all values are valid."""
+    return None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
+
+
+def strings(matrix: Bytes, valid: Mask, sizes: Integers | None = None) -> pa.Array:
+    """ASCII texts from a matrix of bytes; with ``sizes``, the last so many bytes of every row."""
+    rows, width = matrix.shape
+    if sizes is None:
+        data = np.ascontiguousarray(matrix)
+        ends = np.arange(rows + 1, dtype=np.int32) * np.int32(width)
+    else:
+        data = matrix[np.arange(width) >= (width - sizes)[:, None]]
+        ends = np.zeros(rows + 1, dtype=np.int32)
+        np.cumsum(sizes, out=ends[1:])
+    return pa.Array.from_buffers(
+        pa.string(), rows, [validity(valid), pa.py_buffer(ends), pa.py_buffer(data)]
+    )

@@ -1,0 +1,417 @@
+"""The codecs of ``common.codecs`` for whole columns: the same rules, a million values a second.
+
+Each takes ``ByteCells`` without blanks at their ends and decides the rows whose writing is a usual
+one; ``known`` says which those are. The few others (odd marks, foreign letters) are left to the
+one-value codec, so that there is one rule and not two. An empty cell means nothing to a codec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from zanc_pipeline.common.byte_cells import (
+    ByteCells,
+    Integers,
+    Mask,
+    Words,
+    are_digits,
+    number,
+    strings,
+    validity,
+    written,
+)
+from zanc_pipeline.common.codecs import DDDS, YEARS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decided:
+    """``values`` (null where invalid), where they are ``valid``, and which rows are ``known``."""
+
+    values: pa.Array
+    valid: Mask
+    known: Mask
+    inferred: Mask | None = None
+    """Where a phone got its ninth digit."""
+
+
+def integers(cells: ByteCells, words: int = 2) -> tuple[Words, Mask]:
+    """The numbers that cells of digits only write, and which cells are such.
+
+    ``words`` bounds them to 8, 16 or (three, below 2**64) 18 digits.
+    """
+    sizes = cells.size
+    longest = sizes if isinstance(sizes, int) else int(sizes.max(initial=0))
+    tail = cells.tail()
+    value, known = number(tail), are_digits(tail)
+    scale = 1
+    for place in range(8, min(longest, 8 * words), 8):
+        scale *= 100_000_000
+        tail = cells.tail(place)
+        known &= are_digits(tail)
+        value = value + number(tail) * np.uint64(scale)
+    limit = min(8 * words, 18)
+    if not isinstance(sizes, int):
+        known &= (sizes > 0) & (sizes <= limit)
+    elif not 0 < sizes <= limit:
+        known = np.zeros(cells.rows, dtype=np.bool_)
+    if not known.all():
+        value = np.where(known, value, np.uint64(0))
+    return value, known
+
+
+# Check digits by three digits at a time: the weighted sums of both, one in each half of a word.
+
+
+def _sums(first: Sequence[int], second: Sequence[int]) -> list[npt.NDArray[np.uint32]]:
+    digits = np.array([[value // 100, value // 10 % 10, value % 10] for value in range(1000)])
+    return [
+        (
+            (digits @ np.array(first[place : place + 3])) << 16
+            | digits @ np.array(second[place : place + 3])
+        ).astype(np.uint32)
+        for place in range(0, len(first), 3)
+    ]
+
+
+_CPF_SUMS = _sums(range(10, 1, -1), range(11, 2, -1))
+_CPF_DIGIT = np.array([total * 10 % 11 % 10 for total in range(2000)], dtype=np.uint32)
+_CNPJ_FIRST = (5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3, 2)
+_CNPJ_SECOND = (6, 5, 4, 3, 2, 9, 8, 7, 6, 5, 4, 3)
+_CNPJ_SUMS = _sums(_CNPJ_FIRST, _CNPJ_SECOND)
+_CNPJ_DIGIT = np.array(
+    [0 if total % 11 < 2 else 11 - total % 11 for total in range(6000)], dtype=np.uint32
+)
+_PUNCTUATION = np.ones(256, dtype=np.bool_)
+_PUNCTUATION[[ord("."), ord("-")]] = False
+_CNPJ_PUNCTUATION = _PUNCTUATION.copy()
+_CNPJ_PUNCTUATION[ord("/")] = False
+
+
+def cpfs(cells: ByteCells) -> Decided:
+    """``parse_cpf``: digits, with or without its marks."""
+    value, known = integers(cells)
+    sizes = cells.sizes
+    if not known.all():
+        rows = np.flatnonzero(~known & (cells.sizes <= 24))
+        bare = cells.take(rows).only(_PUNCTUATION)
+        value[rows], known[rows] = integers(bare)
+        sizes = sizes.copy()
+        sizes[rows] = bare.sizes
+    base = value // np.uint64(100)
+    sums = _summed(base, _CPF_SUMS)
+    first = _CPF_DIGIT[sums >> np.uint32(16)]
+    second = _CPF_DIGIT[(sums & np.uint32(0xFFFF)) + np.uint32(2) * first]
+    valid = known & (value - base * np.uint64(100) == first * np.uint32(10) + second)
+    valid &= (sizes >= 3) & (sizes <= 11) & (value % np.uint64(11_111_111_111) != 0)
+    proved = np.where(valid, value, np.uint64(0))
+    return Decided(values=strings(written(proved, 11), valid), valid=valid, known=known)
+
+
+def cnpjs(cells: ByteCells) -> Decided:
+    """``parse_cnpj``: fourteen digits or letters, with or without marks."""
+    value, known = integers(cells)
+    sizes = cells.sizes
+    if known.all():
+        valid = _cnpj_numbers(value, sizes)
+        return Decided(values=strings(written(value, 14), valid), valid=valid, known=known)
+    rows = np.flatnonzero(~known & (sizes > 0) & (sizes <= 24))
+    bare = cells.take(rows).only(_CNPJ_PUNCTUATION)
+    value[rows], known[rows] = integers(bare)
+    sizes = sizes.copy()
+    sizes[rows] = bare.sizes
+    matrix = np.ascontiguousarray(written(value, 14))
+    valid = known & _cnpj_numbers(value, sizes)
+    lettered = ~known[rows] & (bare.sizes == 14)
+    letters = _upper(bare.take(lettered), 14)
+    fits, proved = _cnpj_letters(letters)
+    places = rows[lettered]
+    matrix[places], known[places], valid[places] = letters, fits, proved
+    return Decided(values=strings(matrix, valid), valid=valid, known=known)
+
+
+def _cnpj_numbers(value: Words, sizes: Integers) -> Mask:
+    base = value // np.uint64(100)
+    sums = _summed(base, _CNPJ_SUMS)
+    first = _CNPJ_DIGIT[sums >> np.uint32(16)]
+    second = _CNPJ_DIGIT[(sums & np.uint32(0xFFFF)) + np.uint32(2) * first]
+    valid = value - base * np.uint64(100) == first * np.uint32(10) + second
+    valid &= (sizes >= 3) & (sizes <= 14) & (value % np.uint64(11_111_111_111_111) != 0)
+    mask: Mask = valid
+    return mask
+
+
+def _upper(cells: ByteCells, width: int) -> npt.NDArray[np.uint8]:
+    matrix = cells.buffer[cells.starts[:, None] + np.arange(width)]
+    small = (matrix >= ord("a")) & (matrix <= ord("z"))
+    upper: npt.NDArray[np.uint8] = matrix - (small * np.uint8(32))
+    return upper
+
+
+def _cnpj_letters(letters: npt.NDArray[np.uint8]) -> tuple[Mask, Mask]:
+    """Which rows are twelve of ``[0-9A-Z]`` and two digits, and which have the right two."""
+    digit = (letters >= ord("0")) & (letters <= ord("9"))
+    capital = (letters[:, :12] >= ord("A")) & (letters[:, :12] <= ord("Z"))
+    fits: Mask = np.all(digit[:, :12] | capital, axis=1) & np.all(digit[:, 12:], axis=1)
+    values = letters.astype(np.int64) - 48
+    first = _CNPJ_DIGIT[np.where(fits, values[:, :12] @ np.array(_CNPJ_FIRST), 0)]
+    second = _CNPJ_DIGIT[
+        np.where(fits, values[:, :12] @ np.array(_CNPJ_SECOND) + 2 * first.astype(np.int64), 0)
+    ]
+    proved: Mask = fits & (values[:, 12] == first) & (values[:, 13] == second)
+    proved &= (letters != letters[:, :1]).any(axis=1)
+    return fits, proved
+
+
+def _summed(base: Words, tables: Sequence[npt.NDArray[np.uint32]]) -> npt.NDArray[np.uint32]:
+    """The weighted sums of the digits of ``base``; what is too long a number is cut."""
+    total = np.zeros(len(base), dtype=np.uint32)
+    rest = base
+    for table in reversed(tables):
+        above = rest // np.uint64(1000)
+        total += table[rest - above * np.uint64(1000)]
+        rest = above
+    return total
+
+
+_AREA = np.zeros(100, dtype=np.bool_)
+_AREA[[int(area) for area in DDDS]] = True
+_PHONE_MARKS = np.ones(256, dtype=np.bool_)
+_PHONE_MARKS[[ord(mark) for mark in " \t\n\r\f\v()+.-"]] = False
+
+
+def phones(cells: ByteCells, *, between: str = "") -> Decided:
+    """``parse_phone``; ``between`` is the mark that stands between a DDD and the number.
+
+    A DDD alone is no phone and no mistake: null and valid.
+    """
+    value, known = integers(cells)
+    count = cells.sizes
+    alone = np.zeros(cells.rows, dtype=np.bool_)
+    if not known.all():
+        count = count.copy()
+        rows = np.flatnonzero(~known & (count > 0) & (count <= 40))
+        some = cells.take(rows)
+        kept = _PHONE_MARKS
+        if between:
+            # What other white space there is in the number decides whether the DDD is alone.
+            mark = ord(between)
+            marks = some.only(np.arange(256) == mark).sizes
+            rows, some = rows[marks == 1], some.take(marks == 1)
+            alone[rows] = some.byte(-1) == mark
+            kept = kept.copy()
+            kept[[mark, *b"\n\r\f\v"]] = [False, True, True, True, True]
+        bare = some.only(kept)
+        value[rows], known[rows] = integers(bare)
+        count[rows] = bare.sizes
+        # Marks without any digit are no phone; whoever is left has a foreign character.
+        known[rows] |= bare.sizes == 0
+    known |= alone
+    country = ((count == 12) | (count == 13)) & (_power(value, count - 2) == 55)
+    value = np.where(country, value - np.uint64(55) * _TEN[np.clip(count - 2, 0, 18)], value)
+    count = np.where(country, count - 2, count)
+    trunk = ((count == 11) | (count == 12)) & (_power(value, count - 1) == 0)
+    count = np.where(trunk, count - 1, count)
+    leads = _power(value, count - 3) % np.uint64(10)
+    area = _power(value, count - 2)
+    served = _AREA[np.where(area < 100, area, np.uint64(0)).astype(np.int64)]
+    mobile = (count == 11) & (leads == 9)
+    eight = count == 10
+    old = eight & (leads >= 6)
+    valid = known & served & (mobile | (eight & (leads >= 2))) & ~alone
+    tail = np.uint64(100_000_000)
+    added = area * np.uint64(1_000_000_000) + np.uint64(900_000_000) + value % tail
+    number_ = np.where(old, added, value)
+    sizes = np.where(valid, np.where(old | mobile, 11, 10), 0)
+    width = None if (sizes == 11).all() else sizes
+    values = strings(written(np.where(valid, number_, np.uint64(0)), 11), valid, width)
+    inferred = valid & old
+    return Decided(
+        values=values,
+        valid=valid | alone,
+        known=known,
+        inferred=inferred if inferred.any() else None,
+    )
+
+
+_TEN = np.array([10**power for power in range(19)], dtype=np.uint64)
+
+
+def _power(value: Words, places: Integers) -> Words:
+    """What stands before the last ``places`` digits."""
+    return value // _TEN[np.clip(places, 0, 18)]
+
+
+def hundredths(
+    cells: ByteCells, *, decimal: str = ",", implied_decimals: int | None = None
+) -> tuple[Integers, Mask, Mask]:
+    """``parse_money`` of at most 10**12, in hundredths; where it is valid, and where known."""
+    cells, negative = _signed(cells)
+    if implied_decimals is not None:
+        value, known = integers(cells)
+        divisor = np.uint64(10 ** max(implied_decimals - 2, 0))
+        cents = value // divisor
+        valid = known & (cents * divisor == value)
+        cents = cents * np.uint64(10 ** max(2 - implied_decimals, 0))
+        known &= value < 10**14
+    else:
+        cents, known = _marked(cells, ord(decimal), ord("." if decimal == "," else ","))
+        valid = known.copy()
+    valid &= cents < 10**14
+    amounts = cents.astype(np.int64)
+    if negative is not None:
+        amounts = np.where(negative, -amounts, amounts)
+    return amounts, valid, known
+
+
+def signed_integers(cells: ByteCells) -> tuple[Integers, Mask]:
+    """Whole numbers of up to 18 digits with or without a sign before, and where they are such."""
+    bare, negative = _signed(cells)
+    value, known = integers(bare, 3)
+    numbers = value.astype(np.int64)
+    return (numbers if negative is None else np.where(negative, -numbers, numbers)), known
+
+
+def _signed(cells: ByteCells) -> tuple[ByteCells, Mask | None]:
+    if not cells.rows or (isinstance(cells.size, int) and not cells.size):
+        return cells, None
+    first = cells.byte(0)
+    negative = (first == ord("-")) & (cells.sizes > 0)
+    signs = negative | ((first == ord("+")) & (cells.sizes > 0))
+    if not signs.any():
+        return cells, None
+    bare = ByteCells(cells.buffer, cells.starts + signs, cells.sizes - signs, cells.rows)
+    return bare, negative
+
+
+def _marked(cells: ByteCells, mark: int, group: int) -> tuple[Words, Mask]:
+    """Hundredths of ``1234``, ``1234,5``, ``1234,56`` and ``1.234,56``."""
+    starts, sizes = cells.starts, cells.sizes
+    last = np.where(sizes >= 2, cells.buffer[starts + sizes - 2], 0)
+    before = np.where(sizes >= 3, cells.buffer[starts + sizes - 3], 0)
+    places = np.where(before == mark, 2, np.where(last == mark, 1, 0))
+    marked = places > 0
+    whole = ByteCells(cells.buffer, starts, sizes - places - marked, cells.rows)
+    value, known = integers(whole)
+    rows = np.flatnonzero(~known & (whole.sizes >= 5) & (whole.sizes <= 15))
+    if len(rows):
+        value[rows], known[rows] = _grouped(whole.take(rows), group)
+    decimals = np.where(marked, cells.buffer[starts + sizes - 1] - np.uint8(48), 0)
+    tenths = np.where(places == 2, cells.buffer[starts + sizes - 2] - np.uint8(48), 0)
+    known &= (decimals <= 9) & (tenths <= 9) & (value < 10**12)
+    decimals = np.where(places == 1, decimals * 10, decimals)
+    hundredth = (tenths.astype(np.int64) * 10 + decimals).astype(np.uint64)
+    return value * np.uint64(100) + hundredth, known
+
+
+def _grouped(cells: ByteCells, group: int) -> tuple[Words, Mask]:
+    """Numbers with a mark before every three digits from the right, at most 999.999.999.999."""
+    pair = np.stack((cells.tail(8), cells.tail()), axis=1)
+    places = pair.view(np.uint8).reshape(cells.rows, 16)
+    sizes = cells.sizes
+    known = sizes % 4 != 0
+    digits = np.empty((cells.rows, 12), dtype=np.uint8)
+    column = 12
+    for from_end in range(1, 16):
+        byte = places[:, 16 - from_end]
+        if from_end % 4 == 0:
+            known &= (byte == group) | (sizes < from_end)
+        else:
+            column -= 1
+            digits[:, column] = byte - np.uint8(48)
+    known &= (digits <= 9).all(1)
+    value = digits @ (10 ** np.arange(11, -1, -1, dtype=np.int64))
+    return value.astype(np.uint64), known
+
+
+_FIRST_YEAR = YEARS.start
+_MONTHS = len(YEARS) * 12
+_MONTH_STARTS = (
+    np.arange(_MONTHS + 1).astype("datetime64[M]") + np.timedelta64((_FIRST_YEAR - 1970) * 12, "M")
+).astype("datetime64[D]")
+_MONTH_FIRST = _MONTH_STARTS[:-1].astype(np.int32)
+_MONTH_DAYS = np.diff(_MONTH_STARTS).astype(np.int32)
+
+
+def days(cells: ByteCells, *, order: str, mark: str) -> tuple[npt.NDArray[np.int32], Mask, Mask]:
+    """``parse_date``: days since 1970 of dates with a four-digit year and ``mark`` between.
+
+    ``order`` is ``dmy``, ``ymd`` or ``mdy``; ``mark`` one of ``/ . -`` or nothing. A date of
+    another size or with another mark is known, and no valid one.
+    """
+    width = 10 if mark else 8
+    right = cells.sizes == width
+    word = cells.head(masked=False)
+    if mark:
+        late = cells.head(2, masked=False)
+        if order == "ymd":
+            first, second = 4, 7
+            digits = word & np.uint64(0xFFFFFFFF)
+            digits |= (word >> np.uint64(8)) & np.uint64(0x0000FFFF00000000)
+            digits |= late & np.uint64(0xFFFF000000000000)
+        else:
+            first, second = 2, 5
+            digits = word & np.uint64(0xFFFF)
+            digits |= (word >> np.uint64(8)) & np.uint64(0xFFFF0000)
+            digits |= late & np.uint64(0xFFFFFFFF00000000)
+        for place in (first, second):
+            right &= (word >> np.uint64(8 * place)) & np.uint64(0xFF) == ord(mark)
+        word = digits
+    right &= are_digits(word)
+    value = np.where(right, number(np.where(right, word, _NO_DATE)), np.uint64(0))
+    value32 = value.astype(np.uint32)
+    if order == "ymd":
+        year, month, day = value32 // 10000, value32 // 100 % 100, value32 % 100
+    else:
+        year, month, day = value32 % 10000, value32 // 10000 % 100, value32 // 1000000
+        if order == "mdy":
+            month, day = day, month
+    valid = right & (year >= _FIRST_YEAR) & (year < YEARS.stop) & (month >= 1) & (month <= 12)
+    place_ = np.where(valid, (year - np.uint32(_FIRST_YEAR)) * 12 + month - 1, np.uint32(0))
+    valid &= (day >= 1) & (day <= _MONTH_DAYS[place_])
+    found = _MONTH_FIRST[place_] + day.astype(np.int32) - 1
+    return found, valid, np.ones(cells.rows, dtype=np.bool_)
+
+
+_NO_DATE = np.uint64(0x3030303030303030)
+
+
+def decimals(amounts: Integers, valid: Mask, kind: pa.DataType) -> pa.Array:
+    """Integers as the decimals that they write in units of the last place of ``kind``."""
+    wide = np.empty((len(amounts), 2), dtype=np.int64)
+    wide[:, 0], wide[:, 1] = amounts, amounts >> 63
+    return pa.Array.from_buffers(kind, len(amounts), [validity(valid), pa.py_buffer(wide)])
+
+
+def plain(values: npt.NDArray[np.generic], valid: Mask, kind: pa.DataType) -> pa.Array:
+    """Numbers as an Arrow array of the same width."""
+    data = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(kind, len(data), [validity(valid), pa.py_buffer(data)])
+
+
+class Codes:
+    """Short texts looked up whole: a table of codes, the states, yes and no."""
+
+    def __init__(self, texts: Sequence[bytes]) -> None:
+        short = {
+            (int.from_bytes(text, "little"), len(text)): place
+            for place, text in reversed(list(enumerate(texts)))
+            if 0 < len(text) <= 8 and 0 not in text
+        }
+        ordered = sorted(short)
+        self._words = np.array([word for word, _ in ordered], dtype=np.uint64)
+        self._sizes = np.array([size for _, size in ordered], dtype=np.int64)
+        self._places = np.array([short[key] for key in ordered], dtype=np.int64)
+
+    def find(self, cells: ByteCells) -> tuple[Integers, Mask]:
+        """The place of every cell in the texts, and which were found; longer ones are not."""
+        if not len(self._words):
+            return np.zeros(cells.rows, dtype=np.int64), np.zeros(cells.rows, dtype=np.bool_)
+        word = cells.head()
+        at = np.minimum(np.searchsorted(self._words, word), len(self._words) - 1)
+        found = (self._words[at] == word) & (self._sizes[at] == cells.sizes)
+        return self._places[at], found

@@ -1,0 +1,247 @@
+"""Columns converted whole where their writing is a usual one; ``fields.convert`` has the rest.
+
+The one rule of a type is its scalar one: what is decided here is what that rule says, and every
+text that is not of a usual shape, and every option that is not known here, goes there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from zanc_pipeline.common import vector_codecs as codecs
+from zanc_pipeline.common.byte_cells import ByteCells, Integers, Mask, validity
+from zanc_pipeline.common.codecs import STATES
+from zanc_pipeline.common.vector_codecs import Codes, Decided
+from zanc_pipeline.reception.fields import DDD_MARK, MONEY, Column
+from zanc_pipeline.reception.fields import convert as convert_texts
+from zanc_pipeline.reception.layout import ColumnField, FieldSpec
+from zanc_pipeline.reception.readers.base import Batch
+
+Decide = Callable[[FieldSpec, ByteCells, str], Decided]
+
+
+def convert(spec: FieldSpec, batch: Batch) -> Column:
+    """The typed column of a field, as ``fields.convert`` gives it."""
+    between = spec.between if isinstance(spec, ColumnField) else "/"
+    if spec.type in {"texto", "email"} and _plain(spec):
+        texts = batch.cells[spec.name]
+        decided = _texts(texts) if spec.type == "texto" else _emails(texts)
+        return _completed(spec, batch, decided, pc.equal(texts, "").to_numpy(False), between)
+    decide = _DECIDERS.get(spec.type)
+    if decide is None or not _plain(spec):
+        return convert_texts(spec, batch.cells[spec.name], between=between)
+    cells = batch.raw.get(spec.name)
+    encoding = batch.encoding
+    if cells is None:
+        cells, encoding = ByteCells.of(batch.cells[spec.name]), "utf-8"
+    decided = decide(spec, cells, encoding)
+    empty = np.broadcast_to(np.asarray(cells.size) == 0, (cells.rows,))
+    return _completed(spec, batch, decided, empty, between)
+
+
+def _plain(spec: FieldSpec) -> bool:
+    """Whether the field has no rule beyond those of its type."""
+    return (
+        spec.sign == "antes"
+        and not spec.min_length
+        and spec.max_length is None
+        and spec.pattern is None
+    )
+
+
+def _completed(
+    spec: FieldSpec, batch: Batch, decided: Decided, blank: Mask, between: str
+) -> Column:
+    values, empty = decided.values, blank
+    if spec.empty:
+        said = pc.is_in(batch.cells[spec.name], value_set=pa.array(spec.empty, pa.string()))
+        empty = blank | said.to_numpy(zero_copy_only=False)
+    if values.null_count < np.count_nonzero(empty) or (spec.empty and empty.any()):
+        values = pc.if_else(pa.array(empty), pa.scalar(None, values.type), values)
+    invalid = decided.known & ~decided.valid & ~empty
+    inferred = decided.inferred
+    rest = np.flatnonzero(~(decided.known | empty))
+    if not len(rest):
+        return Column(values=values, invalid=invalid, inferred=inferred)
+    texts = batch.cells[spec.name].take(pa.array(rest))
+    others = convert_texts(spec, texts, between=between)
+    places = np.arange(len(values))
+    places[rest] = len(values) + np.arange(len(rest))
+    values = pa.concat_arrays([values, others.values]).take(pa.array(places))
+    invalid[rest] = others.invalid
+    if others.inferred is not None:
+        inferred = np.zeros(len(places), dtype=np.bool_) if inferred is None else inferred
+        inferred[rest] = others.inferred
+    return Column(values=values, invalid=invalid, inferred=inferred)
+
+
+def _cpf(_spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
+    return codecs.cpfs(cells)
+
+
+def _cnpj(_spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
+    return codecs.cnpjs(cells)
+
+
+def _phone(_spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
+    return codecs.phones(cells, between=DDD_MARK)
+
+
+def _money(spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
+    cents, valid, known = codecs.hundredths(
+        cells, decimal=spec.decimal_mark, implied_decimals=spec.implied_decimals
+    )
+    valid &= _within(spec, cents, 100)
+    return Decided(values=codecs.decimals(cents, valid, MONEY), valid=valid, known=known)
+
+
+def _integer(spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
+    numbers, known = codecs.signed_integers(cells)
+    valid = known & _within(spec, numbers, 1)
+    return Decided(values=codecs.plain(numbers, valid, pa.int64()), valid=valid, known=known)
+
+
+def _within(spec: FieldSpec, values: Integers, unit: int) -> Mask:
+    """Where whole numbers of 1/``unit`` are within the field's limits."""
+    mask = np.ones(len(values), dtype=np.bool_)
+    widest = 2**63 - 1
+    if isinstance(spec.minimum, Decimal):
+        mask &= values >= min(math.ceil(spec.minimum * unit), widest)
+    if isinstance(spec.maximum, Decimal):
+        mask &= values <= max(math.floor(spec.maximum * unit), -widest)
+    return mask
+
+
+def _date(spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
+    marks = spec.date_format.translate({ord(part): None for part in "dma"})
+    if not spec.plain_date or marks not in {"", marks[:1] * 2}:
+        nothing = np.zeros(cells.rows, dtype=np.bool_)
+        return Decided(values=pa.nulls(cells.rows, pa.date32()), valid=nothing, known=nothing)
+    days, valid, known = codecs.days(cells, order=spec.date_order, mark=marks[:1])
+    if isinstance(spec.minimum, date):
+        valid &= days >= _day(spec.minimum)
+    if isinstance(spec.maximum, date):
+        valid &= days <= _day(spec.maximum)
+    return Decided(values=codecs.plain(days, valid, pa.date32()), valid=valid, known=known)
+
+
+def _day(limit: date) -> int:
+    return (limit - date(1970, 1, 1)).days
+
+
+def _code(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
+    table = spec.table or {}
+    places, found = _codes(tuple(table), encoding).find(cells)
+    meanings = pa.array(list(table.values()), type=pa.string())
+    return _chosen(meanings, places, found)
+
+
+def _state(_spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
+    words = tuple(_cased(tuple(sorted(STATES))))
+    places, found = _codes(words, encoding).find(cells)
+    return _chosen(pa.array([word.upper() for word in words]), places, found)
+
+
+def _yes_no(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
+    # A word that is given as yes and as no is no, as the scalar rule reads it.
+    words = tuple(_cased(spec.false)) + tuple(_cased(spec.true))
+    places, found = _codes(words, encoding).find(cells)
+    truth = places >= len(tuple(_cased(spec.false)))
+    bits = pa.py_buffer(np.packbits(truth, bitorder="little"))
+    values = pa.Array.from_buffers(pa.bool_(), cells.rows, [validity(found), bits])
+    return Decided(values=values, valid=found, known=found)
+
+
+def _chosen(meanings: pa.Array, places: Integers, found: Mask) -> Decided:
+    indices = pa.array(places, mask=None if found.all() else ~found)
+    return Decided(values=meanings.take(indices), valid=found, known=found)
+
+
+@cache
+def _cased(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The words in every mixture of small and capital letters; long ones only as they are."""
+    every: dict[str, None] = {}
+    for word in words:
+        if len(word) > 4:
+            every |= dict.fromkeys((word, word.upper(), word.lower()))
+        else:
+            letters = [(char.lower(), char.upper()) for char in word]
+            every |= dict.fromkeys("".join(chars) for chars in product(*letters))
+    said = {word.upper() for word in words}
+    return tuple(word for word in every if word.upper() in said)
+
+
+@cache
+def _codes(words: tuple[str, ...], encoding: str) -> Codes:
+    encoded = [word.encode(encoding, "ignore") for word in words]
+    return Codes(
+        [
+            text if text.decode(encoding) == word else b""
+            for text, word in zip(encoded, words, strict=True)
+        ]
+    )
+
+
+_ODD_BYTES = np.zeros(256, dtype=np.bool_)
+_ODD_BYTES[[*range(32), 127, 0xC2, 0xEF]] = True
+_NO_EMAIL = np.zeros(256, dtype=np.bool_)
+_NO_EMAIL[[*range(33), *b",;", *range(127, 256)]] = True
+
+
+def _texts(texts: pa.Array) -> Decided:
+    """Texts without a byte that could be of a control character or of a replaced one."""
+    known = np.ones(len(texts), dtype=np.bool_)
+    flat, ends = _flat(texts)
+    odd = np.flatnonzero(_ODD_BYTES[flat])
+    if len(odd):
+        known[np.searchsorted(ends, odd, side="right") - 1] = False
+    return Decided(values=texts, valid=known, known=known)
+
+
+def _emails(texts: pa.Array) -> Decided:
+    rows = len(texts)
+    flat, ends = _flat(texts)
+    starts = ends[:-1]
+    ats, dots = np.flatnonzero(flat == ord("@")), np.flatnonzero(flat == ord("."))
+    row = np.searchsorted(ends, ats, side="right") - 1
+    known = np.bincount(row, minlength=rows) == 1
+    at, dot = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
+    at[row] = ats
+    dot[np.searchsorted(ends, dots, side="right") - 1] = dots  # the last of a row stays
+    known &= (at > starts) & (dot > at + 1) & (ends[1:] - dot > 2)
+    known[np.searchsorted(ends, np.flatnonzero(_NO_EMAIL[flat]), side="right") - 1] = False
+    values = pc.ascii_lower(texts)
+    return Decided(values=values, valid=known, known=known)
+
+
+def _flat(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Integers]:
+    rows = len(texts)
+    if not rows:
+        return np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64)
+    ends = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset :][: rows + 1]
+    body = texts.buffers()[2]
+    data = np.frombuffer(body if body is not None else b"", dtype=np.uint8)
+    return data[ends[0] : ends[-1]], (ends - ends[0]).astype(np.int64)
+
+
+_DECIDERS: dict[str, Decide] = {
+    "cpf": _cpf,
+    "cnpj": _cnpj,
+    "telefone": _phone,
+    "dinheiro": _money,
+    "inteiro": _integer,
+    "data": _date,
+    "codigo": _code,
+    "uf": _state,
+    "sim_nao": _yes_no,
+}
