@@ -49,6 +49,13 @@ def portfolio(rows: int = 40, *, bad: int = 1, value: str = "10,00") -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
 
+@pytest.fixture(autouse=True)
+def nothing_received(settings: Settings) -> None:
+    """A convênio's past judges its next file: every test begins without one."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("TRUNCATE reception.delivery CASCADE")
+
+
 @pytest.fixture
 def aurora(tmp_path: Path) -> Path:
     path = tmp_path / "AURORA_20261123.csv"
@@ -180,7 +187,9 @@ def test_a_quarantined_delivery_is_accepted_by_replay_once_a_person_decided(
     assert "encolhido" in (held.reason or "")
     assert not (settings.var / "deliveries" / str(held.id) / outputs.ACCEPTED).exists()
     assert service.replay(settings, held.id).status == "quarantined"
-    accepted = service.replay(settings, held.id, accept_volume=True)
+    with pytest.raises(ConflictError, match="não está retida por 'valores'"):
+        service.accept(settings, held.id, ["valores"], by="Ana", reason="o credor confirmou")
+    accepted = service.accept(settings, held.id, ["volume"], by="Ana", reason="o credor confirmou")
     assert (accepted.status, accepted.rows_accepted) == ("accepted", 20)
     with pytest.raises(ConflictError, match="só uma em quarentena"):
         service.replay(settings, held.id)

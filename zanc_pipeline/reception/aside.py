@@ -7,6 +7,7 @@ import fcntl
 import os
 import secrets
 import shutil
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,11 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from zanc_pipeline.reception.accepted import accepted_schema
+from zanc_pipeline.reception.cells import protected
+from zanc_pipeline.reception.corrections import LINE, ORIGINAL_LINE, PROBLEM_COLUMNS
 from zanc_pipeline.reception.layout import Layout
 from zanc_pipeline.reception.problems import RejectedRow
 
 ACCEPTED = "accepted.parquet"
 REJECTED = "rejeitadas.csv"
+REJECTED_LINES = "rejected_lines.bin"
+"""The lines of all rejected rows, eight bytes each: those that may be corrected."""
+
 GROUP_ROWS = 100_000
 """Rows of a row group: the least that readers of the Parquet file hold in memory at once."""
 
@@ -30,7 +36,7 @@ class AsideFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.has_rejected = False
+        self._rejected_lines = array("q")
         self._parquet: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
         self._csv: TextIO | None = None
@@ -45,8 +51,10 @@ class AsideFiles:
         )
         # ``;``, UTF-8 with BOM: what a Brazilian spreadsheet opens by a double click.
         self._csv = (self.folder / REJECTED).open("w", encoding="utf-8-sig", newline="")
-        csv.writer(self._csv, delimiter=";").writerow(["linha", "campo", "problema", *self._names])
-        self.has_rejected = False
+        csv.writer(self._csv, delimiter=";").writerow(
+            [LINE, *PROBLEM_COLUMNS, *self._names, ORIGINAL_LINE]
+        )
+        self._rejected_lines = array("q")
 
     def accept(self, rows: pa.Table) -> None:
         """Write accepted rows, some batches at a time."""
@@ -55,21 +63,32 @@ class AsideFiles:
             self._write_waiting()
 
     def reject(self, row: RejectedRow) -> None:
-        """Write a rejected row, with what is wrong with it before its cells."""
+        """Write a rejected row, with what is wrong with it before its cells.
+
+        A line that could not be cut has no cells: it stands whole in the last column.
+        """
+        whole = len(row.cells) != len(self._names)
         cells: list[Any] = [
             row.line,
             ", ".join(problem.field for problem in row.problems),
             " / ".join(problem.problem for problem in row.problems),
-            *(neutral(cell) for cell in row.cells),
+            *([""] * len(self._names) if whole else map(protected, row.cells)),
+            protected(row.cells[0]) if whole else "",
         ]
         csv.writer(self._csv, delimiter=";").writerow(cells)  # type: ignore[arg-type]
-        self.has_rejected = True
+        self._rejected_lines.append(row.line)
+
+    @property
+    def has_rejected(self) -> bool:
+        """Whether a row was rejected."""
+        return bool(self._rejected_lines)
 
     def finish(self) -> None:
-        """Bring both files to the disk."""
+        """Bring the files to the disk."""
         self._write_waiting()
         self.close()
-        for name in (ACCEPTED, REJECTED):
+        (self.folder / REJECTED_LINES).write_bytes(self._rejected_lines.tobytes())
+        for name in (ACCEPTED, REJECTED, REJECTED_LINES):
             with suppress(FileNotFoundError), (self.folder / name).open("rb") as file:
                 os.fsync(file.fileno())
 
@@ -132,6 +151,9 @@ def _remove_left(lock_path: Path) -> None:
         lock_path.unlink(missing_ok=True)
 
 
-def neutral(cell: str) -> str:
-    """A cell that no spreadsheet runs as a formula."""
-    return f"'{cell}" if cell.lstrip(" \t\r\n").startswith(("=", "+", "-", "@")) else cell
+def rejected_lines(path: Path) -> frozenset[int]:
+    """The lines that ``finish`` wrote to ``REJECTED_LINES``; none when there is no such file."""
+    lines = array("q")
+    with suppress(FileNotFoundError):
+        lines.frombytes(path.read_bytes())
+    return frozenset(lines)

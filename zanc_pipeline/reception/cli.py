@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from zanc_pipeline.reception.ledger import Delivery
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_DELIVERY = click.argument("delivery_id", type=click.IntRange(1, 2**63 - 1))
+_BY = click.option("--by", required=True, help="Who decides.")
+_REASON = click.option("--reason", required=True, help="Why.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 
 
@@ -86,7 +89,7 @@ def check(file: Path, convenio: str, as_json: bool) -> None:
 
     _require_convenio(convenio)
     delivery = unreceived(file, convenio, datetime.now(tz=UTC))
-    result = process(settings(), delivery, file, previous_rows=None)
+    result = process(settings(), delivery, file)
     if as_json:
         verdict = result.verdict
         click.echo(
@@ -114,22 +117,73 @@ def check(file: Path, convenio: str, as_json: bool) -> None:
 @click.option("--convenio", required=True, help="Whose file it is.")
 @_JSON
 def receive(file: Path, convenio: str, as_json: bool) -> None:
-    """Receive FILE into the ledger. Exit status 1 when it is quarantined."""
+    """Receive FILE into the ledger. Exit status 1 when it is quarantined or must wait."""
     from zanc_pipeline.reception import service
 
     _conclude(service.receive(settings(), file, convenio), as_json=as_json)
 
 
 @reception.command()
-@click.argument("delivery_id", type=click.IntRange(1, 2**63 - 1))
-@click.option("--accept-volume", is_flag=True, help="A person looked: the volume is right.")
+@_DELIVERY
 @_JSON
-def replay(delivery_id: int, accept_volume: bool, as_json: bool) -> None:
-    """Judge a quarantined delivery again, by the layouts as they are now."""
+def replay(delivery_id: int, as_json: bool) -> None:
+    """Judge a quarantined delivery again, by the layouts and decisions as they are now."""
     from zanc_pipeline.reception import service
 
-    delivery = service.replay(settings(), delivery_id, accept_volume=accept_volume)
+    _conclude(service.replay(settings(), delivery_id), as_json=as_json)
+
+
+@reception.command()
+@_DELIVERY
+@click.option("--rule", "rules", multiple=True, required=True, help="A rule that holds it.")
+@_BY
+@_REASON
+@_JSON
+def accept(delivery_id: int, rules: tuple[str, ...], by: str, reason: str, as_json: bool) -> None:
+    """Overrule the RULEs that hold a delivery, with who and why on record, and judge it again."""
+    from zanc_pipeline.reception import service
+
+    delivery = service.accept(settings(), delivery_id, rules, by=by, reason=reason)
     _conclude(delivery, as_json=as_json)
+
+
+@reception.command()
+@_DELIVERY
+@_BY
+@_REASON
+@_JSON
+def release(delivery_id: int, by: str, reason: str, as_json: bool) -> None:
+    """Let a delivery that waits for others go on without them, with who and why on record."""
+    from zanc_pipeline.reception import service
+
+    delivery = service.release(settings(), delivery_id, by=by, reason=reason)
+    _conclude(delivery, as_json=as_json)
+
+
+@reception.command()
+@_DELIVERY
+@click.argument("file", type=_FILE)
+@_JSON
+def resubmit(delivery_id: int, file: Path, as_json: bool) -> None:
+    """Receive FILE, the corrected rejeitadas.csv of a delivery: only its lines are replaced."""
+    from zanc_pipeline.reception import service
+
+    if not file.is_file():
+        raise DataError(f"{file}: o arquivo não existe")
+    _conclude(service.resubmit(settings(), delivery_id, file), as_json=as_json)
+
+
+@reception.command()
+@click.argument("file", type=_FILE)
+@click.option("--convenio", required=True, help="Whose treatment.")
+@click.option("--rows", type=click.IntRange(1, 200_000), default=1000, show_default=True)
+def treat(file: Path, convenio: str, rows: int) -> None:
+    """Try the convênio's treatment on the first ROWS of FILE and show what it changes."""
+    from zanc_pipeline.reception.trial import try_treatment
+
+    _require_convenio(convenio)
+    for line in try_treatment(settings(), file, convenio, rows=rows):
+        click.echo(line)
 
 
 @reception.command()
@@ -162,13 +216,13 @@ def _conclude(delivery: Delivery, *, as_json: bool) -> None:
         click.echo(_line(delivery))
         if delivery.folder:
             click.echo(f"      relatório: {settings().var / delivery.folder / 'relatorio.txt'}")
-    if delivery.status == "quarantined":
+    if delivery.status in {"quarantined", "held"}:
         sys.exit(1)
 
 
 def _record(delivery: Delivery) -> dict[str, object]:
     return {
-        name: value if value is None or isinstance(value, int) else str(value)
+        name: value if value is None or isinstance(value, int | list) else str(value)
         for name, value in asdict(delivery).items()
     }
 

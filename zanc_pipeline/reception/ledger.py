@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg2.extras import execute_values
 
+from zanc_pipeline.reception.history import Past
 from zanc_pipeline.reception.problems import RejectedRow
 
 MAX_REJECTED_ROWS = 10_000
@@ -17,6 +18,7 @@ MAX_REJECTED_ROWS = 10_000
 
 STATUS_WORDS = {
     "received": "recebido",
+    "held": "à espera",
     "accepted": "aceito",
     "loaded": "carregado",
     "quarantined": "em quarentena",
@@ -68,6 +70,11 @@ class Delivery:
     reason: str | None
     folder: str | None
     finished_at: datetime | None
+    corrects: int | None = None
+    sequence: int | None = None
+    content_digest: str | None = None
+    rows_removed: int | None = None
+    rules: Sequence[str] = ()
 
 
 _COLUMNS = [column.name for column in fields(Delivery)]
@@ -86,6 +93,33 @@ class Verdict:
     rows_accepted: int | None = None
     rows_rejected: int | None = None
     folder: str | None = None
+    sequence: int | None = None
+    content_digest: str | None = None
+    rows_removed: int | None = None
+    rules: tuple[str, ...] = ()
+    """Rules behind it that a person may overrule."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """A person's decision that a rule does not hold for one delivery."""
+
+    delivery_id: int
+    rule: str
+    decided_by: str
+    reason: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """Where a convênio stands when a delivery is judged: what it accepted before.
+
+    ``past`` has the newest business day first. ``newest`` is the last of them, with its day.
+    """
+
+    past: Sequence[Past] = ()
+    newest: tuple[date, int] | None = None
 
 
 def _delivery(row: Mapping[str, Any]) -> Delivery:
@@ -93,15 +127,28 @@ def _delivery(row: Mapping[str, Any]) -> Delivery:
 
 
 def insert_received(
-    cursor: Any, convenio: str, file_name: str, sha256: str, size: int, remote: RemoteFile | None
+    cursor: Any,
+    convenio: str,
+    file_name: str,
+    sha256: str,
+    size: int,
+    remote: RemoteFile | None,
+    *,
+    corrects: int | None = None,
 ) -> Delivery:
     """The row of this upload, new or the one it already has.
 
     A file without a remote address is the same upload only while its reception is unfinished:
-    given again later it is a new delivery, which its content will prove a duplicate.
+    given again later it is a new delivery, which its content will prove a duplicate. A file that
+    ``corrects`` another delivery is one delivery however often it is given.
     """
-    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('reception'), hashtext(%s))", (convenio,))
-    if remote is not None:
+    lock_convenio(cursor, convenio)
+    if corrects is not None:
+        cursor.execute(
+            "SELECT * FROM reception.delivery WHERE corrects = %s AND sha256 = %s",
+            (corrects, sha256),
+        )
+    elif remote is not None:
         cursor.execute(
             "SELECT * FROM reception.delivery WHERE convenio = %s AND remote_path = %s "
             "AND size_bytes = %s AND remote_modified = %s",
@@ -110,14 +157,15 @@ def insert_received(
     else:
         cursor.execute(
             "SELECT * FROM reception.delivery WHERE convenio = %s AND file_name = %s "
-            "AND sha256 = %s AND remote_path IS NULL AND status = 'received' ORDER BY id LIMIT 1",
+            "AND sha256 = %s AND remote_path IS NULL AND corrects IS NULL AND status = 'received' "
+            "ORDER BY id LIMIT 1",
             (convenio, file_name, sha256),
         )
     row = cursor.fetchone()
     if row is None:
         cursor.execute(
             "INSERT INTO reception.delivery (convenio, file_name, sha256, size_bytes, remote_path, "
-            "remote_modified, uploaded_at) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+            "remote_modified, uploaded_at, corrects) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
             "RETURNING *",
             (
                 convenio,
@@ -127,10 +175,16 @@ def insert_received(
                 remote.path if remote else None,
                 remote.modified if remote else None,
                 remote.uploaded_at if remote else None,
+                corrects,
             ),
         )
         row = cursor.fetchone()
     return _delivery(row)
+
+
+def lock_convenio(cursor: Any, convenio: str) -> None:
+    """Keep other receptions of this convênio from the ledger until the transaction ends."""
+    cursor.execute("SELECT pg_advisory_xact_lock(hashtext('reception'), hashtext(%s))", (convenio,))
 
 
 def select(cursor: Any, delivery_id: int, *, lock: bool = False) -> Delivery | None:
@@ -162,11 +216,12 @@ def same_content(cursor: Any, delivery: Delivery) -> Delivery | None:
     """
     cursor.execute(
         "SELECT * FROM reception.delivery d WHERE convenio = %(convenio)s AND sha256 = %(sha256)s "
-        "AND id < %(id)s AND (status = 'received' "
+        "AND id < %(id)s AND corrects IS NULL AND (status IN ('received', 'held') "
         "OR (status = 'quarantined' AND file_name = %(file_name)s) "
         "OR (status IN ('accepted', 'loaded') AND (file_name = %(file_name)s OR NOT EXISTS ("
         "SELECT 1 FROM reception.delivery later WHERE later.convenio = d.convenio "
         "AND later.sha256 <> d.sha256 AND later.id > d.id AND later.id < %(id)s "
+        "AND later.corrects IS NULL "
         "AND later.status IN ('accepted', 'loaded'))))) ORDER BY id LIMIT 1",
         {
             "convenio": delivery.convenio,
@@ -179,18 +234,102 @@ def same_content(cursor: Any, delivery: Delivery) -> Delivery | None:
     return None if row is None else _delivery(row)
 
 
-def last_accepted_rows(cursor: Any, delivery: Delivery) -> int | None:
-    """How many rows the last accepted delivery of this convênio held before this one."""
+def same_rows(cursor: Any, delivery: Delivery, digest: str) -> Delivery | None:
+    """The accepted delivery with the same rows in any order, when there is one.
+
+    As with the same bytes, one under another name counts only while it is the convênio's last.
+    """
     cursor.execute(
-        "SELECT rows_total FROM reception.delivery WHERE convenio = %s AND id < %s "
-        "AND status IN ('accepted', 'loaded') ORDER BY id DESC LIMIT 1",
-        (delivery.convenio, delivery.id),
+        "SELECT * FROM reception.delivery d WHERE convenio = %(convenio)s AND id <> %(id)s "
+        "AND content_digest = %(digest)s AND status IN ('accepted', 'loaded') "
+        "AND (file_name = %(file_name)s OR NOT EXISTS ("
+        "SELECT 1 FROM reception.delivery later WHERE later.convenio = d.convenio "
+        "AND later.id > d.id AND later.id <> %(id)s AND later.content_digest <> d.content_digest "
+        "AND later.status IN ('accepted', 'loaded'))) ORDER BY id LIMIT 1",
+        {
+            "convenio": delivery.convenio,
+            "id": delivery.id,
+            "digest": digest,
+            "file_name": delivery.file_name,
+        },
     )
     row = cursor.fetchone()
-    if row is None:
-        return None
-    rows: int | None = row["rows_total"]
-    return rows
+    return None if row is None else _delivery(row)
+
+
+def standing(cursor: Any, delivery: Delivery) -> Standing:
+    """What this convênio's other accepted deliveries are; those taken out of the CRM do not count.
+
+    Corrections of a delivery are no deliveries of their own here.
+    """
+    cursor.execute("SELECT to_regclass('crm.load') IS NOT NULL AS known")
+    in_crm = (
+        "AND NOT EXISTS (SELECT 1 FROM crm.load l WHERE l.delivery_id = d.id "
+        "AND l.status IN ('rolling_back', 'rolled_back')) "
+        if cursor.fetchone()["known"]
+        else ""
+    )
+    cursor.execute(
+        "SELECT id, rows_total, reference_date, sequence, EXISTS (SELECT 1 FROM "  # noqa: S608
+        "reception.decision o WHERE o.delivery_id = d.id AND o.rule = 'volume') AS level "
+        "FROM reception.delivery d WHERE convenio = %s AND id <> %s AND corrects IS NULL "
+        f"AND status IN ('accepted', 'loaded') {in_crm}"
+        "ORDER BY reference_date DESC NULLS LAST, id DESC LIMIT 400",
+        (delivery.convenio, delivery.id),
+    )
+    rows = cursor.fetchall()
+    dated = [row for row in rows if row["reference_date"] is not None]
+    return Standing(
+        past=[
+            Past(
+                rows=row["rows_total"] or 0,
+                day=row["reference_date"],
+                sequence=row["sequence"],
+                level=row["level"],
+            )
+            for row in rows
+        ],
+        newest=(dated[0]["reference_date"], dated[0]["id"]) if dated else None,
+    )
+
+
+def held(cursor: Any, convenio: str) -> list[Delivery]:
+    """The deliveries of a convênio that wait for others, in the order of their turn."""
+    cursor.execute(
+        "SELECT * FROM reception.delivery WHERE convenio = %s AND status = 'held' "
+        "ORDER BY reference_date, sequence, id",
+        (convenio,),
+    )
+    return [_delivery(row) for row in cursor.fetchall()]
+
+
+def correction_of(cursor: Any, delivery_id: int) -> Delivery | None:
+    """The accepted delivery that already corrects this one, when there is one."""
+    cursor.execute(
+        "SELECT * FROM reception.delivery WHERE corrects = %s "
+        "AND status IN ('accepted', 'loaded') ORDER BY id LIMIT 1",
+        (delivery_id,),
+    )
+    row = cursor.fetchone()
+    return None if row is None else _delivery(row)
+
+
+def decide(cursor: Any, delivery_id: int, rule: str, *, by: str, reason: str) -> None:
+    """Record a decision; the first one about a rule stands."""
+    cursor.execute(
+        "INSERT INTO reception.decision (delivery_id, rule, decided_by, reason) "
+        "VALUES (%s, %s, %s, %s) ON CONFLICT (delivery_id, rule) DO NOTHING",
+        (delivery_id, rule, by, reason),
+    )
+
+
+def decisions(cursor: Any, delivery_id: int) -> list[Decision]:
+    """What persons decided about a delivery, the oldest first."""
+    cursor.execute(
+        "SELECT * FROM reception.decision WHERE delivery_id = %s ORDER BY decided_at, rule",
+        (delivery_id,),
+    )
+    return [Decision(**row) for row in cursor.fetchall()]
 
 
 def settle(
@@ -220,7 +359,8 @@ def settle(
     cursor.execute(
         "UPDATE reception.delivery SET status = %s, reason = %s, duplicate_of = %s, "
         "layout_version = %s, reference_date = %s, rows_total = %s, rows_accepted = %s, "
-        "rows_rejected = %s, folder = %s, finished_at = now() WHERE id = %s RETURNING *",
+        "rows_rejected = %s, folder = %s, sequence = %s, content_digest = %s, rows_removed = %s, "
+        "rules = %s, finished_at = now() WHERE id = %s RETURNING *",
         (
             verdict.status,
             verdict.reason,
@@ -231,6 +371,10 @@ def settle(
             verdict.rows_accepted,
             verdict.rows_rejected,
             verdict.folder,
+            verdict.sequence,
+            verdict.content_digest,
+            verdict.rows_removed,
+            list(verdict.rules),
             delivery_id,
         ),
     )

@@ -44,6 +44,8 @@ class Processed:
     """What the convênio's treatment changed, when it has one."""
     findings: Sequence[Finding] = ()
     """What the history and the CRM have against the file."""
+    adapted: Sequence[str] = ()
+    """What was read otherwise than the layout says, in sentences of Portuguese."""
 
     @property
     def rejected(self) -> Sequence[RejectedRow]:
@@ -113,10 +115,10 @@ def process(
         return Processed(verdict=Verdict(status="quarantined", reason=unplaced, folder=folder))
     try:
         chosen, facts = layout or choose_layout(settings, delivery)
-    except FileRejected as refusal:
-        verdict = Verdict(status="quarantined", reason=str(refusal), folder=folder)
+    except FileRejected as error:
+        verdict = Verdict(status="quarantined", reason=str(error), folder=folder)
         return Processed(verdict=verdict)
-    reference = facts.reference_date or _local_day(delivery)
+    reference = business_day(delivery, facts)
     result = Processed(
         verdict=Verdict(
             status="quarantined",
@@ -177,8 +179,9 @@ def _status(refusal: FileRejected | None) -> str:
     return "held" if isinstance(refusal, FileHeld) else "quarantined"
 
 
-def _local_day(delivery: Delivery) -> date:
-    return delivery.received_at.astimezone(LOCAL).date()
+def business_day(delivery: Delivery, facts: NameFacts) -> date:
+    """The day that a file speaks of: the one in its name, else the one on which it came."""
+    return facts.reference_date or delivery.received_at.astimezone(LOCAL).date()
 
 
 def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameFacts]:
@@ -204,7 +207,7 @@ def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameF
             if facts is None:
                 continue
             fits = True
-            day: date = facts.reference_date or _local_day(delivery)
+            day = business_day(delivery, facts)
             if layout.effective <= day:
                 chosen = (layout, facts)
             break

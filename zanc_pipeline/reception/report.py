@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -9,12 +10,15 @@ from typing import Any
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception.ledger import Delivery
+from zanc_pipeline.reception.findings import RULES, Finding
+from zanc_pipeline.reception.ledger import Decision, Delivery
 from zanc_pipeline.reception.problems import RowProblem
 from zanc_pipeline.reception.process import Processed
+from zanc_pipeline.reception.treatments import describe
 
 _STATUS = {
     "accepted": "ACEITO",
+    "held": "À ESPERA",
     "quarantined": "EM QUARENTENA",
     "duplicate": "REPETIDO",
 }
@@ -34,10 +38,19 @@ class Facts:
     examples: list[RowProblem]
     more: int
     actions: list[str]
+    findings: list[Finding]
+    adapted: list[str]
+    treatment: list[str]
+    decisions: list[str]
 
 
 def facts(
-    settings: Settings, delivery: Delivery, result: Processed, *, rejected_file: str
+    settings: Settings,
+    delivery: Delivery,
+    result: Processed,
+    *,
+    rejected_file: str,
+    decisions: Sequence[Decision] = (),
 ) -> Facts:
     """Gather what is to be said of a delivery and of what became of it."""
     verdict = result.verdict
@@ -57,6 +70,8 @@ def facts(
         ("Tamanho", f"{_thousands(delivery.size_bytes)} bytes"),
         ("SHA-256", delivery.sha256),
     ]
+    if delivery.corrects is not None:
+        lines.insert(3, ("Corrige a entrega", str(delivery.corrects)))
     if verdict.reference_date:
         lines.append(("Data de referência", f"{verdict.reference_date:%d/%m/%Y}"))
     if verdict.layout_version:
@@ -67,6 +82,8 @@ def facts(
             ("Linhas aceitas", _thousands(verdict.rows_accepted or 0)),
             ("Linhas rejeitadas", _thousands(verdict.rows_rejected or 0)),
         ]
+    if verdict.rows_removed:
+        lines.append(("Linhas retiradas", f"{_thousands(verdict.rows_removed)} (pelo tratamento)"))
     if amount is not None:
         lines.append(("Valor aceito", f"R$ {_reais(amount)}"))
     return Facts(
@@ -83,6 +100,14 @@ def facts(
         examples=validation.examples if validation else [],
         more=validation.problems - len(validation.examples) if validation else 0,
         actions=_actions(delivery, result, rejected_file),
+        findings=list(result.findings) if verdict.status == "quarantined" else [],
+        adapted=list(result.adapted),
+        treatment=list(describe(result.differences)) if result.differences is not None else [],
+        decisions=[
+            f"{RULES.get(one.rule, one.rule)}: aceito por {one.decided_by} em "
+            f"{one.decided_at.astimezone(LOCAL):%d/%m/%Y %H:%M}, porque {one.reason}"
+            for one in decisions
+        ],
     )
 
 
@@ -102,22 +127,45 @@ def _actions(delivery: Delivery, result: Processed, rejected_file: str) -> list[
         return _trial_actions(result)
     if verdict.status == "duplicate":
         return ["Nada foi carregado: este conteúdo já tinha vindo."]
-    if verdict.status == "quarantined":
+    if verdict.status in {"quarantined", "held"}:
         return [
             "Nada deste arquivo foi carregado; os outros convênios seguem normalmente.",
-            "Resolva o motivo acima (com o credor, ou no layout do convênio).",
-            f"Depois de acertar o layout, reprocesse: zanc reception replay {delivery.id}",
+            *_remedies(delivery, result, rejected_file),
         ]
-    if result.rejected:
-        return [
-            "As linhas aceitas seguem para o CRM.",
-            f"As rejeitadas estão em {rejected_file}: corrija-as ou peça a correção ao credor.",
-        ]
+    if verdict.rows_rejected:
+        return ["As linhas aceitas seguem para o CRM.", *_correction(delivery, rejected_file)]
     return ["Nada a fazer: todas as linhas seguem para o CRM."]
 
 
+def _remedies(delivery: Delivery, result: Processed, rejected_file: str) -> list[str]:
+    number, rules = delivery.id, result.verdict.rules
+    if result.verdict.status == "held":
+        return [
+            "Ele segue sozinho assim que chegar o que falta: se não vier, peça-o ao credor.",
+            f"Para seguir sem ele: zanc reception release {number} --by NOME --reason MOTIVO",
+        ]
+    lines = ["Confirme com o credor o motivo acima, ou acerte o layout ou o tratamento."]
+    if rules:
+        options = " ".join(f"--rule {rule}" for rule in rules)
+        lines.append(
+            "Se está certo assim, aceite: zanc reception accept "
+            f"{number} {options} --by NOME --reason MOTIVO"
+        )
+    lines.append(f"Depois de acertar layout ou tratamento: zanc reception replay {number}")
+    if result.verdict.rows_rejected and delivery.corrects is None:
+        lines += _correction(delivery, rejected_file)
+    return lines
+
+
+def _correction(delivery: Delivery, rejected_file: str) -> list[str]:
+    return [
+        f"As rejeitadas estão em {rejected_file}: corrija-as na planilha, sem mudar a coluna "
+        f"'linha', e devolva-as: zanc reception resubmit {delivery.id} {rejected_file}",
+    ]
+
+
 def _trial_actions(result: Processed) -> list[str]:
-    if result.verdict.status == "quarantined":
+    if result.verdict.status != "accepted":
         return ["Foi só uma conferência. Recebido assim, o arquivo inteiro ficaria retido."]
     if result.rejected:
         return ["Foi só uma conferência. Recebido assim, as linhas rejeitadas ficariam de fora."]

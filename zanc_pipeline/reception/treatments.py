@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from zanc_pipeline.common.masking import mask_text
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.fields import DDD_MARK, masked
+from zanc_pipeline.reception.findings import thousands
 from zanc_pipeline.reception.layout import Layout
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.readers.base import Batch
@@ -83,14 +84,14 @@ class Treatment:
     memory_bytes: int = MEMORY_BYTES
     differences: Differences = field(default_factory=Differences)
 
-    def batches(self, read: Callable[[], Iterable[Batch]]) -> Iterator[Batch]:
+    def batches(self, read: Iterable[Batch]) -> Iterator[Batch]:
         """The file's batches, treated; called again it begins afresh.
 
         Raises FileRejected, with the treatment's line, when it fails or can not be believed.
         """
         self.differences = Differences()
         before: _Piece | None = None
-        for piece in self._pieces(read()):
+        for piece in self._pieces(read):
             treated, seam = self._run(piece, before)
             if before is not None and seam is not None:
                 self._require_no_seam(before, piece, treated, seam)
@@ -254,6 +255,27 @@ def treatment_of(settings: Settings, convenio: str, layout: Layout) -> Treatment
     """The convênio's treatment, or None when it has none."""
     source = settings.config / "convenios" / convenio / FILE_NAME
     return Treatment(source=source, layout=layout) if source.is_file() else None
+
+
+def describe(differences: Differences) -> Iterator[str]:
+    """What a treatment did, in lines of Portuguese; values are masked already."""
+    yield (
+        f"linhas antes: {thousands(differences.rows_before)}; depois: "
+        f"{thousands(differences.rows_after)}"
+    )
+    if differences.removed_rows:
+        some = ", ".join(str(row.line) for row in differences.removed[:10])
+        more = ", …" if differences.removed_rows > 10 else ""
+        yield (
+            f"retiradas pelo tratamento: {thousands(differences.removed_rows)} (linhas do arquivo: "
+            f"{some}{more})"
+        )
+    if not differences.changes and not differences.removed_rows:
+        yield "o tratamento não mudou nada"
+    for name, change in differences.changes.items():
+        yield f"{name}: mudou em {thousands(change.rows)} linhas"
+        for line, old, new in change.examples:
+            yield f'    linha {line}: "{old}" → "{new}"'
 
 
 def run(

@@ -8,7 +8,7 @@ what this convênio sends. Rows pass through to a ``Sink`` batch by batch; only 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import merge
@@ -22,14 +22,11 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
 from zanc_pipeline.reception.fields import DDD_MARK, Column, expected, masked
-from zanc_pipeline.reception.layout import FieldSpec, Layout
+from zanc_pipeline.reception.layout import FieldSpec, Layout, is_partial
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
 from zanc_pipeline.reception.readers.base import Batch, Integers
 from zanc_pipeline.reception.unique import KeyHashes, Repeats
 from zanc_pipeline.reception.vectors import convert
-
-VOLUME_MATTERS_FROM = 100
-"""Below so many rows a file's volume says nothing."""
 
 KEPT_ROWS = 10_000
 KEPT_EXAMPLES = 20
@@ -37,6 +34,9 @@ MOST_KINDS = 1_000
 _SHOWN_AT_ONCE = 5_000
 
 Mask = npt.NDArray[np.bool_]
+
+
+Check = Callable[[pa.Table], Mapping[int, list[RowProblem]]]
 
 
 class Sink(Protocol):
@@ -128,32 +128,39 @@ def stream(
     sink: Sink,
     *,
     scratch: Path | None = None,
+    check: Check | None = None,
 ) -> Validation:
     """Judge the rows of a file of any size in bounded memory. Passes FileRejected on.
+
+    ``check`` gets the typed rows of a batch that passed and gives the problems that others than
+    the layout have with them, by their index: these are rejected too.
 
     ``batches`` opens the file; it is called a second time, and ``sink`` begins again, only when a
     value that must be unique repeats. ``scratch`` is a folder for temporary files.
     """
-    names = [spec.name for spec in layout.fields if spec.unique or spec.name == "contrato"]
+    whole = not is_partial(layout)  # a contract repeats in a set's file of phones
+    names = [
+        spec.name for spec in layout.fields if spec.unique or (whole and spec.name == "contrato")
+    ]
     keys = {name: KeyHashes(scratch) for name in names}
-    result = _Pass(layout, sink, keys=keys).through(batches())
+    result = _Pass(layout, sink, keys=keys, check=check).through(batches())
     suspects = [key.suspects() for key in keys.values()]
     if not any(len(lines) for lines in suspects):
         return result
     repeats = Repeats(np.concatenate(suspects))
     try:
-        return _Pass(layout, sink, keys=dict.fromkeys(names), repeats=repeats).through(batches())
+        again = _Pass(layout, sink, keys=dict.fromkeys(names), repeats=repeats, check=check)
+        return again.through(batches())
     finally:
         repeats.close()
 
 
 def judge_file(
-    layout: Layout, result: Validation, *, previous_rows: int | None, accept_volume: bool = False
+    layout: Layout, result: Validation, *, decided: frozenset[str] = frozenset()
 ) -> None:
-    """Raise FileRejected when the file as a whole can not be accepted.
+    """Raise FileRejected when so few rows are good that the file can not be believed.
 
-    ``previous_rows`` is what the last accepted delivery of this convênio held; ``accept_volume``
-    says that a person looked at a volume out of the usual and accepts it.
+    ``decided`` are the rules that a person overruled for it.
     """
     total, rejected, limits = result.rows_total, result.rows_rejected, layout.limits
     if not total:
@@ -165,23 +172,12 @@ def judge_file(
             f"nenhuma das {total} linhas é válida: {_most_common(result)}; confira se o layout "
             "mudou"
         )
-    if rejected > total * limits.rejected_share:
+    if rejected > total * limits.rejected_share and "rejeicao" not in decided:
         raise FileRejected(
             f"{rejected} de {total} linhas foram rejeitadas, mais que o limite de "
-            f"{_percent(limits.rejected_share)}: {_most_common(result)}; confira se o layout mudou"
-        )
-    if previous_rows is None or previous_rows < VOLUME_MATTERS_FROM or accept_volume:
-        return
-    if total < previous_rows * (1 - limits.shrink_share):
-        raise FileRejected(
-            f"o arquivo traz {total} linhas e o anterior trazia {previous_rows}: a carteira teria "
-            f"encolhido mais de {_percent(limits.shrink_share)}; confirme com o credor se veio "
-            "inteiro e, se sim, reprocesse aceitando o volume"
-        )
-    if total > previous_rows * limits.growth_factor:
-        raise FileRejected(
-            f"o arquivo traz {total} linhas e o anterior trazia {previous_rows}: confirme com o "
-            "credor se está certo e, se sim, reprocesse aceitando o volume"
+            f"{_percent(limits.rejected_share)}: {_most_common(result)}; confira se o layout "
+            "mudou; se as rejeitadas estão mesmo erradas, aceite a rejeição ou corrija-as",
+            rules=("rejeicao",),
         )
 
 
@@ -204,10 +200,11 @@ class _Pass:
         *,
         keys: dict[str, KeyHashes] | dict[str, None],
         repeats: Repeats | None = None,
+        check: Check | None = None,
     ) -> None:
         self._layout, self._sink = layout, sink
         self._schema = accepted_schema(layout)
-        self._keys, self._repeats = keys, repeats
+        self._keys, self._repeats, self._check = keys, repeats, check
         self._result = Validation()
 
     def through(self, batches: Iterable[Batch]) -> Validation:
@@ -225,15 +222,32 @@ class _Pass:
             keep &= ~fault.rows
         repeated = self._repeated(batch, columns, keep)
         keep[list(repeated)] = False
+        rows, objections = self._passed(batch, columns, keep)
         self._count(columns, keep, faults)
-        if keep.any():
-            rows = accepted_rows(self._schema, batch, columns, keep)
+        if rows.num_rows:
             self._result.rows_accepted += rows.num_rows
             self._sink.accept(rows)
         for name, key in self._keys.items():
             if key is not None:
                 _remember(key, columns[name].values, batch.line, keep)
-        self._reject(batch, faults, repeated, keep)
+        self._reject(batch, faults, repeated, objections, keep)
+
+    def _passed(
+        self, batch: Batch, columns: dict[str, Column], keep: Mask
+    ) -> tuple[pa.Table, dict[int, list[RowProblem]]]:
+        """The typed rows that pass every check, and row → what others have against it."""
+        rows = accepted_rows(self._schema, batch, columns, keep)
+        if self._check is None or not rows.num_rows:
+            return rows, {}
+        found = self._check(rows)
+        if not found:
+            return rows, {}
+        places = np.flatnonzero(keep)
+        objections = {int(places[index]): problems for index, problems in found.items()}
+        passed = np.ones(rows.num_rows, dtype=np.bool_)
+        passed[list(found)] = False
+        keep[list(objections)] = False
+        return rows.filter(pa.array(passed)), objections
 
     def _faults(self, columns: dict[str, Column]) -> Iterator[_Fault]:
         for spec in self._layout.fields:
@@ -289,6 +303,7 @@ class _Pass:
         batch: Batch,
         faults: list[_Fault],
         repeated: dict[int, dict[str, int]],
+        objections: dict[int, list[RowProblem]],
         keep: Mask,
     ) -> None:
         result = self._result
@@ -296,7 +311,10 @@ class _Pass:
         for first in repeated.values():
             for name in first:
                 self._note(name, "repete", 1)
-        rows = self._rejected_rows(batch, faults, repeated, np.flatnonzero(~keep))
+        for problems in objections.values():
+            for trouble in problems:
+                self._note(trouble.field, trouble.problem, 1)
+        rows = self._rejected_rows(batch, faults, repeated, objections, np.flatnonzero(~keep))
         for row in merge(batch.broken, rows, key=lambda row: row.line):
             if len(result.rejected) < KEPT_ROWS:
                 result.rejected.append(row)
@@ -319,6 +337,7 @@ class _Pass:
         batch: Batch,
         faults: list[_Fault],
         repeated: dict[int, dict[str, int]],
+        objections: dict[int, list[RowProblem]],
         wrong: npt.NDArray[np.intp],
     ) -> Iterator[RejectedRow]:
         names = [spec.name for spec in self._layout.fields]
@@ -350,7 +369,8 @@ class _Pass:
                             problem=problem,
                         )
                         for spec, problem in found
-                    ),
+                    )
+                    + tuple(objections.get(index, ())),
                 )
 
 

@@ -26,13 +26,12 @@ def judge(tmp_path: Path) -> Judge:
         name: str = "arquivo",
         layout: Layout | None = None,
         facts: NameFacts | None = None,
-        previous_rows: int | None = None,
     ) -> Collected:
         chosen = layout or load_layout(CONVENIOS / convenio / "layout.yaml")
         path = tmp_path / name
         path.write_bytes(content)
         result = validate(chosen, read_file(chosen, path, facts or NameFacts()))
-        judge_file(chosen, result, previous_rows=previous_rows)
+        judge_file(chosen, result)
         return result
 
     return run

@@ -148,16 +148,6 @@ def test_too_many_rejected_rows_reject_the_file(judge: Judge) -> None:
         judge("banco_aurora", aurora(*rows))
 
 
-@pytest.mark.parametrize(("previous", "fits"), [(199, True), (201, False), (30, True)])
-def test_a_portfolio_that_shrinks_by_half_is_held(judge: Judge, previous: int, fits: bool) -> None:
-    content = aurora(*[aurora_row(n) for n in range(100)])
-    if fits:
-        assert judge("banco_aurora", content, previous_rows=previous).accepted.num_rows == 100
-    else:
-        with pytest.raises(FileRejected, match="encolhido"):
-            judge("banco_aurora", content, previous_rows=previous)
-
-
 def test_a_stray_quote_costs_only_its_own_line() -> None:
     rows = split_lines(["a;b", '"x;b', "c;d", 'e"f;g'], ";", '"', 2)
     assert [row.cells for row in rows.cut] == [["a", "b"], ["c", "d"], ['e"f', "g"]]

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reception_files import AURORA_HEADER, CPFS, aurora, aurora_row, energia_row, loja
 
+from zanc_pipeline.reception.cells import protected
 from zanc_pipeline.reception.layout import load_layout
 from zanc_pipeline.reception.names import NameFacts
-from zanc_pipeline.reception.outputs import neutral
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.read import read_detected, table_of
 from zanc_pipeline.reception.readers import read_file
@@ -121,4 +121,4 @@ def test_every_row_is_accepted_or_rejected(tmp_path: Path, cells: list[str]) -> 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+55", "-1", "@x", " =1", "\t=1"])
 def test_formulas_are_neutralised_in_files_for_people(cell: str) -> None:
-    assert neutral(cell) == f"'{cell}"
+    assert protected(cell) == f"'{cell}"

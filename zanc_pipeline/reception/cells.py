@@ -1,0 +1,42 @@
+"""Cells that survive a spreadsheet: none runs as a formula, none is rewritten as a number or date.
+
+A spreadsheet that opens a CSV turns ``00123`` into 123, ``12-5`` into the 12th of May and sixteen
+digits into 1,23E+15. Such a cell is written with an apostrophe before it, which makes it text, and
+which ``unprotected`` takes away again: the two are inverses for every text.
+"""
+
+from __future__ import annotations
+
+import re
+
+MARK = "'"
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_SAFE_NUMBER = re.compile(r"[1-9]\d{0,10}|0|(?:0|[1-9]\d{0,2}(?:\.\d{3}){0,3}),\d{2}", re.ASCII)
+_DATE = re.compile(r"\d{2}/\d{2}/\d{4}", re.ASCII)
+_SHORT = 25
+_SCIENTIFIC = re.compile(r"\s*\d+(?:[.,]\d+)?E\+?\d+\s*", re.ASCII | re.IGNORECASE)
+
+
+def protected(cell: str) -> str:
+    """``cell`` as it is written to a file for people."""
+    return f"{MARK}{cell}" if _endangered(cell) else cell
+
+
+def unprotected(cell: str) -> str:
+    """The cell that ``protected`` wrote, or that a person typed."""
+    return cell.removeprefix(MARK)
+
+
+def is_rewritten_number(cell: str) -> bool:
+    """Whether a spreadsheet shortened a long number (``1,23E+11``): its digits are lost."""
+    return _SCIENTIFIC.fullmatch(cell) is not None
+
+
+def _endangered(cell: str) -> bool:
+    start = cell.lstrip(" \t\r\n")
+    if cell.startswith((MARK, *_FORMULA)) or start.startswith((MARK, *_FORMULA)):
+        return True
+    if len(cell) > _SHORT or not any(char.isdigit() for char in cell):
+        return False
+    return not (_SAFE_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell) or "@" in cell)
