@@ -87,7 +87,7 @@ def strict(text: str, dialect: Dialect) -> list[str] | None:
     """The cells of a record whose quotes are in order, else None."""
     delimiter, quote, escape = dialect.delimiter, dialect.quote, dialect.escape
     if not quote or quote not in text:
-        return text.split(delimiter) if delimiter else [text]
+        return _split(text, delimiter, escape)
     single = len(delimiter) == 1 or (not delimiter and "\x00" not in text)
     if not single or (escape and escape in text) or "\r" in text:
         return _cut(text, delimiter, quote, escape)
@@ -107,7 +107,7 @@ def mend(text: str, dialect: Dialect) -> list[str]:
     if not dialect.delimiter:
         return [text]
     lenient = _cut(text, dialect.delimiter, dialect.quote, dialect.escape, lenient=True)
-    return lenient if lenient is not None else text.split(dialect.delimiter)
+    return lenient if lenient is not None else _split(text, dialect.delimiter, dialect.escape)
 
 
 def cheapest(text: str, dialect: Dialect) -> tuple[list[str] | None, float]:
@@ -184,9 +184,8 @@ def _join(
     first = without_end(raw)
     mended, cost = cheapest(first, dialect) if dialect.width > 1 else (None, 0.0)
     alone = mended is not None
-    if alone and cost < _OPEN:
-        return None, 1, first
-    bearable = 0 if dialect.width > _NARROW else 1 if alone else limit
+    narrow = dialect.width <= _NARROW
+    bearable = 0 if not narrow or cost < _OPEN else 1 if alone else limit
     pieces, size, whole = [raw], len(raw), 0
     for taken in range(2, limit + 1):
         line = ahead.peek(taken - 2)
@@ -197,13 +196,13 @@ def _join(
         content = without_end(line)
         closing = _may_close(content, dialect)
         is_row = _is_whole(content, dialect)
-        if closing and not (is_row and dialect.width > _NARROW):
+        if closing and not (is_row and not narrow):
             text = without_end("".join(pieces))
             cells = strict(text, dialect)
             if cells is None and dialect.width and taken <= 6 and not alone:
                 cells, _ = cheapest(text, dialect)
             if cells is not None:
-                near = abs(len(cells) - dialect.width) <= _NEAR and not whole
+                near = abs(len(cells) - dialect.width) <= _NEAR and not whole and not alone
                 if dialect.width in {0, len(cells)} or near:
                     return cells, taken, text
                 if len(cells) > dialect.width:
@@ -225,11 +224,11 @@ def _may_close(line: str, dialect: Dialect) -> bool:
 def _readings(text: str, start: int, dialect: Dialect) -> Iterator[tuple[str, int, float]]:
     """Ways to read the cell at ``start``: its text, where it ends, what is wrong with it."""
     delimiter, quote = dialect.delimiter, dialect.quote
-    end = text.find(delimiter, start)
-    end = len(text) if end < 0 else end
+    end = _end_of_plain(text, start, delimiter, dialect.escape)
     plain = text[start:end]
     if not quote or not plain.startswith(quote):
-        yield plain, end, 0.2 * plain.count(quote) if quote else 0.0
+        wrong = 0.2 * plain.count(quote) if quote else 0.0
+        yield _plain(plain, delimiter, dialect.escape), end, wrong
         return
     yield plain, end, _OPEN
     place, found = start + len(quote), 0
@@ -266,10 +265,10 @@ def _cut(
     place = 0
     while True:
         if not text.startswith(quote, place):
-            end = text.find(delimiter, place) if delimiter else -1
-            if end < 0:
-                return [*cells, text[place:]]
-            cells.append(text[place:end])
+            end = _end_of_plain(text, place, delimiter, escape)
+            cells.append(_plain(text[place:end], delimiter, escape))
+            if end == len(text):
+                return cells
             place = end + len(delimiter)
             continue
         end = _closing(text, place + len(quote), delimiter, quote, escape, lenient)
@@ -280,6 +279,41 @@ def _cut(
         if place == len(text):
             return cells
         place += len(delimiter)
+
+
+def _split(text: str, delimiter: str, escape: str) -> list[str]:
+    """The cells of a record without quotes."""
+    if not delimiter:
+        return [text]
+    if not escape or escape not in text:
+        return text.split(delimiter)
+    cells: list[str] = []
+    place = 0
+    while True:
+        end = _end_of_plain(text, place, delimiter, escape)
+        cells.append(_plain(text[place:end], delimiter, escape))
+        if end == len(text):
+            return cells
+        place = end + len(delimiter)
+
+
+def _end_of_plain(text: str, start: int, delimiter: str, escape: str) -> int:
+    """Where the cell without quotes that begins at ``start`` ends."""
+    place = start
+    while delimiter and (end := text.find(delimiter, place)) >= 0:
+        head = text[start:end]
+        if not escape or (len(head) - len(head.rstrip(escape))) % 2 == 0:
+            return end
+        place = end + len(delimiter)
+    return len(text)
+
+
+def _plain(cell: str, delimiter: str, escape: str) -> str:
+    """The text of a cell without quotes: an escaped separator or escape is itself."""
+    if not escape or escape not in cell:
+        return cell
+    held = cell.replace(escape * 2, "\x00\x00").replace(escape + delimiter, delimiter)
+    return held.replace("\x00\x00", escape)
 
 
 def _closing(text: str, place: int, delimiter: str, quote: str, escape: str, lenient: bool) -> int:

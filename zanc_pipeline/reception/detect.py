@@ -132,7 +132,7 @@ def _never_alone(plain: Sequence[str], char: str, longer: Sequence[str]) -> bool
 def _escapes(text: str, separator: str, quote: str) -> list[str]:
     """No escape character, and the one that stands before most quotes within cells."""
     if not quote:
-        return [""]
+        return ["", "\\"] if separator and f"\\{separator}" in text else [""]
     edge = re.escape(separator)
     inner = re.findall(rf"(?<!^)(?<!{edge})(.){quote}(?!{edge}|[\r\n]|$)", text, re.MULTILINE)
     before = Counter(

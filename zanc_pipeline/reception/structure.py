@@ -63,7 +63,9 @@ def find_start(head: Sequence[Record], dialect: Dialect) -> Start:
     if first >= len(head):
         return Start(preamble=[], titles=[], header_rows=0, profile=_learnt(head, width))
     below = [record for record in head[first:] if len(record.cells) == width]
-    profile = _learnt(below[max(1, min(MAX_HEADER_ROWS, len(below) // 2)) :], width)
+    rest = below[max(1, min(MAX_HEADER_ROWS, len(below) // 2)) :]
+    again = [record for record in rest if record.cells != head[first].cells]  # one on each page
+    profile = _learnt(again, width)
     first, row = _damaged_header(head, first, dialect, profile)
     if not is_header(row, profile, head[first + 1 :]):
         # Lines are left out only above a header that proves to be one.

@@ -95,7 +95,7 @@ def source_of(open_bytes: Callable[[], BinaryIO]) -> Source:
     encoding = next((name for mark, name in _BOMS if head.startswith(mark)), "")
     encoding = encoding or _by_zeros(head) or _by_bytes(open_bytes)
     text = head.decode(encoding, "zanc_windows")
-    _require_text(head, text)
+    _require_text(head, text.rstrip(_END_MARKS))
     only_separator = RECORD_SEPARATOR in text and "\n" not in text and "\r" not in text
     return Source(
         open=open_bytes,

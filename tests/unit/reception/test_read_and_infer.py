@@ -40,6 +40,31 @@ def test_the_dialect_is_detected(data: bytes, header: list[str], rows: list[list
     assert (table.header, list(table.rows)) == (header, rows)
 
 
+def test_a_separator_escaped_outside_quotes_is_text() -> None:
+    lines = [f"{n},Rua {n}\\, apto {n},{n}.50" for n in range(1, 9)]
+    table = table_of("\n".join(["id,endereco,valor", *lines]).encode())
+    assert table.header == ["id", "endereco", "valor"]
+    assert list(table.rows) == [[str(n), f"Rua {n}, apto {n}", f"{n}.50"] for n in range(1, 9)]
+
+
+def test_a_line_that_ends_with_a_doubled_quote_may_go_on() -> None:
+    lines = [f'{n};ok;"disse: ""só em maio""\nmas sem dia";{n},90' for n in range(1, 9)]
+    table = table_of("\n".join(["id;fila;obs;valor", *lines]).encode())
+    assert list(table.rows)[3] == ["4", "ok", 'disse: "só em maio"\nmas sem dia', "4,90"]
+    assert len(list(table.rows)) == 8
+
+
+def test_a_header_that_comes_again_on_each_page_is_still_the_header() -> None:
+    rows = [f"P{n};Cidade {n % 3};{n}" for n in range(40)]
+    lines = ["codigo;cidade;valor", *rows[:20], "codigo;cidade;valor", *rows[20:]]
+    assert table_of("\n".join(lines).encode()).header == ["codigo", "cidade", "valor"]
+
+
+def test_zeros_that_fill_up_the_last_block_are_no_content() -> None:
+    table = table_of(b"nome;uf\nMaria;SP\n" + bytes(500))
+    assert (table.header, list(table.rows)) == (["nome", "uf"], [["Maria", "SP"]])
+
+
 def test_a_preamble_is_left_out_and_said() -> None:
     table = table_of(b"Relatorio de carteira\nGerado hoje\na;b;c\n1;2;3\n4;5;6\n7;8;9\n")
     assert table.header == ["a", "b", "c"]
