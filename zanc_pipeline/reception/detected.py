@@ -157,7 +157,8 @@ def _reading(source: Source, lines: Sequence[str]) -> _Reading:
         sample = sample_of(lines)
         gaps = blank_gaps(sample)
         cut = [record.cells for record in blank_records(sample, gaps)] if gaps else []
-        if cut and score_rows(cut) > max(score, MIN_BLANK_SCORE):
+        sign = dialect.delimiter.strip()
+        if cut and not _stands(sign, cut) and score_rows(cut) > max(score, MIN_BLANK_SCORE):
             fixed = Dialect(delimiter="", quote="", width=len(gaps) + 1)
             return _Reading(source, fixed, gaps, skip)
     if max(map(len, lines)) > SAMPLE_LINE_CHARS:  # the dialect was found in parts of lines
@@ -169,6 +170,12 @@ def _reading(source: Source, lines: Sequence[str]) -> _Reading:
 def _blank_runs(lines: Sequence[str]) -> bool:
     filled = [line for line in lines if not is_blank(line)]
     return sum("  " in line.strip() for line in filled) > 0.5 * len(filled)
+
+
+def _stands(sign: str, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a separator is the text of a column, or begins each of its cells."""
+    columns = zip(*rows, strict=False)
+    return bool(sign) and any(all(cell.startswith(sign) for cell in cells) for cells in columns)
 
 
 def _content(line: str) -> bool:
