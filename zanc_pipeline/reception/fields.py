@@ -196,7 +196,7 @@ def masked(field: FieldSpec, text: str) -> str:
 def _parser(field: FieldSpec, between: str) -> Parser:
     match field.type:
         case "cpf":
-            return lambda text: parse_cpf(text) or INVALID
+            return _cpf
         case "cnpj":
             return lambda text: parse_cnpj(text) or INVALID
         case "cpf_cnpj":
@@ -230,22 +230,29 @@ def _parser(field: FieldSpec, between: str) -> Parser:
             return lambda text: INVALID if _UNPRINTABLE.search(text) else text
 
 
+def _cpf(text: str) -> Any:
+    """A CPF, also one that a fixed-width field pads with zeros to the 14 or 15 digits of a CNPJ."""
+    if len(text) not in (14, 15) or not (text.isascii() and text.isdigit()):
+        return parse_cpf(text) or INVALID
+    found = _cpf_or_cnpj(text)
+    return found if found is not INVALID and len(found) == 11 else INVALID
+
+
 def _cpf_or_cnpj(text: str) -> Any:
     """A CPF or a CNPJ; digits that could be either (a CPF padded to 14) are proved by both rules.
 
-    A text of up to 11 digits may be a CNPJ that lost leading zeros as well as a CPF: when both
-    pass their check digits, nothing is proved.
+    A text that passes the check digits of both, padded or with leading zeros lost, proves nothing.
     """
     if "/" in text:
         return parse_cnpj(text) or INVALID
     compact = re.sub(r"[.\-\s]", "", text)
+    if len(compact) == 15 and compact.startswith("0"):
+        compact = compact[1:]
     as_cpf = compact[3:] if len(compact) == 14 and compact.startswith("000") else compact
-    cpf, cnpj = parse_cpf(as_cpf), parse_cnpj(text)
-    if cpf and cnpj and len(compact) not in (11, 14):
+    cpf, cnpj = parse_cpf(as_cpf), parse_cnpj(compact)
+    if cpf and cnpj and len(compact) != 11:
         return INVALID
-    if len(compact) == 14 and cnpj:
-        return INVALID if cpf else cnpj
-    return cpf or cnpj or INVALID
+    return (cnpj or cpf or INVALID) if len(compact) == 14 else (cpf or cnpj or INVALID)
 
 
 def _phone(text: str) -> Any:

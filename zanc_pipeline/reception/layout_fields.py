@@ -323,6 +323,7 @@ Check = Literal[
     "quantidade_de_lotes",
     "soma",
     "numero_do_registro",
+    "numero_no_lote",
 ]
 
 
@@ -337,7 +338,7 @@ class ProvingField(FieldSpec):
         default=None,
         description="O que este campo prova: a data ou a sequência do nome do arquivo, a "
         "quantidade de detalhes, de registros (linhas) ou de lotes, a soma de um campo, ou o "
-        "número do registro no arquivo.",
+        "número do registro no arquivo ou no lote (dos que estão entre o cabeçalho e o rodapé).",
     )
     summed: str = Field(
         alias="de", default="valor", description="Em 'confere: soma', o campo que é somado."

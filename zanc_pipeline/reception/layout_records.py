@@ -9,7 +9,7 @@ from pydantic import Field
 
 from zanc_pipeline.reception.layout_fields import ProvingField, StrictModel, YesNo
 
-RecordField = TypeVar("RecordField", bound=ProvingField)
+RecordField = TypeVar("RecordField", bound=ProvingField, covariant=True)
 
 
 class Condition(StrictModel):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import cache
@@ -49,6 +50,10 @@ def convert(spec: FieldSpec, batch: Batch) -> Column:
     return _completed(spec, batch, decided, empty, between)
 
 
+PADDED_CPF_SIZES = (14, 15)
+"""Fields made for a CNPJ hold a CPF with zeros before it: ``fields.convert`` knows the rule."""
+
+
 def _plain(spec: FieldSpec) -> bool:
     """Whether the field has no rule beyond those of its type."""
     return (
@@ -86,7 +91,9 @@ def _completed(
 
 
 def _cpf(_spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
-    return codecs.cpfs(cells)
+    decided = codecs.cpfs(cells)
+    padded = np.isin(cells.sizes, PADDED_CPF_SIZES) & ~decided.valid
+    return replace(decided, known=decided.known & ~padded) if padded.any() else decided
 
 
 def _cnpj(_spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:

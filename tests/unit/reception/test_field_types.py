@@ -37,6 +37,13 @@ def one(text: str, **keys: Any) -> Any:
         ("12ABC34501DE35", {"tipo": "cpf_cnpj"}, "12ABC34501DE35"),
         ("12ABC34501DE35", {"tipo": "cnpj"}, "12ABC34501DE35"),
         ("52998224726", {"tipo": "cpf_cnpj"}, INVALID),
+        ("011222333000181", {"tipo": "cpf_cnpj"}, "11222333000181"),
+        ("000052998224725", {"tipo": "cpf_cnpj"}, "52998224725"),
+        ("000052998224725", {"tipo": "cpf"}, "52998224725"),
+        ("00052998224725", {"tipo": "cpf"}, "52998224725"),
+        ("00000000000191", {"tipo": "cpf"}, INVALID),
+        ("11222333000181", {"tipo": "cpf"}, INVALID),
+        ("529.982.247-25", {"tipo": "cpf"}, "52998224725"),
         ("00000000000191", {"tipo": "cpf_cnpj"}, INVALID),  # a valid CNPJ and a padded CPF
         ("00.000.000/0001-91", {"tipo": "cpf_cnpj"}, "00000000000191"),
         ("1.234,56", {"tipo": "dinheiro"}, Decimal("1234.56")),

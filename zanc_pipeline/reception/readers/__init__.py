@@ -11,7 +11,9 @@ from pathlib import Path
 
 from zanc_pipeline.reception.layout import (
     DelimitedLayout,
+    DelimitedRecordsLayout,
     FixedLayout,
+    JsonLayout,
     Layout,
     RecordsLayout,
 )
@@ -19,9 +21,10 @@ from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.readers.base import Batch
 from zanc_pipeline.reception.readers.delimited import read_delimited
 from zanc_pipeline.reception.readers.fixed import read_fixed
+from zanc_pipeline.reception.readers.jsonl import read_json_lines
 from zanc_pipeline.reception.readers.records import read_records
 from zanc_pipeline.reception.readers.spreadsheet import read_sheet
-from zanc_pipeline.reception.readers.unzip import unzipped
+from zanc_pipeline.reception.readers.unzip import ungzipped, unzipped
 
 __all__ = ["Batch", "read_file"]
 
@@ -31,11 +34,14 @@ def read_file(layout: Layout, path: Path, facts: NameFacts) -> Iterator[Batch]:
 
     Raises FileRejected, in Portuguese, when the file as a whole can not be believed.
     """
-    if not layout.zipped:
+    if layout.zipped:
+        with unzipped(path) as inner:
+            yield from _read(layout, inner, facts)
+    elif layout.gzipped:
+        with ungzipped(path) as inner:
+            yield from _read(layout, inner, facts)
+    else:
         yield from _read(layout, path, facts)
-        return
-    with unzipped(path) as inner:
-        yield from _read(layout, inner, facts)
 
 
 def _read(layout: Layout, path: Path, facts: NameFacts) -> Iterator[Batch]:
@@ -43,6 +49,8 @@ def _read(layout: Layout, path: Path, facts: NameFacts) -> Iterator[Batch]:
         return read_delimited(layout, path)
     if isinstance(layout, FixedLayout):
         return read_fixed(layout, path)
-    if isinstance(layout, RecordsLayout):
+    if isinstance(layout, RecordsLayout | DelimitedRecordsLayout):
         return read_records(layout, path, facts)
+    if isinstance(layout, JsonLayout):
+        return read_json_lines(layout, path)
     return read_sheet(layout, path)

@@ -82,15 +82,20 @@ def broken_row(line: int, offset: int, text: str, problem: str) -> RejectedRow:
 
 
 def chunks(
-    path: Path, encoding: str, *, must_end_with_newline: bool, record_size: int = 0
+    path: Path,
+    encoding: str,
+    *,
+    must_end_with_newline: bool,
+    record_size: int = 0,
+    unbroken: bool = False,
 ) -> Iterator[Chunk]:
     """The file in pieces that end at a line end; with ``record_size``, at the end of a record when
-    it is whole records and has no line ends.
+    it is whole records and has no line ends (``unbroken``: the layout says so).
 
     Raises FileRejected for an empty file, an absurdly long line, a file cut in its last line and
     an encoding that is provably another.
     """
-    if record_size and _has_no_lines(path, record_size):
+    if record_size and (unbroken or _has_no_lines(path, record_size)):
         yield from _record_chunks(path, record_size)
         return
     single_byte = encoding in {"latin-1", "cp1252"}
@@ -144,7 +149,12 @@ def _record_chunks(path: Path, record_size: int) -> Iterator[Chunk]:
     offset, line = 0, 1
     with path.open("rb") as file:
         while data := file.read(records * record_size):
-            whole = len(data) // record_size
+            whole, rest = divmod(len(data), record_size)
+            if rest and data[-rest:].strip(b"\x1a\r\n"):
+                raise FileRejected(
+                    f"o arquivo não é feito de registros de {record_size} bytes: sobram {rest} no "
+                    "fim; o envio parece ter sido cortado: peça ao credor que o envie de novo"
+                )
             yield Chunk(
                 data=data[: whole * record_size],
                 offset=offset,

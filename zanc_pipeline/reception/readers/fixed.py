@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, padded
-from zanc_pipeline.reception.columns import Bytes2D, cut, trimmed
+from zanc_pipeline.reception.columns import Bytes2D
 from zanc_pipeline.reception.layout import FixedLayout, PositionField
 from zanc_pipeline.reception.problems import RejectedRow
 from zanc_pipeline.reception.readers.base import (
@@ -23,6 +23,7 @@ from zanc_pipeline.reception.readers.base import (
     chunks,
     line_offsets,
 )
+from zanc_pipeline.reception.readers.positions import is_plain, position_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ def read_fixed(layout: FixedLayout, path: Path) -> Iterator[Batch]:
         layout.encoding,
         must_end_with_newline=layout.ends_with_newline,
         record_size=layout.record_size,
+        unbroken=not layout.newlines,
     ):
         block = to_block(chunk, layout.record_size, layout.encoding)
         yield Batch(
@@ -62,10 +64,7 @@ def cut_fields(
 ) -> Mapping[str, pa.Array]:
     """Trimmed text columns by field name, each cut when it is asked for."""
 
-    def column(field: PositionField) -> pa.Array:
-        return trimmed(cut(data, field.start - 1, field.size, encoding))
-
-    return Lazy({field.name: partial(column, field) for field in fields})
+    return Lazy({field.name: partial(position_texts, data, field, encoding) for field in fields})
 
 
 def raw_fields(data: Bytes2D, fields: Iterable[PositionField]) -> Mapping[str, ByteCells]:
@@ -79,7 +78,7 @@ def raw_fields(data: Bytes2D, fields: Iterable[PositionField]) -> Mapping[str, B
         start = PAD + field.start - 1
         return ByteCells(whole[0], start, field.size, rows, stride=size).without_blanks()
 
-    return Lazy({field.name: partial(column, field) for field in fields})
+    return Lazy({field.name: partial(column, field) for field in fields if is_plain(field)})
 
 
 def to_block(chunk: Chunk, size: int, encoding: str) -> Block:

@@ -1,189 +1,160 @@
-"""Records: a header, details and a trailer whose count and total prove that nothing is missing."""
+"""Files of records: a detail with the children that follow it becomes a row.
+
+The order of the records, the trailers' counts and sums and the records' own numbers are proved by
+``Proof``; here the lines of a group are laid side by side.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zanc_pipeline.common.codecs import parse_date
-from zanc_pipeline.reception.columns import Bytes2D, cut, trimmed
-from zanc_pipeline.reception.fields import convert
-from zanc_pipeline.reception.layout import PositionField, RecordsLayout
+from zanc_pipeline.reception.layout import DelimitedRecordsLayout, RecordsLayout
+from zanc_pipeline.reception.layout_fields import ProvingField
+from zanc_pipeline.reception.layout_records import ChildRecord
 from zanc_pipeline.reception.names import NameFacts
-from zanc_pipeline.reception.problems import FileRejected
-from zanc_pipeline.reception.readers.base import Batch, Integers, chunks
-from zanc_pipeline.reception.readers.fixed import Block, cut_fields, to_block
+from zanc_pipeline.reception.problems import FileRejected, RejectedRow
+from zanc_pipeline.reception.readers.base import Batch, Integers, broken_row
+from zanc_pipeline.reception.readers.record_lines import Lines, fixed_lines, numbered_lines
+from zanc_pipeline.reception.readers.record_proof import DETAIL, FIRST_CHILD, Proof
 
-_ASK_AGAIN = "peça ao credor que envie o arquivo de novo"
+MAX_GROUP_LINES = 100_000
 
 
-def read_records(layout: RecordsLayout, path: Path, facts: NameFacts) -> Iterator[Batch]:
-    """Batches of the details; the header is checked first and the trailer at the end.
+def read_records(
+    layout: RecordsLayout | DelimitedRecordsLayout, path: Path, facts: NameFacts
+) -> Iterator[Batch]:
+    """Batches of rows: a detail with its children, or a child with its detail.
 
-    Raises FileRejected when the header is not first, the trailer not last, a record has an unknown
-    code or size, or a count, total, date or sequence does not agree.
+    Raises FileRejected when records are missing, out of order or of an unknown type or size, or
+    when a count, a total, a number, a date or a sequence does not agree.
     """
-    proof = _Proof(layout, facts)
-    for chunk in chunks(path, layout.encoding, must_end_with_newline=layout.ends_with_newline):
-        block = to_block(chunk, layout.record_size, layout.encoding)
-        if block.broken:
-            first = block.broken[0]
+    proof = Proof(layout, facts)
+    found: Iterator[Lines] = (
+        fixed_lines(layout, path)
+        if isinstance(layout, RecordsLayout)
+        else numbered_lines(layout, path)
+    )
+    pending: Lines | None = None
+    kinds_pending = np.empty(0, dtype=np.int64)
+    for lines in found:
+        kinds = np.concatenate((kinds_pending, proof.take(lines)))
+        every: Lines = lines if pending is None else pending.plus(lines)
+        if not layout.records.children:
+            yield _rows(layout, every, kinds)
+            continue
+        details = np.flatnonzero(kinds == DETAIL)
+        last = int(details[-1]) if len(details) else len(kinds)
+        yield _rows(layout, every, kinds[:last])
+        pending, kinds_pending = every.since(last), kinds[last:]
+        if len(kinds_pending) > MAX_GROUP_LINES:
             raise FileRejected(
-                f"linha {first.line}: {first.problems[0].problem}; como o rodapé soma todas as "
-                "linhas, o arquivo inteiro fica retido"
+                f"linha {pending.line[0]}: mais de {MAX_GROUP_LINES} registros seguem um detalhe "
+                "só: confira o layout"
             )
-        details = proof.take(block)
-        cells = cut_fields(block.data[details], layout.fields, layout.encoding)
-        proof.add(cells)
-        yield Batch(line=block.line[details], offset=block.offset[details], cells=cells)
     proof.conclude()
+    if pending is not None:
+        yield _rows(layout, pending, kinds_pending)
 
 
-class _Proof:
-    """Follows the order of the records and adds up the details."""
+@dataclass(frozen=True, kw_only=True)
+class _Children:
+    """The lines of one type of child: row in the block, group that it belongs to, turn there."""
 
-    def __init__(self, layout: RecordsLayout, facts: NameFacts) -> None:
-        self._layout, self._facts = layout, facts
-        self._started = False
-        self._trailer: dict[str, str] | None = None
-        self._details = 0
-        self._totals: dict[str, Decimal | None] = {
-            field.summed: Decimal(0)
-            for field in layout.records.trailer.fields
-            if field.check == "soma"
-        }
+    child: ChildRecord[ProvingField]
+    rows: Integers
+    group: Integers
+    turn: Integers
 
-    def take(self, block: Block) -> Integers:
-        """Check the order of the records of a block; the rows that are details."""
-        if not len(block.line):
-            return block.line
-        if self._trailer is not None:
-            self._raise_after_trailer(int(block.line[0]))
-        records, encoding = self._layout.records, self._layout.encoding
-        types = (records.header, records.detail, records.trailer)
-        size = max(len(record.code) for record in types)
-        codes = np.array(cut(block.data, records.start - 1, size, encoding).to_pylist(), dtype=str)
-        header, detail, trailer = (np.char.startswith(codes, record.code) for record in types)
-        unknown = np.flatnonzero(~(header | detail | trailer))
-        if len(unknown):
-            raise FileRejected(
-                f"linha {block.line[unknown[0]]}: o tipo de registro '{codes[unknown[0]]}' não "
-                "está no layout: confira com o credor se o layout mudou"
+
+def _rows(layout: RecordsLayout | DelimitedRecordsLayout, lines: Lines, kinds: Integers) -> Batch:
+    """The batch of the groups whose lines are the first ``len(kinds)`` of ``lines``."""
+    records = layout.records
+    details = np.flatnonzero(kinds == DETAIL)
+    group_of = np.cumsum(kinds == DETAIL) - 1
+    families = []
+    for number, child in enumerate(records.children):
+        rows = np.flatnonzero(kinds == FIRST_CHILD + number)
+        group = group_of[rows]
+        families.append(
+            _Children(
+                child=child, rows=rows, group=group, turn=np.arange(len(rows)) - _first(group)
             )
-        if not self._started:
-            if not header[0]:
-                self._raise_no_header()
-            self._check_header(self._values(block.data[:1], records.header.fields))
-            self._started, header[0] = True, False
-        if header.any():
-            line = block.line[np.flatnonzero(header)[0]]
-            raise FileRejected(f"linha {line}: há um segundo cabeçalho; {_ASK_AGAIN}")
-        if trailer.any():
-            place = int(np.flatnonzero(trailer)[0])
-            if place + 1 < len(block.line):
-                self._raise_after_trailer(int(block.line[place + 1]))
-            self._trailer = self._values(block.data[-1:], records.trailer.fields)
-        return np.flatnonzero(detail)
-
-    def add(self, cells: dict[str, pa.Array]) -> None:
-        """Add up the details' control fields; one that is no number makes the total unknown."""
-        self._details += len(next(iter(cells.values())))
-        for field in self._layout.fields:
-            total = self._totals.get(field.name)
-            if total is None:
-                continue
-            column = convert(
-                field.model_copy(update={"minimum": None, "maximum": None}), cells[field.name]
-            )
-            if column.invalid.any():
-                self._totals[field.name] = None
-            else:
-                self._totals[field.name] = total + Decimal(pc.sum(column.values).as_py() or 0)
-
-    def conclude(self) -> None:
-        """Compare the trailer with what was seen."""
-        if not self._started:
-            self._raise_no_header()
-        if self._trailer is None:
-            raise FileRejected(
-                f"falta o registro de rodapé: o envio parece ter sido cortado; {_ASK_AGAIN}"
-            )
-        for field in self._layout.records.trailer.fields:
-            text = self._trailer[field.name]
-            self._check_literal(field, text, "rodapé")
-            if field.check == "quantidade":
-                if not text.isdigit() or int(text) != self._details:
-                    raise FileRejected(
-                        f"o rodapé diz que há {text.lstrip('0') or '0'} registros de detalhe, e o "
-                        f"arquivo tem {self._details}; {_ASK_AGAIN}"
-                    )
-            elif field.check == "soma":
-                self._check_total(field, text)
-
-    def _check_total(self, field: PositionField, text: str) -> None:
-        total = self._totals[field.summed]
-        if total is None:
-            raise FileRejected(
-                f"há '{field.summed}' que não é número, então a soma do rodapé não pode ser "
-                f"conferida; {_ASK_AGAIN}"
-            )
-        places = field.implied_decimals or 0
-        declared = Decimal(int(text)).scaleb(-places) if text.isdigit() else None
-        if declared != total:
-            said = f"{declared:.2f}" if declared is not None else f"'{text}'"
-            raise FileRejected(
-                f"o rodapé diz que a soma de '{field.summed}' é {said}, e a soma das linhas é "
-                f"{total:.2f}; {_ASK_AGAIN}"
-            )
-
-    def _check_header(self, values: dict[str, str]) -> None:
-        for field in self._layout.records.header.fields:
-            text = values[field.name]
-            self._check_literal(field, text, "cabeçalho")
-            if field.check == "data_do_nome" and self._facts.reference_date is not None:
-                if parse_date(text, order=field.date_order) != self._facts.reference_date:
-                    raise FileRejected(
-                        f"o cabeçalho traz a data '{text}', e o nome do arquivo diz "
-                        f"{self._facts.reference_date:%d/%m/%Y}: confirme com o credor qual é"
-                    )
-            elif field.check == "sequencia_do_nome" and self._facts.sequence not in {
-                None,
-                int(text) if text.isdigit() else -1,
-            }:
-                raise FileRejected(
-                    f"o cabeçalho traz a sequência '{text}', e o nome do arquivo "
-                    f"diz {self._facts.sequence}: confirme com o credor qual é"
-                )
-
-    @staticmethod
-    def _check_literal(field: PositionField, text: str, where: str) -> None:
-        if field.equals is not None and text != field.equals.strip():
-            raise FileRejected(
-                f"o {where} traz '{text}' em '{field.name}', e devia trazer '{field.equals}': este "
-                "arquivo é deste credor?"
-            )
-
-    def _values(self, row: Bytes2D, fields: tuple[PositionField, ...]) -> dict[str, str]:
-        return {
-            field.name: trimmed(cut(row, field.start - 1, field.size, self._layout.encoding))[
-                0
-            ].as_py()
-            for field in fields
-        }
-
-    @staticmethod
-    def _raise_after_trailer(line: int) -> NoReturn:
-        raise FileRejected(f"linha {line}: há registros depois do rodapé; {_ASK_AGAIN}")
-
-    @staticmethod
-    def _raise_no_header() -> NoReturn:
-        raise FileRejected(
-            f"falta o registro de cabeçalho na primeira linha: o começo do arquivo não veio; "
-            f"{_ASK_AGAIN}"
         )
+    good, broken = _complete(lines, details, families)
+    lead = next((family for family in families if family.child.rows), None)
+    if lead is None:
+        groups, places = np.flatnonzero(good), details[good]
+    else:
+        kept = good[lead.group]
+        groups, places = lead.group[kept], lead.rows[kept]
+    cells = {spec.name: lines.cells(spec, details[groups]) for spec in records.detail.fields}
+    for family in families:
+        child = family.child
+        if child.rows:
+            cells |= {spec.name: lines.cells(spec, places) for spec in child.fields}
+            continue
+        for turn in range(child.at_most):
+            here = family.turn == turn
+            row_of = np.full(len(details), -1, dtype=np.int64)
+            row_of[family.group[here]] = family.rows[here]
+            wanted = row_of[groups]
+            for spec in child.fields:
+                name = spec.name if child.at_most == 1 else f"{spec.name}_{turn + 1}"
+                cells[name] = _cells(lines, spec, wanted)
+    return Batch(line=lines.line[places], offset=lines.offset[places], cells=cells, broken=broken)
+
+
+def _cells(lines: Lines, spec: ProvingField, rows: Integers) -> pa.Array:
+    """The texts of a child's field; empty where there is no such child (row -1)."""
+    there = rows >= 0
+    texts = lines.cells(spec, rows[there])
+    if there.all():
+        return texts
+    places = np.where(there, np.cumsum(there) - 1, 0)
+    return pc.fill_null(texts.take(pa.array(places, mask=~there)), "")
+
+
+def _complete(
+    lines: Lines, details: Integers, families: list[_Children]
+) -> tuple[npt.NDArray[np.bool_], list[RejectedRow]]:
+    """Which groups make a row; the others are rejected whole, at their detail's line."""
+    problems: dict[int, str] = {}
+    for family in families:
+        child = family.child
+        counts = np.bincount(family.group, minlength=len(details))
+        if child.required or child.rows:
+            for group in np.flatnonzero(counts == 0).tolist():
+                problems.setdefault(
+                    group, f"falta o registro '{child.name}' deste detalhe: peça ao credor"
+                )
+        if not child.rows:
+            for group in np.flatnonzero(counts > child.at_most).tolist():
+                problems.setdefault(
+                    group,
+                    f"há {counts[group]} registros '{child.name}' neste detalhe, e o layout aceita "
+                    f"{child.at_most}: aumente 'ate' no layout, ou confirme com o credor",
+                )
+    good = np.ones(len(details), dtype=np.bool_)
+    good[list(problems)] = False
+    broken = [
+        broken_row(
+            int(lines.line[details[group]]),
+            int(lines.offset[details[group]]),
+            lines.text(int(details[group])),
+            problem,
+        )
+        for group, problem in sorted(problems.items())
+    ]
+    return good, broken
+
+
+def _first(group: Integers) -> Integers:
+    """For each child, the place of the first one of its group (groups never go back)."""
+    return np.searchsorted(group, group).astype(np.int64)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from datetime import date, datetime
-from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from zanc_pipeline.reception.layout import ColumnField, SheetLayout
+from zanc_pipeline.reception.layout import SheetLayout
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
 from zanc_pipeline.reception.readers.base import Batch, broken_row
 from zanc_pipeline.reception.readers.delimited import check_titles, field_cells
+from zanc_pipeline.reception.readers.sheet_cells import cell_text
 from zanc_pipeline.reception.readers.unzip import check_sizes
+
+__all__ = ["cell_text", "read_sheet", "sheet_rows"]
 
 BATCH_ROWS = 20_000
 
@@ -96,32 +97,6 @@ def _rows(page: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
             f"a planilha está estragada ({type(error).__name__}): peça ao credor que a envie "
             "novamente"
         ) from None
-
-
-def cell_text(value: Any, field: ColumnField | None) -> str:
-    """A cell as the text that the field's type reads: dates and decimals in its own notation."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "S" if value else "N"
-    if isinstance(value, int | float | Decimal):
-        # Fifteen significant digits are what a spreadsheet holds and shows of a number.
-        text = f"{Decimal(format(value, '.15g')):f}" if isinstance(value, float) else str(value)
-        whole, point, decimals = text.partition(".")
-        if not decimals.strip("0"):
-            return whole
-        mark = field.decimal_mark if field is not None else point
-        return f"{whole}{mark}{decimals}"
-    if isinstance(value, datetime | date):
-        if isinstance(value, datetime) and (value.hour or value.minute or value.second):
-            return value.isoformat(sep=" ")
-        shape = field.date_format if field is not None else "aaaa-mm-dd"
-        return (
-            shape.replace("aaaa", f"{value.year:04}")
-            .replace("mm", f"{value.month:02}")
-            .replace("dd", f"{value.day:02}")
-        )
-    return str(value)
 
 
 def _batch(

@@ -1,8 +1,9 @@
-"""A zip that holds one file: extracted with its size, its name and its kind checked."""
+"""A zip that holds one file, or a gzip: extracted with its size, name and kind checked."""
 
 from __future__ import annotations
 
 import errno
+import gzip
 import shutil
 import tempfile
 import zipfile
@@ -54,6 +55,37 @@ def unzipped(path: Path) -> Iterator[Path]:
             inner = Path(folder, "conteudo" + PurePosixPath(member.filename).suffix[:8])
             with archive.open(member) as source, inner.open("wb") as target:
                 shutil.copyfileobj(source, target, 1024 * 1024)
+        yield inner
+
+
+@contextmanager
+def ungzipped(path: Path) -> Iterator[Path]:
+    """The content of a gzip file, in a temporary folder that is removed afterwards.
+
+    Raises FileRejected for no gzip, one that was cut, and a size out of proportion: what it
+    unpacks to is known only by unpacking, so it is stopped when it grows too much.
+    """
+    packed = path.stat().st_size
+    with tempfile.TemporaryDirectory(prefix="zanc-gz-") as folder:
+        inner, written = Path(folder, "conteudo"), 0
+        try:
+            with gzip.open(path) as source, inner.open("wb") as target:
+                while piece := source.read(1024 * 1024):
+                    written += len(piece)
+                    if written > MAX_BYTES or (
+                        written > RATIO_MATTERS_FROM and written > packed * MAX_RATIO
+                    ):
+                        raise FileRejected(
+                            f"o gzip de {packed} bytes se abriria em mais de {written} bytes, o "
+                            "que não é normal: não foi aberto; confirme com o credor o que ele "
+                            "enviou"
+                        )
+                    target.write(piece)
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise FileRejected(
+                f"o gzip está estragado ou foi cortado ({error}): peça ao credor que o envie de "
+                "novo"
+            ) from None
         yield inner
 
 

@@ -1,0 +1,71 @@
+"""Cells of spreadsheets and JSON as the text that the field's type reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from zanc_pipeline.reception.layout import ColumnField, JsonField
+
+ERRORS = frozenset(
+    {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA"}
+)
+"""What a spreadsheet shows where a formula has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A cell that is calculated: the value that was saved with it, None when there is none."""
+
+    value: Any
+
+    @property
+    def proved(self) -> bool:
+        """Whether a value was saved, and no error."""
+        return self.value is not None and str(self.value) not in ERRORS
+
+
+def cell_text(value: Any, field: ColumnField | JsonField | None) -> str:
+    """A cell as the text that the field's type reads: dates and decimals in its own notation."""
+    if isinstance(value, Formula):
+        value = value.value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "S" if value else "N"
+    if isinstance(value, int | float | Decimal):
+        # Fifteen significant digits are what a spreadsheet holds and shows of a number.
+        text = f"{Decimal(format(value, '.15g')):f}" if isinstance(value, float) else f"{value:f}"
+        whole, point, decimals = text.partition(".")
+        if not decimals.strip("0"):
+            return whole
+        mark = field.decimal_mark if field is not None else point
+        return f"{whole}{mark}{decimals}"
+    if isinstance(value, datetime | date):
+        return _moment(value, field)
+    if isinstance(value, time):
+        return value.isoformat()
+    return str(value)
+
+
+def _moment(value: datetime | date, field: ColumnField | JsonField | None) -> str:
+    timed = isinstance(value, datetime) and (value.hour or value.minute or value.second)
+    shape = field.date_format if field is not None else "aaaa-mm-dd"
+    if "hh" not in shape and timed:
+        return str(value)
+    day, mark, clock = shape.partition("hh")
+    text = (
+        day.replace("aaaa", f"{value.year:04}")
+        .replace("aa", f"{value.year % 100:02}")
+        .replace("ddd", f"{value.timetuple().tm_yday:03}")
+        .replace("mm", f"{value.month:02}")
+        .replace("dd", f"{value.day:02}")
+    )
+    if not mark:
+        return text
+    hour, minute, second = (
+        (value.hour, value.minute, value.second) if isinstance(value, datetime) else (0, 0, 0)
+    )
+    return text + f"{hour:02}" + clock.replace("mm", f"{minute:02}").replace("ss", f"{second:02}")
