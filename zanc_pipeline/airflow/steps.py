@@ -80,7 +80,10 @@ def receive_convenio(
     from zanc_pipeline.reception import service
 
     result = Reception()
+    service.resume(settings, convenio)
+    tried: set[int] = set()
     for delivery in _accepted(settings, convenio):
+        tried.add(delivery.id)
         _load(settings, delivery, result)
     for arrival in _complete_arrivals(settings, convenio, announced):
         name = Path(arrival.path).name
@@ -91,12 +94,16 @@ def receive_convenio(
         except Exception as error:
             result.add_error(name, error)
             continue
-        if delivery.status == "quarantined":
+        if delivery.status in {"quarantined", "held"}:
             result.quarantined.append(_entry(delivery))
         elif delivery.status == "duplicate":
             result.duplicates.append(_entry(delivery))
         elif delivery.status == "accepted":
+            tried.add(delivery.id)
             _load(settings, service.get_delivery(settings, delivery.id), result)
+    for delivery in _accepted(settings, convenio):  # those that waited for one of these
+        if delivery.id not in tried:
+            _load(settings, delivery, result)
     return result
 
 

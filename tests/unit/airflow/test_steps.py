@@ -90,6 +90,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     patch(arrivals, "fetch", lambda settings, one, into: into / Path(one.path).name)
     patch(service, "known_uploads", lambda settings: set(made.uploads))
     patch(service, "receive", made.receive)
+    patch(service, "resume", lambda settings, convenio: [])
     patch(service, "get_delivery", lambda settings, number: made.ledger[number])
     patch(service, "list_deliveries", lambda settings, convenio: list(made.ledger.values()))
     patch(localization, "add_phones_of_delivery", lambda settings, number: 2)
