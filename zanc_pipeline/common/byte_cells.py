@@ -80,7 +80,7 @@ class ByteCells:
     def sizes(self) -> Integers:
         """Bytes of every cell."""
         if isinstance(self.size, int):
-            return np.full(self.rows, self.size, dtype=np.int64)
+            return np.broadcast_to(np.int64(self.size), (self.rows,))
         return self.size
 
     @property
@@ -179,6 +179,8 @@ class ByteCells:
         )
 
     def _strided(self, kind: Any, first: int) -> Any:
+        if not self.rows:  # numpy refuses a view of nothing that starts beyond its buffer
+            return np.empty(0, dtype=kind)
         view = np.ndarray(
             (self.rows,), dtype=kind, buffer=self.buffer.data, offset=first, strides=(self._stride,)
         )
@@ -199,6 +201,13 @@ def number(words: Words) -> Words:
     value = (value * np.uint64(10) + (value >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
     value = (value * np.uint64(100) + (value >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
     return (value * np.uint64(10000) + (value >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
+
+
+def two_digits(words: Words) -> npt.NDArray[np.uint16]:
+    """The four numbers that eight digits write two by two."""
+    value = words - _ZEROS
+    value = (value * np.uint64(10) + (value >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
+    return value.view(np.uint16).reshape(len(value), 4)
 
 
 _FOUR = np.frombuffer("".join(f"{value:04}" for value in range(10_000)).encode(), dtype=np.uint32)
