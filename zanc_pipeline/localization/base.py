@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from zanc_pipeline.common.database import (
     Connection,
     copy_rows,
-    copy_table,
     transaction,
 )
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError
-from zanc_pipeline.common.masking import mask
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.localization import queries
-from zanc_pipeline.localization.calls import CALL_COLUMNS, Call
-from zanc_pipeline.localization.limits import DialVerdict, decide, start_of_day
-from zanc_pipeline.localization.ranking import RankedPhone, rank_phones
+from zanc_pipeline.localization.calls import (
+    AMEND_COLUMNS,
+    CALL_COLUMNS,
+    Call,
+    amendments,
+    archived_month,
+)
+from zanc_pipeline.localization.limits import DialVerdict, decide, limit_days, ranking_days
+from zanc_pipeline.localization.ranking import RankedPhone, Viewer, rank_phones
 from zanc_pipeline.localization.rules import load_rules
-
-LOAD_CHUNK_ROWS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,19 +36,6 @@ class LoadCounts:
     rows: int
     accepted: int
     duplicates: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verification:
-    """The summaries recomputed from the log: ``differing`` pairs out of ``pairs``.
-
-    ``examples`` are masked CPFs of differing pairs.
-    """
-
-    calls: int
-    pairs: int
-    differing: int
-    examples: tuple[str, ...]
 
 
 def add_phones(settings: Settings, delivery_id: int, rows: Iterable[tuple[str, str]]) -> int:
@@ -63,10 +53,10 @@ def add_phones(settings: Settings, delivery_id: int, rows: Iterable[tuple[str, s
         delivery = cursor.fetchone()
         if delivery is None:
             raise DataError(f"there is no delivery {delivery_id}: see 'zanc reception deliveries'")
-        cursor.execute("CREATE TEMP TABLE incoming_phone (cpf text, phone text) ON COMMIT DROP")
-        copy_rows(cursor, "incoming_phone", ("cpf", "phone"), rows)
+        cursor.execute("CREATE TEMP TABLE known_phone (cpf text, phone text) ON COMMIT DROP")
+        copy_rows(cursor, "known_phone", ("cpf", "phone"), rows)
         cursor.execute(
-            queries.MERGE_PHONES, {"source": delivery["convenio"], "day": delivery["day"]}
+            queries.MERGE_KNOWN_PHONES, {"source": delivery["convenio"], "day": delivery["day"]}
         )
         merged = cursor.fetchone()
     assert merged is not None
@@ -95,44 +85,73 @@ def record_calls(connection: Connection, crm: str, calls: Sequence[Call]) -> tup
     """Append calls of ``crm`` and keep the summaries, in the caller's transaction.
 
     Returns (accepted, duplicates); a call that is already there is a duplicate and changes
-    nothing. When the caller commits, log and summaries are durable together.
+    nothing. When the caller commits, log and summaries are durable together. Raises DataError for
+    a new call of an archived month.
     """
     if not calls:
         return 0, 0
     parameters: dict[str, Any] = {
         name: [getattr(call, name) for call in calls] for name in CALL_COLUMNS
     }
+    parameters["crm"] = [crm] * len(calls)
     with connection.cursor() as cursor:
-        accepted = _record(cursor, queries.RECORD_ARRAYS, {"crm": crm, **parameters})
-    return accepted, len(calls) - accepted
+        cursor.execute(queries.RECORD, parameters)
+        row: Any = cursor.fetchone()
+        if row["late"]:
+            raise archived_month(min(row["late"]))
+        if row["recount_cpfs"]:
+            cursor.execute(
+                queries.RECOUNT_MISSES,
+                {"cpfs": row["recount_cpfs"], "phones": row["recount_phones"]},
+            )
+        accepted = row["accepted"] or ()
+        late = amendments(calls, accepted)
+        if late:
+            amended = {name: [parameters[name][place] for place in late] for name in AMEND_COLUMNS}
+            cursor.execute(queries.AMEND, amended)
+    return len(accepted), len(calls) - len(accepted)
 
 
 def load_file(
-    settings: Settings, path: Path, *, progress: Callable[[int], None] | None = None
+    settings: Settings,
+    path: Path,
+    *,
+    started: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> LoadCounts:
     """Load a CSV or Parquet file with the columns of ``localization.call``; repeatable.
 
-    Loaded in chunks, each in its transaction; ``progress`` is told the rows of each. Raises
-    DataError, with the line, before anything is loaded when any row is wrong.
+    Loaded in parts, each in its transaction. ``started`` is told the rows of the file when it is
+    checked, ``progress`` the rows of each part. Raises DataError, with the line, before anything is
+    loaded when any row is wrong.
     """
-    from zanc_pipeline.localization.files import read_calls
+    from zanc_pipeline.localization.bulk import load
+    from zanc_pipeline.localization.files import check_calls
 
-    table = read_calls(path, now=datetime.now(UTC), crms=frozenset(settings.crms))
-    accepted = 0
-    for start in range(0, table.num_rows, LOAD_CHUNK_ROWS):
-        chunk = table.slice(start, LOAD_CHUNK_ROWS)
-        accepted += _load_chunk(settings, chunk)
-        if progress is not None:
-            progress(chunk.num_rows)
-    return LoadCounts(rows=table.num_rows, accepted=accepted, duplicates=table.num_rows - accepted)
+    file = check_calls(path, now=datetime.now(UTC), crms=frozenset(settings.crms))
+    if started is not None:
+        started(file.rows)
+    accepted = load(settings, file.tables(), progress=progress)
+    return LoadCounts(rows=file.rows, accepted=accepted, duplicates=file.rows - accepted)
+
+
+def prepare_months(settings: Settings, *, now: datetime | None = None) -> None:
+    """Make the partitions of this month and the next."""
+    today = (now or datetime.now(UTC)).astimezone(LOCAL).date()
+    days = [today, (today.replace(day=1) + timedelta(days=40)).replace(day=1)]
+    with transaction(settings, "zanc", application="zanc localization") as cursor:
+        cursor.execute(queries.ENSURE_MONTHS, {"days": days})
 
 
 def rank(settings: Settings, cpf: str, *, now: datetime | None = None) -> list[RankedPhone]:
-    """The known phones of a person, best first."""
+    """The known phones of a person, best first, as one of the house sees them."""
+    moment = now or datetime.now(UTC)
+    parameters = {"cpfs": [cpf], "crms": [""], **ranking_days(moment)}
     with transaction(settings, "zanc", application="zanc localization") as cursor:
-        cursor.execute(queries.PHONES_OF, {"cpf": cpf})
+        cursor.execute(queries.PHONES_OF, parameters)
         rows = cursor.fetchall()
-    return rank_phones(rows, now=now or datetime.now(UTC), rules=load_rules(settings))
+    viewer = Viewer(crms=frozenset(settings.crms))
+    return rank_phones(rows, now=moment, rules=load_rules(settings), viewer=viewer)
 
 
 def dial_check(
@@ -140,42 +159,8 @@ def dial_check(
 ) -> list[DialVerdict]:
     """For each phone, whether it may be dialled for this person now, and why not."""
     moment = now or datetime.now(UTC)
+    parameters = {"cpfs": [cpf] * len(phones), "phones": list(phones), **limit_days(moment)}
     with transaction(settings, "zanc", application="zanc localization") as cursor:
-        cursor.execute(
-            queries.DIAL_FACTS, {"cpf": cpf, "phones": list(phones), "today": start_of_day(moment)}
-        )
+        cursor.execute(queries.DIAL_FACTS, parameters)
         facts = cursor.fetchall()
     return decide(facts, now=moment, limits=load_rules(settings).limits)
-
-
-def verify(settings: Settings) -> Verification:
-    """Recompute every summary from the log and compare."""
-    with transaction(settings, "zanc", application="zanc localization verify") as cursor:
-        cursor.execute(queries.VERIFY)
-        row = cursor.fetchone()
-    assert row is not None
-    return Verification(
-        calls=row["calls"],
-        pairs=row["pairs"],
-        differing=row["differing"],
-        examples=tuple(mask(cpf) for cpf in row["examples"] or ()),
-    )
-
-
-def _load_chunk(settings: Settings, chunk: Any) -> int:
-    with transaction(settings, "zanc", application="zanc localization load") as cursor:
-        cursor.execute(queries.STAGE_CALLS)
-        copy_table(cursor, "incoming_call", chunk)
-        cursor.execute("ANALYZE incoming_call")
-        return _record(cursor, queries.RECORD_STAGED, {})
-
-
-def _record(cursor: Any, query: str, parameters: dict[str, Any]) -> int:
-    cursor.execute(query, parameters)
-    row = cursor.fetchone()
-    if row["recount_cpfs"]:
-        cursor.execute(
-            queries.RECOUNT_MISSES,
-            {"cpfs": row["recount_cpfs"], "phones": row["recount_phones"]},
-        )
-    return int(row["accepted"])

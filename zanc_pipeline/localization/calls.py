@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ CLOCK_SKEW = timedelta(minutes=10)
 LONGEST_SECONDS = 86_400.0
 
 _CALL_ID = re.compile(r"[\w.:@/+-]{1,80}", re.ASCII)
+_CALL_ID_FORM = "1 to 80 letters, digits or . : @ / + - _"
 _CONVENIO = re.compile(r"[a-z0-9_]{1,60}", re.ASCII)
 
 CALL_COLUMNS = (
@@ -32,6 +33,8 @@ CALL_COLUMNS = (
     "tabulation",
     "convenio",
 )
+
+AMEND_COLUMNS = ("crm", "call_id", "phone", "started_at", "tabulation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +60,7 @@ def parse_call(entry: object, *, now: datetime) -> Call:
     if not isinstance(entry, Mapping):
         raise DataError("expected an object with call_id, cpf, phone, started_at, …")
     return Call(
-        call_id=_matching(entry, "call_id", _CALL_ID, "1 to 80 letters, digits or . : @ / + - _"),
+        call_id=_matching(entry, "call_id", _CALL_ID, _CALL_ID_FORM),
         cpf=valid_cpf(entry.get("cpf")),
         phone=valid_phone(entry.get("phone")),
         started_at=_started_at(entry.get("started_at"), now),
@@ -75,12 +78,41 @@ def parse_call(entry: object, *, now: datetime) -> Call:
     )
 
 
+def amendments(calls: Sequence[Call], accepted: Collection[int]) -> list[int]:
+    """Positions of the calls, known already, that may bring the tabulation that was missing.
+
+    An operator tabulates after the call was reported with NO_TABULATION: the true one is sent
+    under the same call_id.
+    """
+    if len(accepted) == len(calls):
+        return []
+    new = frozenset(accepted)
+    return [
+        place
+        for place, call in enumerate(calls)
+        if place not in new and call.tabulation not in (None, Tabulation.NO_TABULATION)
+    ]
+
+
+def archived_month(position: int) -> DataError:
+    """The error for the new call at ``position`` of a request, whose month is archived."""
+    return DataError(
+        f"call {position}: started_at: its month is archived and takes no new calls; none was "
+        "recorded"
+    )
+
+
 def valid_cpf(value: object) -> str:
     """Eleven digits; DataError when it is not a CPF."""
     cpf = parse_cpf(value) if isinstance(value, str) else None
     if cpf is None:
         raise DataError("cpf: not a valid CPF (text of 11 digits with its check digits)")
     return cpf
+
+
+def valid_reference(value: object) -> str:
+    """A caller's name for an attempt: in the form of a call_id, which it usually is."""
+    return _matching({"reference": value}, "reference", _CALL_ID, _CALL_ID_FORM)
 
 
 def valid_phone(value: object) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from zanc_pipeline.common.codecs import parse_cpf, parse_phone
+from zanc_pipeline.common.codecs import DDDS
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.localization.calls import CLOCK_SKEW, EARLIEST, LONGEST_SECONDS
@@ -15,28 +16,55 @@ from zanc_pipeline.localization.calls import CLOCK_SKEW, EARLIEST, LONGEST_SECON
 REQUIRED = ("crm", "call_id", "cpf", "phone", "started_at", "talk_seconds", "outcome")
 OPTIONAL = ("ring_seconds", "tabulation", "convenio")
 
+PART_ROWS = 1_000_000
+KEPT_ROWS = 2_000_000
+"""A file of so many rows stays in memory between its check and its load; a larger one is read
+twice."""
 
-def read_calls(path: Path, *, now: datetime, crms: frozenset[str]) -> Any:
-    """The file as a ``pyarrow.Table`` of REQUIRED + OPTIONAL columns, checked.
+
+@dataclass(frozen=True, kw_only=True)
+class CallFile:
+    """A file of calls that was checked from end to end; ``rows`` is its size."""
+
+    path: Path
+    rows: int
+    kept: tuple[Any, ...]
+
+    def tables(self) -> Iterator[Any]:
+        """The calls as ``pyarrow.Table``s of REQUIRED + OPTIONAL columns, in the file's order."""
+        if self.kept:
+            yield from self.kept
+            return
+        for _, raw in _read(self.path):
+            yield _cast_all(raw, self.path, 0)
+
+
+def check_calls(path: Path, *, now: datetime, crms: frozenset[str]) -> CallFile:
+    """See that every row of a CSV or Parquet file is a call.
 
     ``crm`` must be one of ``crms``; times need their UTC offset; phones are DDD + subscriber,
     digits only. Raises DataError that names the file, the first wrong line (row of a Parquet file,
     from 1) and the column.
     """
+    rows, kept = 0, []
+    for first_line, raw in _read(path):
+        table = _cast_all(raw, path, first_line)
+        _check_values(table, path, first_line, crms)
+        _check_ranges(table, path, first_line, now)
+        rows += table.num_rows
+        kept.append(table)
+        if rows > KEPT_ROWS:
+            kept.clear()
+    return CallFile(path=path, rows=rows, kept=tuple(kept) if rows <= KEPT_ROWS else ())
+
+
+def _cast_all(table: Any, path: Path, first_line: int) -> Any:
     import pyarrow as pa
 
-    table = _read(path)
-    missing = [name for name in REQUIRED if name not in table.column_names]
-    if missing:
-        raise DataError(f"{path}: lacks the columns {', '.join(missing)}")
-    first_line = 2 if path.suffix.lower() == ".csv" else 1
-    columns = {
-        name: _cast(table, name, kind, path, first_line) for name, kind in _types(pa).items()
-    }
-    table = pa.table(columns)
-    _check_values(table, path, first_line, crms)
-    _check_ranges(table, path, first_line, now)
-    return table
+    kinds = _types(pa)
+    return pa.table(
+        {name: _cast(table, name, kind, path, first_line) for name, kind in kinds.items()}
+    )
 
 
 def _types(pa: Any) -> dict[str, Any]:
@@ -54,25 +82,56 @@ def _types(pa: Any) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> Iterator[tuple[int, Any]]:
+    """Parts of the file, each with the line of its first row."""
     import pyarrow as pa
-    import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise DataError(f"{path} does not exist")
-    wanted = {*REQUIRED, *OPTIONAL}
     try:
         if path.suffix.lower() == ".parquet":
-            present = pq.read_schema(path).names
-            return pq.read_table(path, columns=[name for name in present if name in wanted])
-        if path.suffix.lower() == ".csv":
-            texts = dict.fromkeys(_types(pa), pa.string())
-            convert = pc.ConvertOptions(column_types=texts, strings_can_be_null=True)
-            return pc.read_csv(path, convert_options=convert)
+            with pq.ParquetFile(path) as file:
+                yield from _parts(file.schema_arrow.names, _parquet(file), path, 1)
+        elif path.suffix.lower() == ".csv":
+            yield from _parts(None, _csv(path), path, 2)
+        else:
+            raise DataError(f"{path}: expected a .csv or a .parquet file")
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: {error}") from None
-    raise DataError(f"{path}: expected a .csv or a .parquet file")
+
+
+def _parquet(file: Any) -> Iterator[Any]:
+    wanted = [name for name in file.schema_arrow.names if name in {*REQUIRED, *OPTIONAL}]
+    yield from file.iter_batches(batch_size=PART_ROWS, columns=wanted)
+
+
+def _csv(path: Path) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    convert = pc.ConvertOptions(
+        column_types=dict.fromkeys(_types(pa), pa.string()), strings_can_be_null=True
+    )
+    blocks = pc.ReadOptions(block_size=PART_ROWS * 100)
+    with pc.open_csv(path, read_options=blocks, convert_options=convert) as reader:
+        yield reader.schema.empty_table()
+        yield from reader
+
+
+def _parts(
+    names: list[str] | None, batches: Iterator[Any], path: Path, first_line: int
+) -> Iterator[tuple[int, Any]]:
+    import pyarrow as pa
+
+    for batch in batches:
+        part = batch if isinstance(batch, pa.Table) else pa.table(batch)
+        names = names or part.column_names
+        missing = [name for name in REQUIRED if name not in names]
+        if missing:
+            raise DataError(f"{path}: lacks the columns {', '.join(missing)}")
+        yield first_line, part
+        first_line += part.num_rows
 
 
 def _cast(table: Any, name: str, kind: Any, path: Path, first_line: int) -> Any:
@@ -103,32 +162,73 @@ def _castable(value: Any, kind: Any) -> bool:
 
 
 def _check_values(table: Any, path: Path, first_line: int, crms: frozenset[str]) -> None:
-    checks: dict[str, Callable[[str], bool]] = {
-        "crm": lambda value: value in crms,
-        "cpf": lambda value: parse_cpf(value) == value,
-        "phone": lambda value: (phone := parse_phone(value)) is not None and phone.number == value,
-        "outcome": lambda value: value in set(Outcome),
-        "tabulation": lambda value: value in set(Tabulation),
-    }
-    expected = {
-        "crm": f"one of {', '.join(sorted(crms))}",
-        "cpf": "11 digits with their check digits",
-        "phone": "DDD + 8 or 9 digits, digits only",
-        "outcome": f"one of {', '.join(Outcome)}",
-        "tabulation": f"one of {', '.join(Tabulation)}, or nothing",
+    import numpy as np
+    import pyarrow as pa
+
+    checks: dict[str, tuple[Callable[[Any], Any], str]] = {
+        "crm": (_among(crms), f"one of {', '.join(sorted(crms))}"),
+        "cpf": (are_cpfs, "11 digits with their check digits"),
+        "phone": (are_phones, "DDD + 8 or 9 digits, digits only"),
+        "outcome": (_among(Outcome), f"one of {', '.join(Outcome)}"),
+        "tabulation": (_among(Tabulation), f"one of {', '.join(Tabulation)}, or nothing"),
     }
     for name in REQUIRED:
         if table[name].null_count:
             _refuse(table[name].is_null(), path, first_line, name, "a value")
-    for name, is_valid in checks.items():
+    for name, (are_valid, expected) in checks.items():
         # Each distinct value is checked once: a file of calls repeats its CPFs and phones.
         encoded = table[name].combine_chunks().dictionary_encode()
-        verdicts = [value is None or is_valid(value) for value in encoded.dictionary.to_pylist()]
-        if not all(verdicts):
-            import pyarrow as pa
+        verdicts = are_valid(encoded.dictionary)
+        if not verdicts.all():
+            wrong = pa.array(np.append(~verdicts, False))
+            places = encoded.indices.fill_null(len(verdicts))
+            _refuse(wrong.take(places), path, first_line, name, expected)
 
-            wrong = pa.array([not verdict for verdict in verdicts]).take(encoded.indices)
-            _refuse(wrong, path, first_line, name, expected[name])
+
+def _among(values: Iterable[str]) -> Callable[[Any], Any]:
+    import numpy as np
+
+    known = {str(value) for value in values}
+    return lambda texts: np.array([text in known for text in texts.to_pylist()], dtype=bool)
+
+
+def are_cpfs(texts: Any) -> Any:
+    """Which of the texts are a CPF of 11 digits: what ``parse_cpf`` leaves as it is."""
+    import numpy as np
+
+    valid = np.zeros(len(texts), dtype=bool)
+    rows, digits = _digits(texts, 11)
+    for place in (9, 10):
+        weights = np.arange(place + 1, 1, -1)
+        check = (digits[:, :place] @ weights) * 10 % 11 % 10
+        rows, digits = rows[check == digits[:, place]], digits[check == digits[:, place]]
+    valid[rows[(digits != digits[:, :1]).any(axis=1)]] = True
+    return valid
+
+
+def are_phones(texts: Any) -> Any:
+    """Which of the texts are DDD + subscriber: what ``parse_phone`` leaves as it is."""
+    import numpy as np
+
+    valid, in_service = np.zeros(len(texts), dtype=bool), np.zeros(100, dtype=bool)
+    in_service[[int(ddd) for ddd in DDDS]] = True
+    for size, firsts in ((11, (9,)), (10, (2, 3, 4, 5))):
+        rows, digits = _digits(texts, size)
+        good = in_service[digits[:, 0] * 10 + digits[:, 1]] & np.isin(digits[:, 2], firsts)
+        valid[rows[good]] = True
+    return valid
+
+
+def _digits(texts: Any, size: int) -> tuple[Any, Any]:
+    """The places of the texts of ``size`` ASCII digits, and the digits, a row each."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    rows = np.flatnonzero(pc.equal(pc.binary_length(texts), size).to_numpy(zero_copy_only=False))
+    joined = "".join(texts.take(rows).to_pylist()).encode("utf-8")
+    digits = np.frombuffer(joined, dtype=np.uint8).reshape(-1, size).astype(np.int64) - ord("0")
+    good = ((digits >= 0) & (digits <= 9)).all(axis=1)
+    return rows[good], digits[good]
 
 
 def _check_ranges(table: Any, path: Path, first_line: int, now: datetime) -> None:

@@ -6,6 +6,14 @@ from typing import Any
 
 from zanc_pipeline import __version__
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
+from zanc_pipeline.localization.limits import REASONS
+from zanc_pipeline.localization.requests import (
+    DEFAULT_LEASE_SECONDS,
+    MAX_CALLS,
+    MAX_LEASE_SECONDS,
+    MAX_PEOPLE,
+    MAX_PHONES,
+)
 
 _CPF = {"type": "string", "pattern": "^[0-9]{11}$"}
 _PHONE = {"type": "string", "description": "DDD and subscriber; +55 and marks are accepted"}
@@ -34,7 +42,17 @@ _RANKED = {
         "score": {"type": "number"},
         "mobile": {"type": "boolean"},
         "suppressed": {"type": ["string", "null"]},
-        "evidence": {"type": "array", "items": {"type": "string"}},
+        "evidence": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "why, in Portuguese, for a person",
+        },
+        "facts": {
+            "type": "object",
+            "description": "the same for a program; attempts_1, _7, _30 are days, elsewhere_30 the "
+            "calls of other CRMs, people how many share the number",
+            "additionalProperties": {"type": ["integer", "string", "null"]},
+        },
     },
 }
 _VERDICT = {
@@ -44,17 +62,55 @@ _VERDICT = {
         "phone": {"type": "string"},
         "dial": {"type": "boolean"},
         "reason": {
-            "enum": [
-                "deceased",
-                "wrong_person",
-                "invalid_number",
-                "talked_recently",
-                "phone_limit",
-                "person_limit",
-                None,
-            ]
+            "enum": [*REASONS, None],
+            "description": "'reserved' passes within minutes, limits tomorrow, the first three not",
         },
         "texto": {"type": ["string", "null"], "description": "the reason in Portuguese"},
+    },
+}
+_LEASE = {
+    "type": ["object", "null"],
+    "description": "only when a reservation was asked for; null when no phone may be dialled",
+    "properties": {
+        "id": {"type": "string", "format": "uuid"},
+        "phone": {"type": "string"},
+        "expires_at": {"type": "string", "format": "date-time"},
+    },
+}
+_QUESTION = {
+    "type": "object",
+    "required": ["cpf", "phones"],
+    "properties": {
+        "cpf": _CPF,
+        "phones": {
+            "type": "array",
+            "items": _PHONE,
+            "minItems": 1,
+            "maxItems": MAX_PHONES,
+            "description": "in the order in which they are preferred",
+        },
+        "reserve": {
+            "type": "boolean",
+            "default": False,
+            "description": "reserve the first that may be dialled: nobody else gets it, or another "
+            "phone of the person, until the lease ends",
+        },
+        "lease_seconds": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": MAX_LEASE_SECONDS,
+            "default": DEFAULT_LEASE_SECONDS,
+        },
+        "reference": {
+            "type": "string",
+            "maxLength": 80,
+            "description": "your name for the attempt, best its call_id: asked again, same lease",
+        },
+        "agreed": {
+            "type": "boolean",
+            "default": False,
+            "description": "the debtor asked to be called now: no pause after a conversation",
+        },
     },
 }
 
@@ -67,12 +123,30 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _list(schema: dict[str, Any], most: int) -> dict[str, Any]:
+    return {"type": "array", "items": schema, "minItems": 1, "maxItems": most}
+
+
+_PERSON = _object(cpf=_CPF, phones={"type": "array", "items": _RANKED})
+_DECISION = {
+    "type": "object",
+    "required": ["cpf", "phones"],
+    "properties": {
+        "cpf": _CPF,
+        "phones": {"type": "array", "items": _VERDICT},
+        "lease": _LEASE,
+    },
+}
+
+
 def _responses(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     errors = {
         "400": "the request is not valid; 'error' says which field",
         "401": "no token, or one that is not of a CRM",
+        "403": "the token may not use this",
         "413": "the body is too large",
-        "503": "PostgreSQL is away; retry after the seconds in Retry-After",
+        "429": "too much of this CRM waits already; retry after the seconds in Retry-After",
+        "503": "PostgreSQL is away or too much waits; retry after the seconds in Retry-After",
     }
     answers: dict[str, Any] = {"200": {"description": description, "content": _json(schema)}}
     for status, text in errors.items():
@@ -94,7 +168,7 @@ DOCUMENT: dict[str, Any] = {
                 "summary": "Report calls; durable when answered, idempotent by call_id",
                 "requestBody": {
                     "required": True,
-                    "content": _json({"type": "array", "items": _CALL, "maxItems": 5000}),
+                    "content": _json({"type": "array", "items": _CALL, "maxItems": MAX_CALLS}),
                 },
                 "responses": _responses(
                     "All calls are in the base",
@@ -106,23 +180,54 @@ DOCUMENT: dict[str, Any] = {
             "get": {
                 "summary": "The phones of a person, best first, each with its evidence",
                 "parameters": [{"name": "cpf", "in": "path", "required": True, "schema": _CPF}],
+                "responses": _responses("Possibly empty", _PERSON),
+            }
+        },
+        "/v1/people/phones": {
+            "post": {
+                "summary": "The same for many people at once",
+                "requestBody": {
+                    "required": True,
+                    "content": _json(_object(cpfs=_list(_CPF, MAX_PEOPLE))),
+                },
                 "responses": _responses(
-                    "Possibly empty", _object(phones={"type": "array", "items": _RANKED})
+                    "One entry a person, in order", _object(people=_list(_PERSON, MAX_PEOPLE))
                 ),
             }
         },
         "/v1/dial-check": {
             "post": {
-                "summary": "Whether each phone may be dialled for the person now",
+                "summary": "Whether each phone may be dialled for the person now; reserves one",
+                "requestBody": {"required": True, "content": _json(_QUESTION)},
+                "responses": _responses("One verdict a phone, in order", _DECISION),
+            }
+        },
+        "/v1/dial-checks": {
+            "post": {
+                "summary": "The same for many people at once",
                 "requestBody": {
                     "required": True,
-                    "content": _json(
-                        _object(cpf=_CPF, phones={"type": "array", "items": _PHONE, "maxItems": 50})
-                    ),
+                    "content": _json(_object(checks=_list(_QUESTION, MAX_PEOPLE))),
                 },
                 "responses": _responses(
-                    "One verdict a phone, in order",
-                    _object(phones={"type": "array", "items": _VERDICT}),
+                    "One decision a question, in order",
+                    _object(checks=_list(_DECISION, MAX_PEOPLE)),
+                ),
+            }
+        },
+        "/v1/leases/{id}/release": {
+            "post": {
+                "summary": "End a lease of yours; the report of its call ends it as well",
+                "parameters": [
+                    {
+                        "name": "id",
+                        "in": "path",
+                        "required": True,
+                        "schema": {"type": "string", "format": "uuid"},
+                    }
+                ],
+                "responses": _responses(
+                    "Whether it still lived", _object(released={"type": "boolean"})
                 ),
             }
         },

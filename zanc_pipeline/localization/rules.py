@@ -9,12 +9,17 @@ from zanc_pipeline.common.settings import Settings, read_yaml
 
 
 class Limits(BaseModel):
-    """How often a phone and a person may be called, over all CRMs."""
+    """How often a phone and a person may be called, over all CRMs.
+
+    A day is São Paulo's; a week is today and the six days before it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     attempts_per_phone_day: int = Field(alias="tentativas_por_telefone_dia", ge=1)
+    attempts_per_phone_week: int = Field(alias="tentativas_por_telefone_semana", ge=1)
     attempts_per_person_day: int = Field(alias="tentativas_por_pessoa_dia", ge=1)
+    attempts_per_person_week: int = Field(alias="tentativas_por_pessoa_semana", ge=1)
     quiet_days_after_talk: int = Field(alias="dias_sem_ligar_apos_conversa", ge=0)
 
 
@@ -25,6 +30,7 @@ class Rules(BaseModel):
 
     limits: Limits = Field(alias="limites")
     right_party_valid_days: int = Field(alias="titular_confirmado_vale_dias", ge=1)
+    audit_days: int = Field(alias="auditoria_guardada_dias", ge=1)
 
 
 def load_rules(settings: Settings) -> Rules:

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from zanc_pipeline.common.errors import DataError, UnavailableError
-from zanc_pipeline.localization.calls import Call, parse_call, valid_cpf, valid_phone
+from zanc_pipeline.common.masking import mask
+from zanc_pipeline.localization import requests
+from zanc_pipeline.localization.access_log import AccessLog
+from zanc_pipeline.localization.audit import Audit
+from zanc_pipeline.localization.calls import valid_cpf
+from zanc_pipeline.localization.limits import DialQuestion
 from zanc_pipeline.localization.metrics import CONTENT_TYPE, Metrics
 from zanc_pipeline.localization.openapi import DOCUMENT
-from zanc_pipeline.localization.store import Store
+from zanc_pipeline.localization.store import Decision, Overloaded, Store
+from zanc_pipeline.localization.tokens import Grant, fingerprint
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-MAX_CALLS = 5000
-MAX_PHONES = 50
 RETRY_AFTER_SECONDS = 2
+MOST_IN_FLIGHT = 5000
+"""Requests of one process that are being answered; more are told to come back."""
 
 _TOO_LARGE = f"the body is larger than {MAX_BODY_BYTES} bytes: send fewer at a time"
 
 _log = logging.getLogger("zanc.localization")
+
+
+@dataclass(kw_only=True)
+class Service:
+    """What the routes of one process share; ``grants`` are by the token's fingerprint."""
+
+    store: Store
+    metrics: Metrics
+    audit: Audit
+    access: AccessLog
+    grants: Mapping[str, Grant] = field(default_factory=dict)
+    draining: bool = False
 
 
 class Refused(HTTPError):
@@ -43,22 +61,27 @@ class _Handler(RequestHandler):
 
     route = "other"
 
-    def initialize(self, store: Store, metrics: Metrics, tokens: Mapping[str, str]) -> None:
-        self.store = store
-        self.metrics = metrics
-        self.tokens = tokens
+    def initialize(self, service: Service) -> None:
+        self.service = service
+        self.crm = ""
+        self.noted: dict[str, Any] = {}
+        if service.draining:
+            self.set_header("Connection", "close")
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.set_header("Server", "zanc-localization")
         self.set_header("Cache-Control", "no-store")
 
+    def compute_etag(self) -> str | None:
+        return None  # answers are not to be kept
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None))[1]
         message = error.message if isinstance(error, Refused) else HTTPStatus(status_code).phrase
         if status_code == HTTPStatus.UNAUTHORIZED:
             self.set_header("WWW-Authenticate", "Bearer")
-        if status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status_code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
             self.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
         self.answer({"error": message})
 
@@ -67,10 +90,10 @@ class _Handler(RequestHandler):
             _log.error("%s %s failed", self.request.method, self.route, exc_info=(typ, value, tb))
 
     def on_finish(self) -> None:
-        seconds, status, method = self.request.request_time(), self.get_status(), ""
-        if self.request.method in self.SUPPORTED_METHODS:
-            method = self.request.method
-        self.metrics.request(method, self.route, status, seconds)
+        seconds, status = self.request.request_time(), self.get_status()
+        self.service.metrics.request(self.route, status, seconds)
+        if self.crm:
+            self.service.access.note(self.crm, self.route, status, seconds, **self.noted)
 
     def answer(self, body: Mapping[str, Any]) -> None:
         """End the request with a JSON object."""
@@ -81,10 +104,12 @@ class _Handler(RequestHandler):
 class _CrmHandler(_Handler):
     """A route for CRMs: the token is checked before the body is read."""
 
+    permission = ""
+
     def prepare(self) -> None:
-        self.crm = self._crm_of_token()
         self._body = bytearray()
         self._too_large = False
+        self._require_grant()
 
     def data_received(self, chunk: bytes) -> None:
         # A body that is too large is read to its end and dropped: refused half-way, the caller
@@ -95,101 +120,183 @@ class _CrmHandler(_Handler):
         else:
             self._body += chunk
 
+    async def get(self, *path: str) -> None:
+        await self._serve(*path)
+
+    async def post(self, *path: str) -> None:
+        await self._serve(*path)
+
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        """The answer; DataError and UnavailableError are told to the caller in its terms."""
+        raise NotImplementedError
+
     def json_body(self) -> Any:
         """The decoded body; 413 when it was too large, 400 when it is not JSON."""
         if self._too_large:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         try:
-            return json.loads(bytes(self._body).decode("utf-8"))
+            return json.loads(self._body)
         except (ValueError, RecursionError):
             raise Refused(HTTPStatus.BAD_REQUEST, "the body is not valid JSON") from None
 
-    def log(self, what: str, *values: object) -> None:
-        """One line on who asked for what; the formatter masks CPFs and phones."""
-        _log.info(f"%s {what}", self.crm, *values)
-
-    def _crm_of_token(self) -> str:
-        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
-        found = ""
-        for crm, token in self.tokens.items():
-            # All are compared, each in constant time: the answer's delay tells nothing.
-            if hmac.compare_digest(token.encode(), given.strip().encode()):
-                found = crm
-        if scheme.lower() != "bearer" or not found:
-            raise Refused(
-                HTTPStatus.UNAUTHORIZED, "expected 'Authorization: Bearer' with the token of a CRM"
-            )
-        return found
-
-
-@contextmanager
-def _served(metrics: Metrics) -> Iterator[None]:
-    """Count the request as in flight, and tell the caller what went wrong in its terms."""
-    try:
+    async def _serve(self, *path: str) -> None:
+        metrics = self.service.metrics
+        if metrics.in_flight >= MOST_IN_FLIGHT:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are open: retry later")
         with metrics.serving():
-            yield
-    except DataError as error:
-        raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
-    except UnavailableError as error:
-        _log.error("%s", error)
-        raise Refused(
-            HTTPStatus.SERVICE_UNAVAILABLE, "the localization database is away: retry later"
-        ) from None
+            try:
+                body = await self.serve(*path)
+            except DataError as error:
+                raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from None
+            except Overloaded as error:
+                status = (
+                    HTTPStatus.TOO_MANY_REQUESTS
+                    if error.by_caller
+                    else HTTPStatus.SERVICE_UNAVAILABLE
+                )
+                raise Refused(status, f"too many {error.address} wait: retry later") from None
+            except UnavailableError as error:
+                _log.error("%s", error)
+                raise Refused(
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "the localization database is away: retry later",
+                ) from None
+            self.answer(body)
+
+    def _require_grant(self) -> None:
+        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
+        # What is looked up is the token's SHA-256: the answer's delay tells nothing of a token.
+        grant = self.service.grants.get(fingerprint(given.strip()))
+        expired = grant is not None and (
+            grant.expires_at is not None and grant.expires_at <= datetime.now(UTC)
+        )
+        if scheme.lower() != "bearer" or grant is None or expired:
+            raise Refused(
+                HTTPStatus.UNAUTHORIZED,
+                "the token has expired: ask for a new one"
+                if expired
+                else "expected 'Authorization: Bearer' with the token of a CRM",
+            )
+        self.crm = grant.crm
+        if self.permission not in grant.may:
+            raise Refused(
+                HTTPStatus.FORBIDDEN, f"this token may not use {self.permission}: see /openapi.json"
+            )
 
 
 class _Calls(_CrmHandler):
-    route = "/v1/calls"
+    route, permission = "/v1/calls", "calls"
+    SUPPORTED_METHODS = ("POST",)
 
-    async def post(self) -> None:
-        with _served(self.metrics):
-            calls = _calls(self.json_body())
-            accepted, duplicates = await self.store.record(self.crm, calls)
-        self.metrics.calls(self.crm, accepted=accepted, duplicates=duplicates)
-        self.log("reported %d calls, %d of them known already", len(calls), duplicates)
-        self.answer({"accepted": accepted, "duplicates": duplicates})
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        calls = requests.calls_of(self.json_body(), now=datetime.now(UTC))
+        accepted, duplicates = await self.service.store.record(self.crm, calls)
+        self.service.metrics.calls(self.crm, accepted=accepted, duplicates=duplicates)
+        self.noted = {"calls": len(calls), "duplicates": duplicates}
+        return {"accepted": accepted, "duplicates": duplicates}
 
 
 class _Phones(_CrmHandler):
-    route = "/v1/people/{cpf}/phones"
+    route, permission = "/v1/people/{cpf}/phones", "phones"
+    SUPPORTED_METHODS = ("GET",)
 
-    async def get(self, cpf: str) -> None:
-        with _served(self.metrics):
-            person = valid_cpf(cpf)
-            ranked = await self.store.rank(person)
-        self.log("asked for the phones of %s", person)
-        self.answer({"cpf": person, "phones": [asdict(phone) for phone in ranked]})
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        cpf = valid_cpf(path[0])
+        self.noted = {"cpf": mask(cpf)}
+        return await self.phones_of(cpf)
+
+    async def phones_of(self, cpf: str) -> dict[str, Any]:
+        """The phones of one person, and a note that they were told."""
+        self.service.audit.require_room()
+        ranked = await self.service.store.rank(self.crm, cpf)
+        self.service.audit.note(self.crm, "phones", cpf, len(ranked))
+        self.service.metrics.question(self.crm, "phones")
+        return {"cpf": cpf, "phones": [phone.as_json() for phone in ranked]}
+
+
+class _PhonesOfMany(_Phones):
+    route = "/v1/people/phones"
+    SUPPORTED_METHODS = ("POST",)
+
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        cpfs = requests.people_of(self.json_body())
+        self.noted = {"people": len(cpfs)}
+        return {"people": await asyncio.gather(*(self.phones_of(cpf) for cpf in cpfs))}
 
 
 class _DialCheck(_CrmHandler):
-    route = "/v1/dial-check"
+    route, permission = "/v1/dial-check", "dial"
+    SUPPORTED_METHODS = ("POST",)
 
-    async def post(self) -> None:
-        with _served(self.metrics):
-            cpf, phones = _dial_question(self.json_body())
-            verdicts = await self.store.dial_check(cpf, phones)
-        self.log("asked whether to dial %d phones of %s", len(phones), cpf)
-        self.answer({"cpf": cpf, "phones": [asdict(verdict) for verdict in verdicts]})
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        question = requests.question_of(self.json_body())
+        self.noted = {"cpf": mask(question.cpf), "phones": len(question.phones)}
+        return await self.decision_on(question)
+
+    async def decision_on(self, question: DialQuestion) -> dict[str, Any]:
+        """The answer to one question, and a note that it was asked."""
+        self.service.audit.require_room()
+        decision = await self.service.store.check(self.crm, question)
+        reserve = question.lease_seconds is not None
+        action = "reserve" if reserve else "dial_check"
+        self.service.audit.note(self.crm, action, question.cpf, len(question.phones))
+        self.service.metrics.question(self.crm, "dial")
+        if reserve:
+            self.service.metrics.reservation(self.crm, reserved=decision.lease is not None)
+        return _decision_json(question, decision)
+
+
+class _DialChecks(_DialCheck):
+    route = "/v1/dial-checks"
+
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        questions = requests.questions_of(self.json_body())
+        self.noted = {"people": len(questions)}
+        return {"checks": await asyncio.gather(*(self.decision_on(one) for one in questions))}
+
+
+class _Release(_CrmHandler):
+    route, permission = "/v1/leases/{id}/release", "dial"
+    SUPPORTED_METHODS = ("POST",)
+
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        try:
+            lease = UUID(path[0])
+        except ValueError:
+            raise DataError("the lease's id is not one: a UUID as dial-check answered") from None
+        return {"released": await self.service.store.release(self.crm, lease)}
 
 
 class _Health(_Handler):
     route = "/healthz"
+    SUPPORTED_METHODS = ("GET",)
 
     async def get(self) -> None:
-        with _served(self.metrics):
-            await self.store.ping()
+        try:
+            await self.service.store.ping()
+        except UnavailableError as error:
+            _log.error("%s", error)
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the localization database is away: retry later"
+            ) from None
         self.answer({"status": "ok"})
 
 
 class _Metrics(_Handler):
     route = "/metrics"
+    SUPPORTED_METHODS = ("GET",)
 
     def get(self) -> None:
+        metrics = self.service.metrics
+        metrics.gauge("localization_waiting_calls", self.service.store.waiting.total())
+        metrics.gauge("localization_waiting_audit", self.service.audit.waiting)
         self.set_header("Content-Type", CONTENT_TYPE)
-        self.finish(self.metrics.render())
+        self.finish(metrics.render())
 
 
 class _OpenApi(_Handler):
     route = "/openapi.json"
+    SUPPORTED_METHODS = ("GET",)
 
     def get(self) -> None:
         self.answer(DOCUMENT)
@@ -200,19 +307,26 @@ class _NotFound(_Handler):
         raise Refused(HTTPStatus.NOT_FOUND, "no such route: see /openapi.json")
 
 
-def application(*, store: Store, metrics: Metrics, tokens: Mapping[str, str]) -> Application:
-    """The service; ``tokens`` are by CRM."""
-    shared = {"store": store, "metrics": metrics, "tokens": tokens}
-    routes: list[tuple[str, type[_Handler]]] = [
-        (r"/v1/calls", _Calls),
-        (r"/v1/people/([^/]+)/phones", _Phones),
-        (r"/v1/dial-check", _DialCheck),
-        (r"/healthz", _Health),
-        (r"/metrics", _Metrics),
-        (r"/openapi\.json", _OpenApi),
-    ]
+_ROUTES: tuple[tuple[str, type[_Handler]], ...] = (
+    (r"/v1/calls", _Calls),
+    (r"/v1/people/phones", _PhonesOfMany),
+    (r"/v1/people/([^/]+)/phones", _Phones),
+    (r"/v1/dial-check", _DialCheck),
+    (r"/v1/dial-checks", _DialChecks),
+    (r"/v1/leases/([^/]+)/release", _Release),
+    (r"/healthz", _Health),
+    (r"/metrics", _Metrics),
+    (r"/openapi\.json", _OpenApi),
+)
+ROUTES = (*(handler.route for _, handler in _ROUTES), _NotFound.route)
+"""The routes as metrics name them."""
+
+
+def application(service: Service) -> Application:
+    """The routes of one process."""
+    shared = {"service": service}
     return Application(
-        [(path, handler, shared) for path, handler in routes],
+        [(path, handler, shared) for path, handler in _ROUTES],
         default_handler_class=_NotFound,
         default_handler_args=shared,
         log_function=lambda handler: None,  # a path may hold a CPF; the routes log for themselves
@@ -220,24 +334,22 @@ def application(*, store: Store, metrics: Metrics, tokens: Mapping[str, str]) ->
     )
 
 
-def _calls(body: object) -> list[Call]:
-    if not isinstance(body, list):
-        raise DataError("expected a JSON list of calls")
-    if len(body) > MAX_CALLS:
-        raise DataError(f"at most {MAX_CALLS} calls at a time")
-    now, calls = datetime.now(UTC), []
-    for position, entry in enumerate(body):
-        try:
-            calls.append(parse_call(entry, now=now))
-        except DataError as error:
-            raise DataError(f"call {position}: {error}; none was recorded") from None
-    return calls
-
-
-def _dial_question(body: object) -> tuple[str, list[str]]:
-    phones = body.get("phones") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(phones, list):
-        raise DataError("expected a JSON object with cpf and phones")
-    if not 1 <= len(phones) <= MAX_PHONES:
-        raise DataError(f"phones: expected 1 to {MAX_PHONES}")
-    return valid_cpf(body.get("cpf")), [valid_phone(phone) for phone in phones]
+def _decision_json(question: DialQuestion, decision: Decision) -> dict[str, Any]:
+    phones = [
+        {
+            "phone": verdict.phone,
+            "dial": verdict.dial,
+            "reason": verdict.reason,
+            "texto": verdict.texto,
+        }
+        for verdict in decision.verdicts
+    ]
+    answer: dict[str, Any] = {"cpf": question.cpf, "phones": phones}
+    if question.lease_seconds is not None:
+        lease = decision.lease
+        answer["lease"] = lease and {
+            "id": lease.id,
+            "phone": lease.phone,
+            "expires_at": lease.expires_at.isoformat(),
+        }
+    return answer

@@ -1,0 +1,178 @@
+"""Moves old months of the log to Parquet files, and reads the calls of a phone from both."""
+
+# ruff: noqa: S608 (table names are made here, from months)
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from zanc_pipeline.common.database import copy_table, transaction
+from zanc_pipeline.common.days import LOCAL, local_midnight
+from zanc_pipeline.common.errors import ConflictError, DataError
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.localization import queries
+from zanc_pipeline.localization.logbook import (
+    archive_folder,
+    archived_files,
+    call_schema,
+    table_calls,
+)
+
+ROW_GROUP = 100_000
+
+_CLOSE = """
+    INSERT INTO localization.archive (month, state, ends_at)
+    VALUES (%(month)s, 'closing', %(ends)s) ON CONFLICT DO NOTHING
+"""
+_ARCHIVED = """
+    UPDATE localization.archive
+    SET state = 'archived', file = %(file)s, calls = %(calls)s, sha256 = %(sha256)s,
+        archived_at = now()
+    WHERE month = %(month)s
+"""
+_PENDING = """
+    SELECT DISTINCT month FROM (
+        SELECT to_date(substring(relname FROM 6), 'YYYY_MM') AS month
+        FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent = 'localization.call'::regclass AND relname ~ '^call_\\d{4}_\\d{2}$'
+        UNION SELECT date_trunc('month', started_at AT TIME ZONE 'America/Sao_Paulo')::date
+        FROM localization.call_rest
+    ) m WHERE month < %(before)s ORDER BY month
+"""
+_COLUMNS = ", ".join(queries.CALL_COLUMNS)
+_OF_PHONE = f"""
+    SELECT {_COLUMNS} FROM localization.call WHERE phone = %(phone)s
+    ORDER BY started_at DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchivedMonth:
+    """A month that is a file now; ``path`` is None when it had no calls."""
+
+    month: date
+    calls: int
+    path: Path | None
+
+
+def archive_before(settings: Settings, before: date) -> Iterator[ArchivedMonth]:
+    """Move every whole month before the month of ``before``, oldest first; a repeat goes on.
+
+    A month is closed (no new calls of it are taken any more), written, read back and compared with
+    the table call by call, and only then dropped, in one transaction. Raises DataError for a month
+    that is not over, ConflictError when the file is not what the table holds: nothing was dropped.
+    """
+    limit = before.replace(day=1)
+    if local_midnight(limit) > local_midnight(date.today()):  # noqa: DTZ011 (a day of grace)
+        raise DataError(f"{before} is in the future: only months that are over can be archived")
+    with transaction(settings, "zanc", application="zanc localization archive") as cursor:
+        cursor.execute(_PENDING, {"before": limit})
+        months = [row["month"] for row in cursor.fetchall()]
+    for month in months:
+        yield _archive(settings, month)
+
+
+def _archive(settings: Settings, month: date) -> ArchivedMonth:
+    following = (month + timedelta(days=32)).replace(day=1)
+    with transaction(settings, "zanc", application="zanc localization archive") as cursor:
+        cursor.execute(queries.ENSURE_MONTHS, {"days": [month]})
+        cursor.execute(_CLOSE, {"month": month, "ends": local_midnight(following)})
+    name = f"call_{month:%Y_%m}"
+    path = archive_folder(settings) / f"{name}.parquet"
+    with transaction(settings, "zanc", application="zanc localization archive") as cursor:
+        # Waits for those who began before the month was closed.
+        cursor.execute(f"LOCK TABLE localization.{name} IN SHARE MODE")
+        calls = _write(cursor, name, path)
+        if calls:
+            _verify(cursor, name, path, calls)
+        cursor.execute(f"ALTER TABLE localization.call DETACH PARTITION localization.{name}")
+        cursor.execute(f"DROP TABLE localization.{name}")
+        facts = {
+            "month": month,
+            "file": path.name if calls else None,
+            "calls": calls,
+            "sha256": _sha256(path) if calls else None,
+        }
+        cursor.execute(_ARCHIVED, facts)
+    if not calls:
+        path.unlink()
+    return ArchivedMonth(month=month, calls=calls, path=path if calls else None)
+
+
+def _write(cursor: Any, name: str, path: Path) -> int:
+    """Write the table's calls by phone and time; complete and on the disk, or not there at all."""
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside, calls = path.with_suffix(".part"), 0
+    with pq.ParquetWriter(
+        aside, call_schema(), compression="zstd", compression_level=9, write_page_index=True
+    ) as writer:
+        for table in table_calls(cursor, f"localization.{name}"):
+            writer.write_table(table, row_group_size=ROW_GROUP)
+            calls += table.num_rows
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    aside.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return calls
+
+
+def _verify(cursor: Any, name: str, path: Path, calls: int) -> None:
+    """Read the file into a table and see that both hold the same calls."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    cursor.execute(
+        f"CREATE TEMP TABLE read_back ON COMMIT DROP AS SELECT {_COLUMNS} "
+        f"FROM localization.{name} WITH NO DATA"
+    )
+    read = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROW_GROUP):
+            copy_table(cursor, "read_back", pa.Table.from_batches([batch]))
+            read += batch.num_rows
+    cursor.execute(
+        f"SELECT (SELECT count(*) FROM localization.{name}) AS held, count(*) AS missing FROM "
+        f"(SELECT {_COLUMNS} FROM localization.{name} EXCEPT ALL SELECT {_COLUMNS} FROM read_back)"
+    )
+    found = cursor.fetchone()
+    if found["missing"] or not calls == read == found["held"]:
+        raise ConflictError(
+            f"{path} holds {read} calls, of {found['held']} in the table, {found['missing']} of "
+            "which are not in it as they are: nothing was dropped; archive again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def calls_of_phone(settings: Settings, phone: str, *, limit: int = 200) -> list[dict[str, Any]]:
+    """The latest calls to a phone, newest first, archived months included."""
+    import pyarrow.parquet as pq
+
+    with transaction(settings, "zanc", application="zanc localization calls") as cursor:
+        cursor.execute(_OF_PHONE, {"phone": phone, "limit": limit})
+        calls = [dict(row) for row in cursor.fetchall()]
+        files = archived_files(settings, cursor)
+    for path in reversed(files):
+        if len(calls) >= limit:
+            break
+        # Sorted by phone: all but one or two row groups are passed over by their statistics.
+        found = pq.read_table(path, filters=[("phone", "==", phone)]).to_pylist()
+        calls += sorted(found, key=lambda call: call["started_at"], reverse=True)
+    for call in calls:
+        call["started_at"] = call["started_at"].astimezone(LOCAL)
+    return calls[:limit]
