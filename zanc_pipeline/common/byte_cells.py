@@ -80,7 +80,7 @@ class ByteCells:
     def sizes(self) -> Integers:
         """Bytes of every cell."""
         if isinstance(self.size, int):
-            return np.broadcast_to(np.int64(self.size), (self.rows,))
+            return np.full(self.rows, self.size, dtype=np.int64)
         return self.size
 
     @property

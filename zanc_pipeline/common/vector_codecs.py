@@ -22,6 +22,7 @@ from zanc_pipeline.common.byte_cells import (
     are_digits,
     number,
     strings,
+    two_digits,
     validity,
     written,
 )
@@ -211,6 +212,11 @@ def phones(cells: ByteCells, *, between: str = "") -> Decided:
         # Marks without any digit are no phone; whoever is left has a foreign character.
         known[rows] |= bare.sizes == 0
     known |= alone
+    area = value // _TEN[9]
+    usual = (count == 11) & (value // _TEN[8] - area * np.uint64(10) == 9)
+    usual &= known & _AREA[np.minimum(area, np.uint64(99)).astype(np.intp)]
+    if usual.all():
+        return Decided(values=strings(written(value, 11), usual), valid=usual, known=known)
     country = ((count == 12) | (count == 13)) & (_power(value, count - 2) == 55)
     value = np.where(country, value - np.uint64(55) * _TEN[np.clip(count - 2, 0, 18)], value)
     count = np.where(country, count - 2, count)
@@ -250,15 +256,23 @@ def hundredths(
     cells: ByteCells, *, decimal: str = ",", implied_decimals: int | None = None
 ) -> tuple[Integers, Mask, Mask]:
     """``parse_money`` of at most 10**12, in hundredths; where it is valid, and where known."""
-    cells, negative = _signed(cells)
+    negative = None
     if implied_decimals is not None:
         value, known = integers(cells)
-        divisor = np.uint64(10 ** max(implied_decimals - 2, 0))
-        cents = value // divisor
-        valid = known & (cents * divisor == value)
-        cents = cents * np.uint64(10 ** max(2 - implied_decimals, 0))
+        if not known.all():
+            cells, negative = _signed(cells)
+            if negative is not None:
+                value, known = integers(cells)
+        cents, valid = value, known.copy()
+        if implied_decimals > 2:
+            divisor = np.uint64(10 ** (implied_decimals - 2))
+            cents = value // divisor
+            valid &= cents * divisor == value
+        elif implied_decimals < 2:
+            cents = value * np.uint64(10 ** (2 - implied_decimals))
         known &= value < 10**14
     else:
+        cells, negative = _signed(cells)
         cents, known = _marked(cells, ord(decimal), ord("." if decimal == "," else ","))
         valid = known.copy()
     valid &= cents < 10**14
@@ -270,6 +284,9 @@ def hundredths(
 
 def signed_integers(cells: ByteCells) -> tuple[Integers, Mask]:
     """Whole numbers of up to 18 digits with or without a sign before, and where they are such."""
+    value, known = integers(cells, 3)
+    if known.all():
+        return value.astype(np.int64), known
     bare, negative = _signed(cells)
     value, known = integers(bare, 3)
     numbers = value.astype(np.int64)
@@ -358,23 +375,23 @@ def days(cells: ByteCells, *, order: str, mark: str) -> tuple[npt.NDArray[np.int
             digits = word & np.uint64(0xFFFF)
             digits |= (word >> np.uint64(8)) & np.uint64(0xFFFF0000)
             digits |= late & np.uint64(0xFFFFFFFF00000000)
-        for place in (first, second):
-            right &= (word >> np.uint64(8 * place)) & np.uint64(0xFF) == ord(mark)
+        for at in (first, second):
+            right &= (word >> np.uint64(8 * at)) & np.uint64(0xFF) == ord(mark)
         word = digits
     right &= are_digits(word)
-    value = np.where(right, number(np.where(right, word, _NO_DATE)), np.uint64(0))
-    value32 = value.astype(np.uint32)
-    if order == "ymd":
-        year, month, day = value32 // 10000, value32 // 100 % 100, value32 % 100
-    else:
-        year, month, day = value32 % 10000, value32 // 10000 % 100, value32 // 1000000
-        if order == "mdy":
-            month, day = day, month
-    valid = right & (year >= _FIRST_YEAR) & (year < YEARS.stop) & (month >= 1) & (month <= 12)
-    place_ = np.where(valid, (year - np.uint32(_FIRST_YEAR)) * 12 + month - 1, np.uint32(0))
-    valid &= (day >= 1) & (day <= _MONTH_DAYS[place_])
-    found = _MONTH_FIRST[place_] + day.astype(np.int32) - 1
-    return found, valid, np.ones(cells.rows, dtype=np.bool_)
+    if not right.all():
+        word = np.where(right, word, _NO_DATE)
+    parts = two_digits(word)
+    at_year, at_month, at_day = {"ymd": (0, 2, 3), "dmy": (2, 1, 0), "mdy": (2, 0, 1)}[order]
+    century, decade = parts[:, at_year], parts[:, at_year + 1]
+    month, day = parts[:, at_month], parts[:, at_day]
+    # Below the first month and above the last the place is out of the calendar.
+    place = (century.astype(np.int32) * 100 + decade - _FIRST_YEAR) * 12 + month - 1
+    valid = right & (month >= 1) & (month <= 12) & (place >= 0) & (place < _MONTHS)
+    if not valid.all():
+        place = np.where(valid, place, 0)
+    valid &= (day >= 1) & (day <= _MONTH_DAYS[place])
+    return _MONTH_FIRST[place] + day - 1, valid, np.ones(cells.rows, dtype=np.bool_)
 
 
 _NO_DATE = np.uint64(0x3030303030303030)
@@ -400,9 +417,13 @@ class Codes:
         short = {
             (int.from_bytes(text, "little"), len(text)): place
             for place, text in reversed(list(enumerate(texts)))
-            if 0 < len(text) <= 8 and 0 not in text
+            if 0 < len(text) <= 8 and 0 not in text and text == text.strip(b" \t")
         }
         ordered = sorted(short)
+        self._pairs: npt.NDArray[np.int64] | None = None
+        if all(size <= 2 for _, size in short):
+            self._pairs = np.full(65536, -1, dtype=np.int64)
+            self._pairs[[word for word, _ in ordered]] = [short[key] for key in ordered]
         self._words = np.array([word for word, _ in ordered], dtype=np.uint64)
         self._sizes = np.array([size for _, size in ordered], dtype=np.int64)
         self._places = np.array([short[key] for key in ordered], dtype=np.int64)
@@ -411,6 +432,13 @@ class Codes:
         """The place of every cell in the texts, and which were found; longer ones are not."""
         if not len(self._words):
             return np.zeros(cells.rows, dtype=np.int64), np.zeros(cells.rows, dtype=np.bool_)
+        if self._pairs is not None:
+            word = cells.head()
+            place = self._pairs[(word & np.uint64(0xFFFF)).astype(np.intp)]
+            # A zero byte after the cell must be its end, and not one of its own.
+            found = (place >= 0) & (word <= 0xFFFF)
+            found &= cells.sizes == np.where(word > 0xFF, 2, 1)
+            return np.maximum(place, 0), found
         word = cells.head()
         at = np.minimum(np.searchsorted(self._words, word), len(self._words) - 1)
         found = (self._words[at] == word) & (self._sizes[at] == cells.sizes)

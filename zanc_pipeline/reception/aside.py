@@ -14,21 +14,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from zanc_pipeline.reception.accepted import accepted_schema
 from zanc_pipeline.reception.cells import protected
 from zanc_pipeline.reception.corrections import LINE, ORIGINAL_LINE, PROBLEM_COLUMNS
-from zanc_pipeline.reception.layout import Layout
+from zanc_pipeline.reception.layout import Layout, SetLayout
+from zanc_pipeline.reception.parquet import RowsWriter
 from zanc_pipeline.reception.problems import RejectedRow
 
 ACCEPTED = "accepted.parquet"
 REJECTED = "rejeitadas.csv"
 REJECTED_LINES = "rejected_lines.bin"
 """The lines of all rejected rows, eight bytes each: those that may be corrected."""
-
-GROUP_ROWS = 100_000
-"""Rows of a row group: the least that readers of the Parquet file hold in memory at once."""
 
 
 class AsideFiles:
@@ -37,8 +34,7 @@ class AsideFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._rejected_lines = array("q")
-        self._parquet: pq.ParquetWriter | None = None
-        self._waiting: list[pa.Table] = []
+        self._parquet: RowsWriter | None = None
         self._csv: TextIO | None = None
         self._names: list[str] = []
 
@@ -46,9 +42,7 @@ class AsideFiles:
         """Begin both files, or begin them again."""
         self.close()
         self._names = [spec.name for spec in layout.fields]
-        self._parquet = pq.ParquetWriter(
-            self.folder / ACCEPTED, accepted_schema(layout), compression="zstd"
-        )
+        self._parquet = RowsWriter(self.folder / ACCEPTED, accepted_schema(layout))
         # ``;``, UTF-8 with BOM: what a Brazilian spreadsheet opens by a double click.
         self._csv = (self.folder / REJECTED).open("w", encoding="utf-8-sig", newline="")
         csv.writer(self._csv, delimiter=";").writerow(
@@ -56,11 +50,16 @@ class AsideFiles:
         )
         self._rejected_lines = array("q")
 
+    def accept_as(self, layout: SetLayout) -> None:
+        """Begin the accepted rows again, with the columns of a set; the rejected ones stay."""
+        if self._parquet is not None:
+            self._parquet.close()
+        self._parquet = RowsWriter(self.folder / ACCEPTED, accepted_schema(layout))
+
     def accept(self, rows: pa.Table) -> None:
         """Write accepted rows, some batches at a time."""
-        self._waiting.append(rows)
-        if sum(table.num_rows for table in self._waiting) >= GROUP_ROWS:
-            self._write_waiting()
+        if self._parquet is not None:
+            self._parquet.write(rows)
 
     def reject(self, row: RejectedRow) -> None:
         """Write a rejected row, with what is wrong with it before its cells.
@@ -85,7 +84,8 @@ class AsideFiles:
 
     def finish(self) -> None:
         """Bring the files to the disk."""
-        self._write_waiting()
+        if self._parquet is not None:
+            self._parquet.finish()
         self.close()
         (self.folder / REJECTED_LINES).write_bytes(self._rejected_lines.tobytes())
         for name in (ACCEPTED, REJECTED, REJECTED_LINES):
@@ -94,19 +94,11 @@ class AsideFiles:
 
     def close(self) -> None:
         """Let both files go, finished or not."""
-        self._waiting = []
         if self._parquet is not None:
             self._parquet.close()
         if self._csv is not None:
             self._csv.close()
         self._parquet = self._csv = None
-
-    def _write_waiting(self) -> None:
-        if self._waiting and self._parquet is not None:
-            self._parquet.write_table(
-                pa.concat_tables(self._waiting), row_group_size=GROUP_ROWS * 2
-            )
-        self._waiting = []
 
 
 @contextmanager

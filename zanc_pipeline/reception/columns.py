@@ -79,8 +79,9 @@ class EncodingWitness:
 
     def see(self, data: bytes, *, last: bool = False) -> None:
         """Take the next bytes of the file."""
-        self._beyond_ascii = self._beyond_ascii or not data.isascii()
-        if self._is_utf8:
+        ascii_only = data.isascii()
+        self._beyond_ascii = self._beyond_ascii or not ascii_only
+        if self._is_utf8 and not (ascii_only and self._utf8.getstate()[0] == b""):
             try:
                 self._utf8.decode(data, last)
             except UnicodeDecodeError:

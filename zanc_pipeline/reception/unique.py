@@ -107,6 +107,9 @@ class KeyHashes:
 
 
 def _repeated(pairs: npt.NDArray[np.void]) -> Lines:
+    alone = np.sort(pairs["hash"])
+    if not (alone[1:] == alone[:-1]).any():
+        return np.zeros(0, dtype=np.int64)
     order = np.argsort(pairs["hash"], kind="stable")
     ordered = pairs["hash"][order]
     same = ordered[1:] == ordered[:-1]

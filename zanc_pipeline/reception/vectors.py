@@ -37,7 +37,8 @@ def convert(spec: FieldSpec, batch: Batch) -> Column:
     if spec.type in {"texto", "email"} and _plain(spec):
         texts = batch.cells[spec.name]
         decided = _texts(texts) if spec.type == "texto" else _emails(texts)
-        return _completed(spec, batch, decided, pc.equal(texts, "").to_numpy(False), between)
+        ends = _flat(texts)[1]
+        return _completed(spec, batch, decided, ends[1:] == ends[:-1], between)
     decide = _DECIDERS.get(spec.type)
     if decide is None or not _plain(spec):
         return convert_texts(spec, batch.cells[spec.name], between=between)
@@ -46,8 +47,15 @@ def convert(spec: FieldSpec, batch: Batch) -> Column:
     if cells is None:
         cells, encoding = ByteCells.of(batch.cells[spec.name]), "utf-8"
     decided = decide(spec, cells, encoding)
-    empty = np.broadcast_to(np.asarray(cells.size) == 0, (cells.rows,))
-    return _completed(spec, batch, decided, empty, between)
+    if not decided.valid.all():
+        # What is decided as it stands needs no trimming; most columns of numbers are.
+        bare = cells.without_blanks()
+        if bare is not cells:
+            cells, decided = bare, decide(spec, bare, encoding)
+    if decided.valid.all() and not spec.empty:
+        nothing = np.zeros(cells.rows, dtype=np.bool_)
+        return Column(values=decided.values, invalid=nothing, inferred=decided.inferred)
+    return _completed(spec, batch, decided, cells.sizes == 0, between)
 
 
 PADDED_CPF_SIZES = (14, 15)
@@ -201,16 +209,14 @@ def _codes(words: tuple[str, ...], encoding: str) -> Codes:
 
 _ODD_BYTES = np.zeros(256, dtype=np.bool_)
 _ODD_BYTES[[*range(32), 127, 0xC2, 0xEF]] = True
-_NO_EMAIL = np.zeros(256, dtype=np.bool_)
-_NO_EMAIL[[*range(33), *b",;", *range(127, 256)]] = True
 
 
 def _texts(texts: pa.Array) -> Decided:
     """Texts without a byte that could be of a control character or of a replaced one."""
     known = np.ones(len(texts), dtype=np.bool_)
     flat, ends = _flat(texts)
-    odd = np.flatnonzero(_ODD_BYTES[flat])
-    if len(odd):
+    if len(flat) and (flat.min() < 32 or flat.max() > 126):
+        odd = np.flatnonzero(_ODD_BYTES[flat])
         known[np.searchsorted(ends, odd, side="right") - 1] = False
     return Decided(values=texts, valid=known, known=known)
 
@@ -220,15 +226,20 @@ def _emails(texts: pa.Array) -> Decided:
     flat, ends = _flat(texts)
     starts = ends[:-1]
     ats, dots = np.flatnonzero(flat == ord("@")), np.flatnonzero(flat == ord("."))
-    row = np.searchsorted(ends, ats, side="right") - 1
-    known = np.bincount(row, minlength=rows) == 1
-    at, dot = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
-    at[row] = ats
-    dot[np.searchsorted(ends, dots, side="right") - 1] = dots  # the last of a row stays
-    known &= (at > starts) & (dot > at + 1) & (ends[1:] - dot > 2)
-    known[np.searchsorted(ends, np.flatnonzero(_NO_EMAIL[flat]), side="right") - 1] = False
-    values = pc.ascii_lower(texts)
-    return Decided(values=values, valid=known, known=known)
+    if len(ats) == rows and (ats >= starts).all() and (ats < ends[1:]).all():
+        known, at = np.ones(rows, dtype=np.bool_), ats
+    else:
+        row = np.searchsorted(ends, ats, side="right") - 1
+        known, at = np.bincount(row, minlength=rows) == 1, np.zeros(rows, dtype=np.int64)
+        at[row] = ats
+    # The last dot of a row is the one before the first of the next.
+    after = np.searchsorted(dots, ends[1:])
+    dot = dots[after - 1] if len(dots) else np.zeros(rows, dtype=np.int64)
+    known &= (after > 0) & (at > starts) & (dot > at + 1) & (ends[1:] - dot > 2)
+    foreign = (flat <= 32) | (flat >= 127) | (flat == ord(",")) | (flat == ord(";"))
+    if foreign.any():
+        known[np.searchsorted(ends, np.flatnonzero(foreign), side="right") - 1] = False
+    return Decided(values=pc.ascii_lower(texts), valid=known, known=known)
 
 
 def _flat(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], Integers]:

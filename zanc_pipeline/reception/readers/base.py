@@ -15,7 +15,7 @@ from zanc_pipeline.common.byte_cells import ByteCells
 from zanc_pipeline.reception.columns import EncodingWitness
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
 
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 8 * 1024 * 1024
 MAX_LINE_BYTES = 1024 * 1024
 
 Integers = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ class Batch:
     ``line`` counts from 1 (a row of a spreadsheet); ``offset`` is the byte where the line starts,
     -1 in a spreadsheet; ``cells`` holds trimmed texts by field name, made when they are asked for;
     ``broken`` are the lines that could not be cut into fields, in their order. ``raw`` holds the
-    bytes of cells, in ``encoding``, where the reader has them at hand: codecs look at these first.
+    bytes of cells, blanks and all, in ``encoding``, where the reader has them at hand.
     """
 
     line: Integers
@@ -37,6 +37,7 @@ class Batch:
     broken: Sequence[RejectedRow] = ()
     raw: Mapping[str, ByteCells] = field(default_factory=dict)
     encoding: str = "utf-8"
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 Made = TypeVar("Made")
@@ -65,13 +66,14 @@ class Lazy(Mapping[str, Made]):
 class Chunk:
     """Whole lines of a file: ``data`` starts at byte ``offset``, with line number ``line``.
 
-    With ``record_size``, the file has no line ends and its records follow each other.
+    ``line_ends`` is how many there are. With ``record_size``, the file has none and its records
+    follow each other.
     """
 
     data: bytes
     offset: int
     line: int
-    last: bool
+    line_ends: int
     record_size: int = 0
 
 
@@ -102,7 +104,9 @@ def chunks(
     witness = EncodingWitness()
     rest, offset, line, final = b"", 0, 1, b""
     with path.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
+        size = _whole_lines(file.read(record_size + 2), record_size)
+        file.seek(0)
+        while piece := file.read(size):
             if single_byte:
                 witness.see(piece)
             data = rest + piece
@@ -113,8 +117,10 @@ def chunks(
                     "texto com uma linha por registro; confirme com o credor o que foi enviado"
                 )
             if end:
-                yield Chunk(data=data[:end], offset=offset, line=line, last=False)
-                offset, line, final = offset + end, line + data.count(b"\n", 0, end), data[:end]
+                final = data[:end]
+                lines = int(np.count_nonzero(np.frombuffer(final, dtype=np.uint8) == 10))
+                yield Chunk(data=final, offset=offset, line=line, line_ends=lines)
+                offset, line = offset + end, line + lines
             rest = data[end:]
     witness.see(b"", last=True)
     if rest.strip(b"\x1a\x00\r\n \t"):
@@ -124,7 +130,7 @@ def chunks(
                 "ao credor que envie o arquivo de novo"
             )
         final = rest
-        yield Chunk(data=rest, offset=offset, line=line, last=True)
+        yield Chunk(data=rest, offset=offset, line=line, line_ends=0)
     if not final.strip():
         raise FileRejected("o arquivo está vazio: peça ao credor que o envie de novo")
     if single_byte and witness.proves_utf8:
@@ -132,6 +138,14 @@ def chunks(
             f"o layout diz que os acentos estão em {encoding}, mas este arquivo está em utf-8: "
             "se o credor mudou, troque 'codificacao' no layout e reprocesse"
         )
+
+
+def _whole_lines(start: bytes, record_size: int) -> int:
+    """How much to read at once: of lines of one size, whole ones, which need no joining."""
+    if not record_size:
+        return CHUNK_BYTES
+    distance = record_size + (2 if start[record_size:] == b"\r\n" else 1)
+    return max(CHUNK_BYTES // distance, 1) * distance
 
 
 def _has_no_lines(path: Path, record_size: int) -> bool:
@@ -159,7 +173,7 @@ def _record_chunks(path: Path, record_size: int) -> Iterator[Chunk]:
                 data=data[: whole * record_size],
                 offset=offset,
                 line=line,
-                last=len(data) < records * record_size,
+                line_ends=0,
                 record_size=record_size,
             )
             offset, line = offset + len(data), line + whole

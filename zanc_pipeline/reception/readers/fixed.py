@@ -23,7 +23,7 @@ from zanc_pipeline.reception.readers.base import (
     chunks,
     line_offsets,
 )
-from zanc_pipeline.reception.readers.positions import is_plain, position_texts
+from zanc_pipeline.reception.readers.positions import position_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,9 @@ class Block:
     line: Integers
     offset: Integers
     broken: Sequence[RejectedRow]
+    buffer: Bytes
+    """Where ``data`` lies: its first byte at ``PAD``, its rows ``distance`` bytes apart."""
+    distance: int
 
 
 def read_fixed(layout: FixedLayout, path: Path) -> Iterator[Batch]:
@@ -54,7 +57,7 @@ def read_fixed(layout: FixedLayout, path: Path) -> Iterator[Batch]:
             offset=block.offset,
             cells=cut_fields(block.data, layout.fields, layout.encoding),
             broken=block.broken,
-            raw=raw_fields(block.data, layout.fields),
+            raw=raw_fields(block, layout.fields),
             encoding=layout.encoding,
         )
 
@@ -67,57 +70,58 @@ def cut_fields(
     return Lazy({field.name: partial(position_texts, data, field, encoding) for field in fields})
 
 
-def raw_fields(data: Bytes2D, fields: Iterable[PositionField]) -> Mapping[str, ByteCells]:
-    """The same columns as bytes without blanks at their ends."""
-    rows, size = data.shape
-    whole: list[Bytes] = []
+def raw_fields(block: Block, fields: Iterable[PositionField]) -> Mapping[str, ByteCells]:
+    """The same columns as bytes, with the blanks that they have."""
 
     def column(field: PositionField) -> ByteCells:
-        if not whole:
-            whole.append(padded(np.ascontiguousarray(data).reshape(-1)))
-        start = PAD + field.start - 1
-        return ByteCells(whole[0], start, field.size, rows, stride=size).without_blanks()
+        start, rows = PAD + field.start - 1, len(block.data)
+        return ByteCells(block.buffer, start, field.size, rows, stride=block.distance)
 
-    return Lazy({field.name: partial(column, field) for field in fields if is_plain(field)})
+    return Lazy({field.name: partial(column, field) for field in fields})
 
 
 def to_block(chunk: Chunk, size: int, encoding: str) -> Block:
     """Gather the lines of exactly ``size`` bytes; blank lines are no rows, the others broken."""
-    buffer = np.frombuffer(chunk.data, dtype=np.uint8)
-    even = _even_lines(chunk, size)
+    buffer = padded(chunk.data)
+    inner = buffer[PAD:-PAD]
+    even = _even_lines(chunk, inner, size)
     if even:
-        rows = len(buffer) // even
+        rows = len(inner) // even
         places = np.arange(rows, dtype=np.int64)
         return Block(
-            data=buffer.reshape(rows, even)[:, :size],
+            data=inner.reshape(rows, even)[:, :size],
             line=chunk.line + places,
             offset=chunk.offset + places * even,
             broken=(),
+            buffer=buffer,
+            distance=even,
         )
     starts, ends = line_offsets(chunk)
-    carriage = (ends > starts) & (buffer[np.maximum(ends - 1, 0)] == 13)
+    carriage = (ends > starts) & (inner[np.maximum(ends - 1, 0)] == 13)
     lengths = ends - starts - carriage
     right = lengths == size
     numbers = chunk.line + np.arange(len(starts), dtype=np.int64)
     wrong = np.flatnonzero(~right)
+    gathered = padded(inner[starts[right][:, None] + np.arange(size)].reshape(-1))
     return Block(
-        data=buffer[starts[right][:, None] + np.arange(size)],
+        data=gathered[PAD:-PAD].reshape(-1, size),
         line=numbers[right],
         offset=chunk.offset + starts[right],
         broken=_Broken(chunk, encoding, size, numbers[wrong], starts[wrong], ends[wrong]),
+        buffer=gathered,
+        distance=size,
     )
 
 
-def _even_lines(chunk: Chunk, size: int) -> int:
+def _even_lines(chunk: Chunk, data: Bytes, size: int) -> int:
     """The distance from a line to the next when all lines are of ``size`` bytes, else 0."""
     if chunk.record_size:
         return chunk.record_size
-    data = chunk.data
-    distance = size + (2 if data[size : size + 1] == b"\r" else 1)
+    distance = size + (2 if data[size : size + 1].tobytes() == b"\r" else 1)
     rows, rest = divmod(len(data), distance)
-    if rest or not rows or data.count(b"\n") != rows:
+    if rest or not rows or chunk.line_ends != rows:
         return 0
-    matrix = np.frombuffer(data, dtype=np.uint8).reshape(rows, distance)
+    matrix = data.reshape(rows, distance)
     if distance == size + 2 and not (matrix[:, size] == 13).all():
         return 0
     # With as many line ends as lines, one at the end of each leaves none within.
