@@ -59,10 +59,18 @@ def read_with_layout(path: Path, layout_path: Path) -> Table:
 
 
 def read_detected(path: Path) -> Table:
-    """Any delimited text or spreadsheet, also inside a zip; no row is left out untold."""
-    from zanc_pipeline.reception.readers.unzip import is_workbook, unzipped
+    """Any delimited text or spreadsheet, also inside a zip or gzip; no row is left out untold."""
+    from zanc_pipeline.reception.readers.unzip import is_gzip, is_workbook, ungzipped, unzipped
+    from zanc_pipeline.reception.readers.xls import is_xls
 
     _require(path)
+    if is_xls(path):
+        return _read_workbook(path)
+    if is_gzip(path):
+        with ungzipped(path) as inner:
+            table = table_in(inner)
+            table.rows = list(table.rows)  # the folder of ``inner`` goes away
+            return table
     if not zipfile.is_zipfile(path):
         return table_in(path)
     if is_workbook(path):

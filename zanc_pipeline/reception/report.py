@@ -19,6 +19,7 @@ from zanc_pipeline.reception.treatments import describe
 _STATUS = {
     "accepted": "ACEITO",
     "held": "À ESPERA",
+    "joined": "JUNTADO",
     "quarantined": "EM QUARENTENA",
     "duplicate": "REPETIDO",
 }
@@ -34,6 +35,7 @@ class Facts:
     reason: str | None
     lines: list[tuple[str, str]]
     warnings: list[tuple[str, int]]
+    notes: list[tuple[str, int]]
     kinds: list[tuple[str, str, int]]
     examples: list[RowProblem]
     more: int
@@ -93,6 +95,7 @@ def facts(
         reason=verdict.reason,
         lines=lines,
         warnings=sorted(validation.warnings.items()) if validation is not None else [],
+        notes=sorted((+validation.notes).items()) if validation is not None else [],
         kinds=[
             (field, kind, count)
             for (field, kind), count in (validation.kinds.most_common(15) if validation else ())
@@ -127,6 +130,8 @@ def _actions(delivery: Delivery, result: Processed, rejected_file: str) -> list[
         return _trial_actions(result)
     if verdict.status == "duplicate":
         return ["Nada foi carregado: este conteúdo já tinha vindo."]
+    if verdict.status == "joined":
+        return ["As linhas seguem com a carteira do conjunto; as rejeitadas ficam de fora."]
     if verdict.status in {"quarantined", "held"}:
         return [
             "Nada deste arquivo foi carregado; os outros convênios seguem normalmente.",

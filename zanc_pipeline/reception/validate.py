@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
 from zanc_pipeline.reception.fields import DDD_MARK, Column, expected, masked
-from zanc_pipeline.reception.layout import FieldSpec, Layout, is_partial
+from zanc_pipeline.reception.layout import AnyLayout, FieldSpec, Layout, is_partial
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
 from zanc_pipeline.reception.readers.base import Batch, Integers
 from zanc_pipeline.reception.unique import KeyHashes, Repeats
@@ -66,6 +66,8 @@ class Validation:
     examples: list[RowProblem] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     """Field → how many invalid values were emptied in rows that were accepted."""
+    notes: Counter[str] = field(default_factory=Counter)
+    """What else is to be said of accepted values (ninth digits added, formulas) → how many."""
     filled: Counter[str] = field(default_factory=Counter)
     """Field → how many values were not empty, in all rows that could be cut."""
     invalid: Counter[str] = field(default_factory=Counter)
@@ -156,7 +158,7 @@ def stream(
 
 
 def judge_file(
-    layout: Layout, result: Validation, *, decided: frozenset[str] = frozenset()
+    layout: AnyLayout, result: Validation, *, decided: frozenset[str] = frozenset()
 ) -> None:
     """Raise FileRejected when so few rows are good that the file can not be believed.
 
@@ -215,6 +217,7 @@ class _Pass:
         return self._result
 
     def _take(self, batch: Batch) -> None:
+        self._result.notes.update(batch.notes)
         columns = {spec.name: convert(spec, batch) for spec in self._layout.fields}
         faults = list(self._faults(columns))
         keep = np.ones(len(batch.line), dtype=np.bool_)
@@ -287,6 +290,9 @@ class _Pass:
             wrong = int(np.count_nonzero(column.invalid))
             result.invalid[spec.name] += wrong
             result.filled[spec.name] += rows - column.values.null_count + wrong
+            if column.inferred is not None:
+                added = int(np.count_nonzero(column.inferred & keep))
+                result.notes[f"{spec.name}: nono dígito acrescentado"] += added
             if wrong and spec.blanked_when_invalid:
                 result.warnings[spec.name] += int(np.count_nonzero(column.invalid & keep))
             if spec.type in {"dinheiro", "inteiro"}:

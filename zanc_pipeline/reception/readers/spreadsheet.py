@@ -1,8 +1,13 @@
-"""Spreadsheets (xlsx): the first row holds the titles; cells become text as a person reads them."""
+"""Spreadsheets (xlsx, xls, ods): a row of titles; cells become text as a person reads them.
+
+A formula counts as the value that was saved with it, which whoever saved it last calculated: the
+report says how many there were; one without a value, or with an error, rejects its row.
+"""
 
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
@@ -15,103 +20,135 @@ from zanc_pipeline.reception.layout import SheetLayout
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
 from zanc_pipeline.reception.readers.base import Batch, broken_row
 from zanc_pipeline.reception.readers.delimited import check_titles, field_cells
-from zanc_pipeline.reception.readers.sheet_cells import cell_text
-from zanc_pipeline.reception.readers.unzip import check_sizes
+from zanc_pipeline.reception.readers.ods import MIMETYPE, ods_rows
+from zanc_pipeline.reception.readers.sheet_cells import Formula, cell_text
+from zanc_pipeline.reception.readers.unzip import opened
+from zanc_pipeline.reception.readers.xls import is_xls, xls_rows
+from zanc_pipeline.reception.readers.xlsx import xlsx_rows
 
-__all__ = ["cell_text", "read_sheet", "sheet_rows"]
+__all__ = ["cell_text", "is_sheet", "read_sheet", "sheet_rows"]
 
 BATCH_ROWS = 20_000
 
 
 def read_sheet(layout: SheetLayout, path: Path) -> Iterator[Batch]:
-    """Batches of a worksheet. A formula counts as the value that was saved with it.
+    """Batches of a worksheet.
 
     Raises FileRejected when it is no workbook, has no such sheet or not the layout's titles.
     """
     rows = sheet_rows(path, layout.sheet)
-    header = next(rows, None)
+    header = next((row for place, row in enumerate(rows) if place == layout.preamble), None)
     if header is None:
         raise FileRejected("a planilha está vazia: peça ao credor que a envie de novo")
     cells = list(header[1])
     while cells and cells[-1] in (None, ""):
         cells.pop()
-    titles = [str(cell if cell is not None else "").strip() for cell in cells]
+    titles = [cell_text(cell, None).strip() for cell in cells]
     check_titles(titles, layout.fields, layout.ignored)
-    fields = {field.title: field for field in layout.fields}
-    good: list[tuple[int, list[str]]] = []
-    broken: list[RejectedRow] = []
+    part = _Part(titles, layout)
     for number, values in rows:
-        texts = [
-            cell_text(value, fields.get(title))
-            for title, value in zip_longest(titles, values[: len(titles)])
-        ]
-        if any(value not in (None, "") for value in values[len(titles) :]):
-            problem = "há valores à direita da última coluna com título: confira se a linha andou"
-            broken.append(broken_row(number, -1, " | ".join(texts), problem))
-        else:
-            good.append((number, texts))
-        if len(good) + len(broken) == BATCH_ROWS:
-            yield _batch(good, broken, titles, layout)
-            good, broken = [], []
-    if good or broken:
-        yield _batch(good, broken, titles, layout)
+        part.take(number, values)
+        if part.rows == BATCH_ROWS:
+            yield part.batch()
+            part = _Part(titles, layout)
+    if part.rows:
+        yield part.batch()
 
 
 def sheet_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """The rows of a worksheet that are not blank, each with its number from 1."""
-    from openpyxl import load_workbook
+    rows = _reader(path)(path, sheet)
+    return ((number, values) for number, values in rows if any(v not in (None, "") for v in values))
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_sizes(archive)
-        book = load_workbook(path, read_only=True, data_only=True)
-    except FileRejected:
-        raise
-    except Exception as error:  # openpyxl lets any exception of zip, XML or its own out
+
+def is_sheet(path: Path) -> bool:
+    """Whether a file is a spreadsheet of a kind that is read here."""
+    return is_xls(path) or _zipped_kind(path) is not None
+
+
+def _reader(path: Path) -> Any:
+    if is_xls(path):
+        return xls_rows
+    kind = _zipped_kind(path)
+    if kind is None:
         raise FileRejected(
-            f"isto não é uma planilha xlsx que se possa ler ({type(error).__name__}): peça ao "
-            "credor que a salve de novo"
-        ) from None
-    try:
-        if sheet is not None and sheet not in book.sheetnames:
+            "isto não é uma planilha xlsx, xls ou ods: confirme com o credor o que ele enviou"
+        )
+    return kind
+
+
+def _zipped_kind(path: Path) -> Any:
+    if not zipfile.is_zipfile(path):
+        return None
+    with opened(path) as archive:
+        names = set(archive.namelist())
+        if "xl/workbook.xml" in names:
+            return xlsx_rows
+        if "xl/workbook.bin" in names:
             raise FileRejected(
-                f"a planilha não tem a aba '{sheet}' (tem: {', '.join(book.sheetnames)}): confirme "
-                "com o credor se o layout mudou"
+                "isto é uma planilha xlsb: peça ao credor que a salve como .xlsx ou .ods"
             )
-        page = book[sheet] if sheet is not None else book.worksheets[0]
-        yield from _rows(page)
-    finally:
-        book.close()
+        if {"content.xml", "mimetype"} <= names:
+            with archive.open("mimetype") as kind:
+                return ods_rows if kind.read(200).startswith(MIMETYPE) else None
+    return None
 
 
-def _rows(page: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    try:
-        page.reset_dimensions()  # the declared size may be wrong; the cells are the truth
-        for number, values in enumerate(page.iter_rows(values_only=True), start=1):
-            if any(value not in (None, "") for value in values):
-                yield number, values
-    except FileRejected:
-        raise
-    except Exception as error:  # a damaged sheet fails only while it is read
-        raise FileRejected(
-            f"a planilha está estragada ({type(error).__name__}): peça ao credor que a envie "
-            "novamente"
-        ) from None
+class _Part:
+    """The rows of one batch."""
 
+    def __init__(self, titles: list[str], layout: SheetLayout) -> None:
+        self._titles, self._layout = titles, layout
+        self._fields = {field.title: field for field in layout.fields}
+        self._good: list[tuple[int, list[str]]] = []
+        self._broken: list[RejectedRow] = []
+        self._formulas: Counter[str] = Counter()
 
-def _batch(
-    rows: list[tuple[int, list[str]]],
-    broken: list[RejectedRow],
-    titles: list[str],
-    layout: SheetLayout,
-) -> Batch:
-    columns = {
-        title: pa.array([texts[place] for _, texts in rows], type=pa.string())
-        for place, title in enumerate(titles)
-    }
-    return Batch(
-        line=np.array([number for number, _ in rows], dtype=np.int64),
-        offset=np.full(len(rows), -1, dtype=np.int64),
-        cells={field.name: field_cells(field, columns) for field in layout.fields},
-        broken=broken,
-    )
+    @property
+    def rows(self) -> int:
+        """How many rows came, good or not."""
+        return len(self._good) + len(self._broken)
+
+    def take(self, number: int, values: tuple[Any, ...]) -> None:
+        """Take a row."""
+        width = len(self._titles)
+        texts = [
+            cell_text(value, self._fields.get(title))
+            for title, value in zip_longest(self._titles, values[:width])
+        ]
+        problem = self._problem(values, width)
+        if problem:
+            self._broken.append(broken_row(number, -1, " | ".join(texts), problem))
+            return
+        self._good.append((number, texts))
+        for title, value in zip(self._titles, values, strict=False):
+            if isinstance(value, Formula) and title in self._fields:
+                self._formulas[self._fields[title].name] += 1
+
+    def _problem(self, values: tuple[Any, ...], width: int) -> str:
+        if any(value not in (None, "") for value in values[width:]):
+            return "há valores à direita da última coluna com título: confira se a linha andou"
+        for title, value in zip(self._titles, values, strict=False):
+            if isinstance(value, Formula) and not value.proved and title in self._fields:
+                return (
+                    f"a fórmula da coluna '{title[:40]}' não tem valor salvo, ou deu erro: peça ao "
+                    "credor a planilha com os valores no lugar das fórmulas"
+                )
+        return ""
+
+    def batch(self) -> Batch:
+        """What was taken."""
+        columns = {
+            title: pa.array([texts[place] for _, texts in self._good], type=pa.string())
+            for place, title in enumerate(self._titles)
+        }
+        return Batch(
+            line=np.array([number for number, _ in self._good], dtype=np.int64),
+            offset=np.full(len(self._good), -1, dtype=np.int64),
+            cells={field.name: field_cells(field, columns) for field in self._layout.fields},
+            broken=self._broken,
+            notes={
+                f"{name}: valor calculado por fórmula (vale o que foi salvo, não recalculado)": n
+                for name, n in self._formulas.items()
+            },
+        )

@@ -34,11 +34,25 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def is_workbook(path: Path) -> bool:
-    """Whether the file is a zip that holds an xlsx workbook; FileRejected when it is damaged."""
+    """Whether the file is a zip that holds a spreadsheet (xlsx, ods); FileRejected when damaged."""
     if not zipfile.is_zipfile(path):
         return False
     with opened(path) as archive:
-        return "xl/workbook.xml" in archive.namelist()
+        names = set(archive.namelist())
+        return (
+            bool({"xl/workbook.xml", "xl/workbook.bin"} & names)
+            or {
+                "content.xml",
+                "mimetype",
+            }
+            <= names
+        )
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file begins as gzip does."""
+    with path.open("rb") as file:
+        return file.read(3) == b"\x1f\x8b\x08"
 
 
 @contextmanager

@@ -1,0 +1,114 @@
+"""Excel workbooks (xlsx): the values that were saved, with the cells that are formulas marked."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from zanc_pipeline.reception.problems import FileRejected
+from zanc_pipeline.reception.readers.sheet_cells import Formula
+from zanc_pipeline.reception.readers.unzip import check_sizes
+
+_FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
+_PIECE = 1024 * 1024
+
+
+def xlsx_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """Every row of a sheet (the first without a name) with its number from 1.
+
+    Raises FileRejected for no such sheet and a damaged workbook. A sheet that holds a formula is
+    read twice side by side, since a formula and its value are two readings of a workbook.
+    """
+    books = [_open(path, values=True)]
+    try:
+        page = _page(books[0], sheet)
+        if not _has_formulas(path, page):
+            yield from _rows(page, None)
+            return
+        books.append(_open(path, values=False))
+        yield from _rows(page, _page(books[1], sheet))
+    finally:
+        for book in books:
+            book.close()
+
+
+def _open(path: Path, *, values: bool) -> Any:
+    from openpyxl import load_workbook
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            check_sizes(archive)
+        return load_workbook(path, read_only=True, data_only=values)
+    except FileRejected:
+        raise
+    except Exception as error:  # openpyxl lets any exception of zip, XML or its own out
+        raise FileRejected(
+            f"isto não é uma planilha xlsx que se possa ler ({type(error).__name__}): peça ao "
+            "credor que a salve de novo"
+        ) from None
+
+
+def _page(book: Any, sheet: str | None) -> Any:
+    names = [page.title for page in book.worksheets]
+    if sheet is not None and sheet not in names:
+        raise FileRejected(
+            f"a planilha não tem a aba '{sheet}' (tem: {', '.join(names)}): confirme com o credor "
+            "se o layout mudou"
+        )
+    if not names:
+        raise FileRejected("a planilha não tem nenhuma aba com dados: peça ao credor outra")
+    page = book.worksheets[names.index(sheet) if sheet is not None else 0]
+    page.reset_dimensions()  # the declared size may be wrong; the cells are the truth
+    return page
+
+
+def _has_formulas(path: Path, page: Any) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(page._worksheet_path) as xml:
+            tail = b""
+            while piece := xml.read(_PIECE):
+                if _FORMULA.search(tail + piece):
+                    return True
+                tail = piece[-32:]
+    except Exception as error:
+        raise _damaged(error) from None
+    return False
+
+
+def _rows(page: Any, formulas: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    written: Iterator[Any] = formulas.iter_rows(values_only=True) if formulas else repeat(())
+    try:
+        for number, (values, sources) in enumerate(
+            zip(page.iter_rows(values_only=True), written, strict=False), start=1
+        ):
+            if not sources:
+                yield number, values
+                continue
+            yield (
+                number,
+                tuple(
+                    Formula(value) if _is_formula(source, value) else value
+                    for value, source in zip(values, sources, strict=False)
+                ),
+            )
+    except FileRejected:
+        raise
+    except Exception as error:  # a damaged sheet fails only while it is read
+        raise _damaged(error) from None
+
+
+def _is_formula(source: Any, value: Any) -> bool:
+    """A text that begins with ``=`` is the same in both readings; a formula is not its value."""
+    if isinstance(source, str):
+        return source.startswith("=") and source != value
+    return type(source).__name__ in {"ArrayFormula", "DataTableFormula"}
+
+
+def _damaged(error: Exception) -> FileRejected:
+    return FileRejected(
+        f"a planilha está estragada ({type(error).__name__}): peça ao credor que a envie novamente"
+    )
