@@ -210,8 +210,8 @@ def _receive_and_die(settings: Settings, path: Path, where: str) -> None:
     "where",
     [
         "zanc_pipeline.reception.ledger.insert_received",
-        "zanc_pipeline.reception.service.process",
-        "zanc_pipeline.reception.service.write_folder",
+        "zanc_pipeline.reception.finishing.process",
+        "zanc_pipeline.reception.finishing.write_folder",
         "zanc_pipeline.reception.report.html",
         "zanc_pipeline.reception.ledger.settle",
     ],

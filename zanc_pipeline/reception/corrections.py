@@ -89,6 +89,7 @@ class Corrections:
             offset=offset[order],
             cells=cells,
             broken=[row for row in batch.broken if row.line not in self.rows],
+            notes=batch.notes,
         )
 
 

@@ -10,6 +10,7 @@ from zanc_pipeline.reception.problems import FileRejected
 RULES = {
     "volume": "o número de linhas",
     "sequencia": "a ordem dos arquivos",
+    "conjunto": "os arquivos que faltam no conjunto",
     "remetente": "de quem é o arquivo",
     "carteira": "contratos que somem ou surgem",
     "valores": "valores que mudaram",

@@ -19,7 +19,7 @@ from zanc_pipeline.reception import business
 from zanc_pipeline.reception.content import ContentDigest
 from zanc_pipeline.reception.findings import FileHeld, Finding, refuse
 from zanc_pipeline.reception.history import Gap, judge_sequence, judge_volume, usual
-from zanc_pipeline.reception.layout import Layout
+from zanc_pipeline.reception.layout import AnyLayout, Layout
 from zanc_pipeline.reception.ledger import Delivery, Standing
 from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
@@ -66,7 +66,7 @@ class Judge:
         """``sink``, with this judge looking on."""
         return _Watched(self, sink)
 
-    def start(self, layout: Layout) -> None:
+    def start(self, layout: AnyLayout) -> None:
         """Begin a reading, or begin it again."""
         self.digest = ContentDigest()
         if self._witness is not None:
@@ -76,7 +76,9 @@ class Judge:
         """The problems that the CRM has with typed rows, by their index."""
         return self._witness.check(rows) if self._witness is not None else {}
 
-    def conclude(self, layout: Layout, facts: NameFacts, day: date, validation: Validation) -> None:
+    def conclude(
+        self, layout: AnyLayout, facts: NameFacts, day: date, validation: Validation
+    ) -> None:
         """Judge the whole file.
 
         Raises FileHeld when others must come first, FileRejected with every finding against it.
@@ -108,7 +110,7 @@ class Judge:
     def _cpf_stands_alone(self) -> bool:
         return self._witness is not None and self._witness.seen.other_cpf > 0
 
-    def _against(self, layout: Layout, day: date, validation: Validation) -> Iterator[Finding]:
+    def _against(self, layout: AnyLayout, day: date, validation: Validation) -> Iterator[Finding]:
         newest = self.standing.newest
         own = (day, self.root) if self.root is not None else (day, newest[1] if newest else 0)
         if newest is not None and newest > own:

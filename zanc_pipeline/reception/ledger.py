@@ -19,6 +19,7 @@ MAX_REJECTED_ROWS = 10_000
 STATUS_WORDS = {
     "received": "recebido",
     "held": "à espera",
+    "joined": "juntado",
     "accepted": "aceito",
     "loaded": "carregado",
     "quarantined": "em quarentena",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -11,14 +11,15 @@ from pathlib import Path
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception.aside import AsideFiles
 from zanc_pipeline.reception.corrections import Corrections
 from zanc_pipeline.reception.findings import FileHeld, Finding
 from zanc_pipeline.reception.judge import Judge
 from zanc_pipeline.reception.layout import (
+    AnyLayout,
     Layout,
     SetLayout,
     load_layouts,
+    member_of,
     require_portfolio_fields,
     unconfirmed,
 )
@@ -94,12 +95,14 @@ def process(
     *,
     judge: Judge | None = None,
     corrections: Corrections | None = None,
-    sink: AsideFiles | None = None,
+    sink: Sink | None = None,
+    scratch: Path | None = None,
     layout: tuple[Layout, NameFacts] | None = None,
 ) -> Processed:
     """Judge the archived ``content`` of a delivery; its rows go to ``sink``, if there is one.
 
-    Without a ``judge`` the file is not compared with the convênio's history and the CRM.
+    ``scratch`` is a folder for temporary files. Without a ``judge`` the file is not compared with
+    the convênio's history and the CRM.
     ``corrections`` are cells that a person corrected, put over those of the file.
 
     ``layout`` (with what the file's name says by it) takes the place of the convênio's own: the
@@ -145,7 +148,7 @@ def process(
             chosen,
             batches,
             judge.over(into) if judge is not None else into,
-            scratch=sink.folder if sink is not None else None,
+            scratch=scratch,
             check=judge.check if judge is not None else None,
         )
         judge_file(
@@ -159,7 +162,7 @@ def process(
     result.findings = judge.findings if judge is not None else []
     seen, accepted = result.validation, refusal is None
     result.verdict = Verdict(
-        status="accepted" if accepted else _status(refusal),
+        status=status_of(refusal),
         reason=None if accepted else str(refusal),
         layout_version=chosen.version,
         reference_date=reference,
@@ -175,13 +178,28 @@ def process(
     return result
 
 
-def _status(refusal: FileRejected | None) -> str:
+def status_of(refusal: FileRejected | None) -> str:
+    """The status of a file that was refused so, or of one that was not."""
+    if refusal is None:
+        return "accepted"
     return "held" if isinstance(refusal, FileHeld) else "quarantined"
 
 
 def business_day(delivery: Delivery, facts: NameFacts) -> date:
     """The day that a file speaks of: the one in its name, else the one on which it came."""
     return facts.reference_date or delivery.received_at.astimezone(LOCAL).date()
+
+
+def _named(layout: AnyLayout, file_name: str) -> Iterator[tuple[Layout, NameFacts]]:
+    """The layout itself, or that of the member of a set, when the name is one of its files."""
+    if isinstance(layout, SetLayout):
+        member = member_of(layout, file_name)
+        if member is not None:
+            yield member[0].layout, member[1]
+        return
+    found = next((facts for one in layout.patterns if (facts := one.match(file_name))), None)
+    if found is not None:
+        yield layout, found
 
 
 def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameFacts]:
@@ -200,17 +218,10 @@ def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameF
     fits = False
     for layout in layouts:
         require_portfolio_fields(layout, str(folder))
-        if isinstance(layout, SetLayout):
-            continue
-        for pattern in layout.patterns:
-            facts = pattern.match(delivery.file_name)
-            if facts is None:
-                continue
+        for one, facts in _named(layout, delivery.file_name):
             fits = True
-            day = business_day(delivery, facts)
-            if layout.effective <= day:
-                chosen = (layout, facts)
-            break
+            if one.effective <= business_day(delivery, facts):
+                chosen = (one, facts)
     if chosen is not None:
         doubtful = unconfirmed(chosen[0])
         if doubtful:

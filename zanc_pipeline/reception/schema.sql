@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS reception.delivery (
     received_at     timestamptz NOT NULL DEFAULT now(),
     uploaded_at     timestamptz,
     status          text NOT NULL DEFAULT 'received' CHECK (status IN
-                    ('received', 'held', 'accepted', 'loaded', 'quarantined', 'duplicate')),
+                    ('received', 'held', 'joined', 'accepted', 'loaded', 'quarantined',
+                     'duplicate')),
     duplicate_of    bigint REFERENCES reception.delivery (id),
     corrects        bigint REFERENCES reception.delivery (id), -- whose rejected rows it brings back
     sequence        bigint,                  -- the file's running number, when its name has one

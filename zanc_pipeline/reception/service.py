@@ -8,39 +8,19 @@ call completes it; a completed delivery is only read.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 from zanc_pipeline.common.database import transaction
-from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConflictError, DataError, UnknownConvenio
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception import ledger, sender
-from zanc_pipeline.reception.archive import archive_path, store
-from zanc_pipeline.reception.aside import (
-    ACCEPTED,
-    REJECTED_LINES,
-    AsideFiles,
-    aside,
-    rejected_lines,
-)
-from zanc_pipeline.reception.content import same_rows
-from zanc_pipeline.reception.corrections import Corrections, Rows, merged, read_corrections
+from zanc_pipeline.reception import ledger
+from zanc_pipeline.reception.archive import store
 from zanc_pipeline.reception.findings import RULES
-from zanc_pipeline.reception.history import Gap, judge_sequence
-from zanc_pipeline.reception.judge import Judge
-from zanc_pipeline.reception.ledger import STATUS_WORDS, Decision, Delivery, RemoteFile, Verdict
-from zanc_pipeline.reception.outputs import HTML_REPORT, TEXT_REPORT, write_folder
-from zanc_pipeline.reception.problems import FileRejected
-from zanc_pipeline.reception.process import (
-    UNKNOWN_CONVENIO,
-    Processed,
-    business_day,
-    choose_layout,
-    process,
-)
+from zanc_pipeline.reception.finishing import APPLICATION, corrected_rows, finish, get, resume
+from zanc_pipeline.reception.ledger import STATUS_WORDS, Decision, Delivery, RemoteFile
+from zanc_pipeline.reception.outputs import HTML_REPORT, TEXT_REPORT
+from zanc_pipeline.reception.process import UNKNOWN_CONVENIO
 
 __all__ = [
     "RULES",
@@ -63,8 +43,6 @@ __all__ = [
     "resume",
 ]
 
-_APPLICATION = "reception"
-
 
 def receive(
     settings: Settings, path: Path, convenio: str, *, remote: RemoteFile | None = None
@@ -82,13 +60,13 @@ def receive(
         )
     archived = store(settings.var, path)
     name = Path(remote.path).name if remote is not None else path.name
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         delivery = ledger.insert_received(
             cursor, convenio, name, archived.sha256, archived.size, remote
         )
     if delivery.status != "received":
         return delivery
-    return _finish(settings, delivery)
+    return finish(settings, delivery)
 
 
 def replay(settings: Settings, delivery_id: int) -> Delivery:
@@ -99,7 +77,7 @@ def replay(settings: Settings, delivery_id: int) -> Delivery:
     """
     delivery = get_delivery(settings, delivery_id)
     _require_open(settings, delivery)
-    return _finish(settings, delivery)
+    return finish(settings, delivery)
 
 
 def accept(
@@ -124,10 +102,10 @@ def accept(
             f"a entrega {delivery_id} não está retida por '{', '.join(strange)}': as regras que a "
             f"retêm são: {open_rules}"
         )
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         for rule in rules:
             ledger.decide(cursor, delivery_id, rule, by=by, reason=reason)
-    return _finish(settings, delivery)
+    return finish(settings, delivery)
 
 
 def release(settings: Settings, delivery_id: int, *, by: str, reason: str) -> Delivery:
@@ -144,22 +122,6 @@ def release(settings: Settings, delivery_id: int, *, by: str, reason: str) -> De
     return accept(settings, delivery_id, delivery.rules, by=by, reason=reason)
 
 
-def resume(settings: Settings, convenio: str) -> list[Delivery]:
-    """Finish the deliveries of ``convenio`` whose wait is over, in their order.
-
-    Every reception does this at its end; call it when one was killed just then.
-    """
-    finished: list[Delivery] = []
-    while True:
-        delivery = _next_turn(settings, convenio)
-        if delivery is None:
-            return finished
-        done = _finish_alone(settings, delivery)
-        if done.status == "held":
-            return finished
-        finished.append(done)
-
-
 def resubmit(settings: Settings, delivery_id: int, path: Path) -> Delivery:
     """Receive the corrected rejected rows of a delivery: a new delivery that replaces it.
 
@@ -172,8 +134,8 @@ def resubmit(settings: Settings, delivery_id: int, path: Path) -> Delivery:
     archived = store(settings.var, path)
     if not _known_correction(settings, original, archived.sha256):
         _require_correctable(settings, original)
-        _rows(settings, original, path)
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+        corrected_rows(settings, original, path)
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         delivery = ledger.insert_received(
             cursor,
             original.convenio,
@@ -185,12 +147,12 @@ def resubmit(settings: Settings, delivery_id: int, path: Path) -> Delivery:
         )
     if delivery.status != "received":
         return delivery
-    return _finish(settings, delivery)
+    return finish(settings, delivery)
 
 
 def decisions(settings: Settings, delivery_id: int) -> list[Decision]:
     """What persons decided about a delivery, the oldest first."""
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         return ledger.decisions(cursor, delivery_id)
 
 
@@ -205,22 +167,18 @@ def report_path(
 
 def get_delivery(settings: Settings, delivery_id: int) -> Delivery:
     """One delivery. Raises DataError when there is none with this number."""
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
-        delivery = ledger.select(cursor, delivery_id)
-    if delivery is None:
-        raise DataError(f"não há entrega {delivery_id}: veja 'zanc reception deliveries'")
-    return delivery
+    return get(settings, delivery_id)
 
 
 def list_deliveries(settings: Settings, convenio: str | None = None) -> list[Delivery]:
     """All deliveries (of one convênio), the newest first."""
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         return ledger.select_all(cursor, convenio)
 
 
 def mark_loaded(settings: Settings, delivery_id: int) -> None:
     """Say that the CRM holds an accepted delivery; saying it again does nothing."""
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         cursor.execute(
             "UPDATE reception.delivery SET status = 'loaded' WHERE id = %s AND status = 'accepted'",
             (delivery_id,),
@@ -234,7 +192,7 @@ def is_known(settings: Settings, convenio: str, remote: RemoteFile) -> bool:
 
 def known_uploads(settings: Settings) -> set[tuple[str, str, int, str]]:
     """(convênio, path, size, modified) of every upload that already has its verdict."""
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         cursor.execute(
             "SELECT convenio, remote_path, size_bytes, remote_modified FROM reception.delivery "
             "WHERE remote_path IS NOT NULL AND status <> 'received'"
@@ -255,7 +213,7 @@ def _require_open(settings: Settings, delivery: Delivery) -> None:
 
 
 def _require_uncorrected(settings: Settings, delivery: Delivery) -> None:
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         correction = ledger.correction_of(cursor, delivery.id)
     if correction is not None:
         raise ConflictError(
@@ -273,173 +231,9 @@ def _require_correctable(settings: Settings, original: Delivery) -> None:
 
 
 def _known_correction(settings: Settings, original: Delivery, sha256: str) -> bool:
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+    with transaction(settings, "zanc", application=APPLICATION) as cursor:
         cursor.execute(
             "SELECT 1 FROM reception.delivery WHERE corrects = %s AND sha256 = %s",
             (original.id, sha256),
         )
         return cursor.fetchone() is not None
-
-
-def _rows(settings: Settings, original: Delivery, path: Path) -> Rows:
-    """The corrected rows in ``path``, which may correct only what ``original`` rejected."""
-    chain = _chain(settings, original)
-    try:
-        layout, _ = choose_layout(settings, chain[0])
-    except FileRejected as refusal:
-        raise DataError(str(refusal)) from None
-    folder = settings.var / "deliveries" / str(original.id)
-    return read_corrections(path, layout.fields, rejected_lines(folder / REJECTED_LINES))
-
-
-def _chain(settings: Settings, delivery: Delivery) -> list[Delivery]:
-    """The delivery whose bytes came from the creditor, and its corrections up to this one."""
-    chain = [delivery]
-    while chain[0].corrects is not None:
-        chain.insert(0, get_delivery(settings, chain[0].corrects))
-    return chain
-
-
-def _next_turn(settings: Settings, convenio: str) -> Delivery | None:
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
-        waiting = [(one, ledger.standing(cursor, one)) for one in ledger.held(cursor, convenio)]
-    for delivery, standing in waiting:
-        try:
-            layout, facts = choose_layout(settings, delivery)
-        except FileRejected:
-            return delivery  # the layout changed: its verdict is another one now
-        day = business_day(delivery, facts)
-        turn = judge_sequence(layout.sequence, facts.sequence, day, standing.past)
-        if not isinstance(turn, Gap):
-            return delivery
-    return None
-
-
-def _finish(settings: Settings, delivery: Delivery) -> Delivery:
-    done = _finish_alone(settings, delivery)
-    resume(settings, delivery.convenio)
-    return done
-
-
-def _finish_alone(settings: Settings, delivery: Delivery, *, again: bool = False) -> Delivery:
-    chain = _chain(settings, delivery)
-    for one in chain:
-        content = archive_path(settings.var, one.sha256)
-        if not content.is_file():
-            raise DataError(
-                f"entrega {one.id}: {content} não existe mais: receba o arquivo de novo"
-            )
-    twin = _twin(settings, delivery) if len(chain) == 1 else None
-    decided = decisions(settings, delivery.id)
-    with aside(settings.var) as files:
-        result = (
-            Processed(verdict=_duplicate(twin, "mesmo conteúdo"))
-            if twin is not None
-            else _judge(settings, chain, files, frozenset(one.rule for one in decided))
-        )
-        write_folder(settings, delivery, result, files, decided)
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
-        ledger.lock_convenio(cursor, delivery.convenio)
-        now = ledger.select(cursor, delivery.id, lock=True)
-        if now is not None and now.status != delivery.status:
-            return now  # another process was faster; the same bytes gave it the same verdict
-        digest = result.verdict.content_digest
-        raced = (
-            not again
-            and len(chain) == 1
-            and digest is not None
-            and ledger.same_rows(cursor, delivery, digest) is not None
-        )
-        if not raced:
-            return ledger.settle(cursor, delivery.id, result.verdict, result.rejected)
-    return _finish_alone(settings, delivery, again=True)  # the same rows were accepted meanwhile
-
-
-def _judge(
-    settings: Settings, chain: list[Delivery], files: AsideFiles, decided: frozenset[str]
-) -> Processed:
-    """The verdict on the bytes of the first of ``chain``, with the corrections of the others."""
-    root, delivery = chain[0], chain[-1]
-    content = archive_path(settings.var, root.sha256)
-    corrections: Corrections | None = None
-    if delivery is not root:
-        try:
-            corrections = merged(
-                [
-                    _rows(settings, before, archive_path(settings.var, one.sha256))
-                    for before, one in pairwise(chain)
-                ]
-            )
-        except DataError as error:
-            folder = f"deliveries/{delivery.id}"
-            return Processed(
-                verdict=Verdict(status="quarantined", reason=str(error), folder=folder)
-            )
-    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
-        standing = ledger.standing(cursor, root)
-    repeated: list[Delivery] = []
-
-    def repeats(digest: str) -> bool:
-        with transaction(settings, "zanc", application=_APPLICATION) as cursor:
-            other = ledger.same_rows(cursor, delivery, digest)
-        if other is None:
-            return False
-        files.finish()
-        kept = settings.var / "deliveries" / str(other.id) / ACCEPTED
-        if kept.is_file() and same_rows(files.folder / ACCEPTED, kept):
-            repeated.append(other)
-        return bool(repeated)
-
-    with Judge(
-        settings=settings,
-        delivery=delivery,
-        standing=standing,
-        decided=decided,
-        root=root.id if delivery is not root else None,
-        better_than=(chain[-2].rows_accepted or 0) if delivery is not root else None,
-        repeats=repeats if delivery is root else lambda _digest: False,
-    ) as judge:
-        # A correction is read as the file that it corrects: by that file's name and size.
-        same = replace(delivery, file_name=root.file_name, size_bytes=root.size_bytes)
-        result = process(settings, same, content, judge=judge, corrections=corrections, sink=files)
-    if repeated:
-        result.verdict = _duplicate(repeated[0], "mesmas linhas, em outra ordem ou escrita,")
-        return result
-    if result.verdict.status == "quarantined" and not result.findings:
-        result.verdict = _with_hint(settings, root, content, result.verdict)
-    return result
-
-
-def _with_hint(settings: Settings, root: Delivery, content: Path, verdict: Verdict) -> Verdict:
-    whose = sender.whose(settings, root.convenio, root.file_name, content)
-    return verdict if whose is None else replace(verdict, reason=f"{verdict.reason}; {whose}")
-
-
-def _twin(settings: Settings, delivery: Delivery) -> Delivery | None:
-    """The earlier delivery that this one repeats; one left half received is completed first."""
-    if not delivery.size_bytes:
-        return None
-    while True:
-        with transaction(settings, "zanc", application=_APPLICATION) as cursor:
-            twin = ledger.same_content(cursor, delivery)
-        if twin is None or twin.status != "received":
-            return twin
-        _finish_alone(settings, twin)
-
-
-def _duplicate(twin: Delivery, what: str) -> Verdict:
-    about = (
-        f"da entrega {twin.id} ('{twin.file_name}', {twin.received_at.astimezone(LOCAL):%d/%m/%Y})"
-    )
-    if twin.status == "quarantined":
-        reason = f"{what} {about}, que está em quarentena: resolva aquela e reprocesse-a"
-    elif twin.status == "held":
-        reason = f"{what} {about}, que está à espera de outras: não há nada a fazer aqui"
-    else:
-        reason = f"{what} {about}: não há nada a fazer"
-    return Verdict(
-        status="duplicate",
-        reason=reason,
-        duplicate_of=twin.id,
-        reference_date=twin.reference_date,
-    )

@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,6 +241,7 @@ class _Piece:
                 if name != _LINE
             },
             broken=[row for batch in self.rest for row in batch.broken],
+            notes=sum((Counter(batch.notes) for batch in self.rest), Counter()),
         )
 
     def _cells(self, name: str, cells: pa.Array, origin: pa.Array) -> pa.Array:
