@@ -15,7 +15,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from zanc_pipeline.common.outcomes import Outcome, Tabulation
+from zanc_pipeline.common.outcomes import PERSON_ANSWERED, Outcome, Tabulation
 
 
 class State(StrEnum):
@@ -172,11 +172,22 @@ class Attempt:
     tabulation: Tabulation | None = None
     promise_date: date | None = None
     promise_amount: Decimal | None = None
+    callback_at: datetime | None = None
 
     @property
     def ended(self) -> bool:
         """Whether nothing more can happen to it."""
         return self.state is State.ENDED
+
+    @property
+    def person(self) -> bool:
+        """Whether it is known that a person answered."""
+        return (
+            self.state in (State.WAITING, State.TALKING)
+            or self.connected_at is not None
+            or self.abandoned
+            or self.outcome in PERSON_ANSWERED
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,15 +6,20 @@ lowers it, and a slow integral of the same takes away what the forecast has wron
 adaptive conformal inference (Gibbs and Candès, 2021). The gain is low on purpose: the
 abandoned share grows much faster than the occupancy, so swings of boldness cost both.
 
-When the room for one or two more people is gone, over the day or the last hour, lines are held
-back at once, and when the limit is well passed they stop. Times are in seconds.
+When the room for one or two more people is gone, over the day, the last hour or the rolling 30
+days, lines are held back at once, and when the limit is well passed they stop. While the limit
+allows only a handful of people in all (a short day), nobody is risked beyond it: a share can't be
+mended when the day ends early. Times are in seconds.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from dataclasses import dataclass
 from itertools import pairwise
+
+from dialer.figures import percent
 
 RESERVE, RESERVE_SHARE, MOST_RESERVE = 3.5, 0.02, 0.5
 """Aimed at are so many people fewer than the limit allows, plus a share of what it allows; at most
@@ -32,6 +37,23 @@ HOUR_PEOPLE = 40
 HELD_BACK = ((0.0, 0.55), (1.0, 0.8), (2.0, 1.0))
 """Room for so many more people, and the part of the boldness that is left."""
 STOP_ROOM = -2.0
+SMALL_DAY = 3.0
+"""A day that allows fewer abandoned people than this is small: the next one must fit too."""
+SMALL_HOUR = 8.0
+"""Likewise an hour."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Past:
+    """People who answered and were abandoned before: today, and in the 29 days before today."""
+
+    day_answered: int = 0
+    day_abandoned: int = 0
+    month_answered: int = 0
+    month_abandoned: int = 0
+
+
+NOTHING = Past()
 
 
 class LastHour:
@@ -59,9 +81,10 @@ class LastHour:
 class Budget:
     """Counts the answered and the abandoned; ``limit`` is a share of the answered."""
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, past: Past = NOTHING) -> None:
         self.limit = limit
-        self.answered = self.abandoned = 0
+        self.answered, self.abandoned = past.day_answered, past.day_abandoned
+        self._past = past
         self._hour = LastHour()
         self._drift = 0.0
         self._at: float | None = None
@@ -83,6 +106,12 @@ class Budget:
         self._hour.count(now)
         allowed = self.limit * self.answered
         day = allowed - self.abandoned
+        told = f"{self.abandoned} de {self.answered} pessoas abandonadas hoje, "
+        told += f"{self._hour.abandoned} de {self._hour.answered} na última hora"
+        if self._past.month_answered:
+            told += f", {self._past.month_abandoned + self.abandoned} em 30 dias"
+        if allowed < SMALL_DAY and day < 1.0:
+            return 0.0, f"{told}: mais uma passaria de {percent(self.limit)}"
         # A surplus is not saved for a burst: at most what a quarter of an hour's answers allow.
         reserve = min(RESERVE + RESERVE_SHARE * allowed, MOST_RESERVE * allowed)
         surplus = min(day - reserve, 2.0 + self.limit * self._hour.answered / 4)
@@ -91,14 +120,17 @@ class Budget:
         self._drift = max(-MAX_DRIFT, min(MAX_DRIFT, self._drift))
         hour = HOUR_FACTOR * self.limit * self._hour.answered - self._hour.abandoned - HOUR_RESERVE
         room = min(day, hour) if self._hour.answered >= HOUR_PEOPLE else day
-        told = f"{self.abandoned} of {self.answered} people abandoned, {self._hour.abandoned} of "
-        told += f"{self._hour.answered} in the last hour"
+        if self._past.month_answered:
+            month = day + self.limit * self._past.month_answered - self._past.month_abandoned
+            room = min(room, month)
         if room < STOP_ROOM:
-            return 0.0, told
+            return 0.0, f"{told}: acima de {percent(self.limit)}"
+        if room < 0 and HOUR_FACTOR * self.limit * self._hour.answered < SMALL_HOUR:
+            return 0.0, f"{told}: mais uma passaria de {percent(HOUR_FACTOR * self.limit)} na hora"
         bold = math.exp(gain * surplus + self._drift)
         if room >= HELD_BACK[-1][0]:
             return bold, ""
-        return bold * _held_back(room), f"held back, {told}"
+        return bold * _held_back(room), f"contido, {told}"
 
 
 def _held_back(room: float) -> float:

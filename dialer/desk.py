@@ -1,29 +1,69 @@
-"""What operators and supervisors ask of the engine, through the API."""
+"""What operators ask of the engine, through the API."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from dialer.attempt import CancelWanted
-from dialer.engine import UNTABULATED, Engine
-from dialer.live import Agent, utc_now
-from dialer.mailing import MailingLead
+from dialer.attempt import Attempt
+from dialer.engine import Engine
+from dialer.live import Agent, Call, utc_now
 from dialer.pbx import OPERATOR_ID
-from dialer.settings import parse_campaign
+from dialer.rules import CallNext
+from dialer.settings import PAUSE_REASONS
 from dialer.store import OperatorState, Store
+from dialer.switchboard import UNTABULATED
 from zanc_pipeline.common.errors import ConflictError, DataError
 from zanc_pipeline.common.outcomes import Tabulation
 
 log = logging.getLogger(__name__)
 
+LONGEST_CALLBACK = timedelta(days=60)
+SKIPPED = timedelta(minutes=15)
+"""A person whom an operator skipped is not shown before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What an operator records of a conversation. Raises DataError when it contradicts itself.
+
+    A promise has a date and an amount (reais), a callback may have the time that was agreed.
+    """
+
+    tabulation: Tabulation
+    promise_date: date | None = None
+    promise_amount: Decimal | None = None
+    callback_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tabulation is Tabulation.PROMISE) != (self.promise_date is not None):
+            raise DataError("promise_date belongs to a promise, and a promise needs one")
+        if (self.promise_date is None) != (self.promise_amount is None):
+            raise DataError("a promise needs both promise_date and promise_amount")
+        if self.promise_amount is not None and not 0 < self.promise_amount < Decimal(10) ** 12:
+            raise DataError("promise_amount must be more than 0")
+        if self.callback_at is None:
+            return
+        if self.tabulation is not Tabulation.CALLBACK:
+            raise DataError("callback_at belongs to a callback")
+        if not timedelta() < self.callback_at - utc_now() <= LONGEST_CALLBACK:
+            raise DataError("callback_at must be a time to come, within 60 days")
+
+    def of(self, attempt: Attempt) -> Attempt:
+        """The attempt with what was said in it."""
+        return replace(
+            attempt,
+            tabulation=self.tabulation,
+            promise_date=self.promise_date,
+            promise_amount=self.promise_amount,
+            callback_at=self.callback_at,
+        )
+
 
 class Desk:
-    """Orders to the engine. Each is recorded before it counts, so a repeated order is harmless.
+    """Orders of operators. Each is recorded before it counts, so a repeated one is harmless.
 
     Every method raises UnavailableError while the engine starts or its database is away.
     """
@@ -39,28 +79,46 @@ class Desk:
             agent = self._floor.agents.get(operator)
             if agent is None:
                 agent = Agent(id=operator, state="offline", since=utc_now())
-            agent.leaving = None
+            if agent.leaving == "offline":
+                agent.leaving = None
             if agent.state == "offline":
                 change = self._floor.change(agent, "idle", None)
                 await self._store.set_operator(change, add=True)
                 self._floor.agents[operator] = agent
                 self._floor.set(agent, "idle", None)
 
-    async def leave(self, operator: str, state: OperatorState) -> None:
-        """An operator pauses (``paused``) or logs out (``offline``), after the present call.
+    async def leave(self, operator: str, state: OperatorState, reason: str | None = None) -> None:
+        """An operator pauses (``paused``, for ``reason``) or logs out (``offline``).
 
-        Raises ConflictError when a pause is asked for somebody who is not logged in.
+        That happens after the present call, and not while a line counts on this operator. Raises
+        ConflictError when a pause is asked for somebody who is not logged in, DataError when the
+        reason is none of the campaigns'.
         """
         async with self._engine.api():
             agent = self._floor.agents.get(operator)
             if state == "offline" and (agent is None or agent.state == "offline"):
                 return
             agent = self._floor.logged_in(operator)
-            if agent.state in ("idle", "paused") and not agent.placing:
+            if reason is not None and reason not in self.pause_reasons():
+                known = ", ".join(self.pause_reasons())
+                raise DataError(f"o motivo da pausa deve ser um destes: {known}")
+            agent.reason = reason if state == "paused" else None
+            if agent.state == "paused" or (
+                agent.state == "idle" and self._engine.switchboard.spare(agent)
+            ):
                 await self._store.set_operator(self._floor.change(agent, state, None))
                 self._floor.set(agent, state, None)
-            else:
-                agent.leaving = state
+                return
+            agent.leaving = state
+            if agent.state == "preview" and agent.preview is not None and not agent.placing:
+                await self._engine.switchboard.return_preview(agent, timedelta())
+
+    def pause_reasons(self) -> tuple[str, ...]:
+        """Why an operator may pause: what the running campaigns list."""
+        listed = [one.settings.motivos_de_pausa for one in self._engine.campaigns.values()]
+        return tuple(dict.fromkeys(reason for reasons in listed for reason in reasons)) or (
+            PAUSE_REASONS
+        )
 
     async def make_ready(self, operator: str) -> None:
         """An operator wants calls again: ends a pause, a pause to come, or a wrap-up untabulated.
@@ -77,113 +135,60 @@ class Desk:
                 await self._store.set_operator(self._floor.change(agent, "idle", None))
                 self._floor.set(agent, "idle", None)
 
-    async def tabulate(
-        self,
-        operator: str,
-        attempt_id: str,
-        tabulation: Tabulation,
-        promise_date: date | None = None,
-        promise_amount: Decimal | None = None,
-    ) -> None:
-        """What the operator records of the conversation, during or after it; ends the wrap-up.
+    async def decide(self, operator: str, *, call: bool) -> None:
+        """The operator has read the card: call the person, or skip to another.
 
-        Raises ConflictError when it is not the operator's present call, DataError when a promise
-        lacks its date or amount or something else has them.
+        Raises ConflictError when no card is shown, or it is being dialled already.
         """
-        if (tabulation is Tabulation.PROMISE) != (promise_date is not None):
-            raise DataError("promise_date belongs to a promise, and a promise needs one")
-        if (promise_date is None) != (promise_amount is None):
-            raise DataError("a promise needs both promise_date and promise_amount")
-        if promise_amount is not None and not 0 < promise_amount < Decimal(10) ** 12:
-            raise DataError("promise_amount must be more than 0")
         async with self._engine.api():
             agent = self._floor.logged_in(operator)
-            call = self._floor.calls.get(attempt_id)
-            if call is None or agent.attempt_id != attempt_id:
-                raise ConflictError(f"attempt {attempt_id} is not the present call of {operator}")
-            if call.attempt.connected_at is None:
-                raise ConflictError(f"attempt {attempt_id} has not been connected yet")
-            tabulated = replace(
-                call.attempt,
-                tabulation=tabulation,
-                promise_date=promise_date,
-                promise_amount=promise_amount,
-            )
-            if call.attempt.ended:
-                await self._engine.close(call, tabulated, agent)
+            if agent.preview is None or agent.placing:
+                raise ConflictError(f"operator {operator} has no card to decide on")
+            if call:
+                self._engine.placer.accept(agent)
             else:
-                await self._store.save_attempt(tabulated)
-                call.attempt = tabulated
-                agent.bump()
+                await self._engine.switchboard.return_preview(agent, SKIPPED)
 
-    async def submit(
-        self,
-        campaign_id: str,
-        *,
-        name: str,
-        settings: dict[str, Any],
-        mailing: str,
-        sha256: str,
-        read_leads: Callable[[], Awaitable[list[MailingLead]]],
-    ) -> bool:
-        """Start a campaign; False when this very campaign is already recorded.
+    async def tabulate(self, operator: str, attempt_id: str, said: Said) -> None:
+        """What the operator records of a conversation: during it, in the wrap-up, or too late.
 
-        Raises ConflictError when the id is recorded with something else, ConfigError and DataError
-        when settings or mailing are wrong.
-        """
-        parse_campaign(settings, f"campanha {name}")
-        if not await self._same(campaign_id, name, settings, sha256):
-            leads = await read_leads()
-            async with self._engine.api():
-                added = await self._store.add_campaign(
-                    campaign_id,
-                    name=name,
-                    settings=settings,
-                    mailing=mailing,
-                    sha256=sha256,
-                    leads=leads,
-                )
-                row = await self._store.campaign(campaign_id)
-                assert row is not None
-                if added:
-                    self._engine.admit(row)
-                    log.info("dialer: campaign %s: %d leads", campaign_id, len(leads))
-                    return True
-            await self._same(campaign_id, name, settings, sha256)
-        return False
-
-    async def _same(
-        self, campaign_id: str, name: str, settings: dict[str, Any], sha256: str
-    ) -> bool:
-        row = await self._store.campaign(campaign_id)
-        if row is None:
-            return False
-        if (row.name, row.settings, row.sha256) != (name, settings, sha256):
-            raise ConflictError(
-                f"campaign {campaign_id} is already recorded with another mailing or settings"
-            )
-        return True
-
-    async def control(self, campaign_id: str, order: str) -> None:
-        """``pause``, ``resume`` or ``stop``; repeating an order does nothing more.
-
-        Raises ConflictError when the campaign is over or was never submitted.
+        In the wrap-up it ends that. After its limit it is stored all the same: nothing tabulated is
+        lost. Raises ConflictError when the call is none of the operator's, or is tabulated.
         """
         async with self._engine.api():
-            campaign = self._engine.campaigns.get(campaign_id)
-            if campaign is None:
-                row = await self._store.campaign(campaign_id)
-                if row is not None and order == "stop":
-                    return
-                raise ConflictError(f"campaign {campaign_id} is not running")
-            if order == "stop":
-                await self._engine.wind_up(campaign, "stopped")
-                for call in self._engine.unanswered():
-                    if call.lead.campaign_id == campaign_id:
-                        self._engine.notice(call.attempt.id, CancelWanted(at=utc_now()))
-                return
-            if campaign.status == "stopping":
-                raise ConflictError(f"campaign {campaign_id} is already ending")
-            status = "paused" if order == "pause" else "running"
-            await self._store.set_campaign_status(campaign_id, status, None)
-            campaign.status = status
+            call = self._floor.calls.get(attempt_id)
+            agent = self._floor.agents.get(operator)
+            if call is None:
+                await self._tabulate_closed(operator, attempt_id, said)
+            elif agent is not None and agent.attempt_id == attempt_id:
+                await self._tabulate_present(agent, call, said)
+            elif call.attempt.ended and call.operator == operator:
+                await self._engine.close(call, said.of(call.attempt), None)
+            else:
+                raise ConflictError(f"attempt {attempt_id} is not the present call of {operator}")
+
+    async def _tabulate_present(self, agent: Agent, call: Call, said: Said) -> None:
+        if call.attempt.connected_at is None:
+            raise ConflictError(f"attempt {call.attempt.id} has not been connected yet")
+        tabulated = said.of(call.attempt)
+        if call.attempt.ended:
+            await self._engine.close(call, tabulated, agent)
+        else:
+            await self._store.save_attempt(tabulated)
+            call.attempt = tabulated
+            agent.bump()
+
+    async def _tabulate_closed(self, operator: str, attempt_id: str, said: Said) -> None:
+        attempt = said.of(Attempt(id=attempt_id, created_at=utc_now(), operator=operator))
+        lead = await self._store.tabulate_late(attempt)
+        if lead is None:
+            raise ConflictError(
+                f"attempt {attempt_id} is not the present call of {operator}, and no call of"
+                " theirs that waits for its tabulation"
+            )
+        log.info("dialer: attempt %s was tabulated late", attempt_id)
+        if lead.campaign_id in self._engine.campaigns:
+            update = await self._engine.plan_of(lead, None)
+            if isinstance(update, CallNext):
+                await self._store.update_lead(lead.id, update)
+                self._floor.wake.set()

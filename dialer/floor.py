@@ -15,7 +15,8 @@ class Snapshot:
     ``idle_agents`` are free to talk, including those for whom a line already rings;
     ``busy_agents`` and ``wrapup_agents`` hold the seconds each has been so; ``ringing`` the seconds
     each open, unanswered line has been ringing; ``waiting`` the seconds each answered person has
-    been waiting for an operator.
+    been waiting for an operator. ``expected`` is the answer rate that history gives the lines
+    opened now, 1 when there is none: what was seen today corrects it.
     """
 
     now: float
@@ -24,6 +25,7 @@ class Snapshot:
     wrapup_agents: Sequence[float] = ()
     ringing: Sequence[float] = ()
     waiting: Sequence[float] = ()
+    expected: float = 1.0
 
     @property
     def unclaimed(self) -> int:
@@ -40,9 +42,10 @@ class Dialed:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """A person answered."""
+    """A person answered; ``expected`` is the answer rate that history gave its line."""
 
     at: float
+    expected: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,10 +64,11 @@ class Abandoned:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotAnswered:
-    """A line ended without a person."""
+    """A line ended without a person; ``expected`` as in ``Answered``."""
 
     at: float
     outcome: Outcome
+    expected: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -95,37 +95,46 @@ class AnswerRate:
 
     A slow and a fast mean, discounted by time. The slow one is precise; when the fast one
     contradicts it (by more than 3.2 standard errors), the slow one starts again from the fast one.
+    Lines of which history expects something are measured against that: a change of hour or of
+    segment is then no surprise.
     """
 
     SLOW, FAST = 1500.0, 180.0
     LINES = 1000.0
+    KNOWN_PEOPLE = 4.0
+    """How many people's worth history weighs against what is seen today."""
 
     def __init__(self) -> None:
         self._at: float | None = None
-        self._slow, self._fast = [0.0, 0.0], [0.0, 0.0]
+        self._slow, self._fast = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
         self.lines = 0
         self.people = 0
 
-    def resolved(self, at: float, *, person: bool) -> None:
-        """A line ended, with or without a person."""
+    def resolved(self, at: float, *, person: bool, expected: float = 1.0) -> None:
+        """A line ended, with or without a person; ``expected`` is the rate that history gave it."""
         elapsed = 0.0 if self._at is None else max(0.0, at - self._at)
         self._at = at if self._at is None else max(at, self._at)
         for counts, memory in ((self._slow, self.SLOW), (self._fast, self.FAST)):
             fade = math.exp(-elapsed / memory - 1 / self.LINES)
             counts[0] = counts[0] * fade + 1
             counts[1] = counts[1] * fade + person
+            counts[2] = counts[2] * fade + expected
         self.lines += 1
         self.people += person
-        lines, people = self._fast
+        lines, people, known = self._fast
         if lines >= 30:
-            slow = self._slow[1] / self._slow[0]
+            slow = self._slow[1] / self._slow[2] * known / lines
             error = math.sqrt(max(slow * (1 - slow), 0.01) / lines)
             if abs(people / lines - slow) > 3.2 * error:
-                self._slow = [lines, people]
+                self._slow = [lines, people, known]
 
-    def estimate(self) -> float:
-        """The rate now, a share above 0."""
-        return (self._slow[1] + 0.5) / (self._slow[0] + 1.0)
+    def estimate(self, expected: float = 1.0) -> float:
+        """The rate now, a share above 0, of lines of which history expects ``expected``."""
+        _, people, known = self._slow
+        if expected == 1.0:
+            return (people + 0.5) / (known + 1.0)
+        rate = expected * (people + self.KNOWN_PEOPLE) / (known + self.KNOWN_PEOPLE)
+        return min(1.0, max(0.001, rate))
 
     def doubt(self) -> float:
         """The standard error of the rate, as a part of it."""

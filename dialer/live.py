@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from dialer import pacing
-from dialer.attempt import Attempt
-from dialer.rules import CallingHours
+from dialer.attempt import UNANSWERED, Attempt, State
+from dialer.pace import Pace
+from dialer.rules import (
+    CallingHours,
+    CallNext,
+    Finished,
+    PastAttempt,
+    Phase,
+    RetryRules,
+    next_call,
+)
 from dialer.settings import CampaignSettings
-from dialer.store import CampaignRow, Lead, OperatorChange, OperatorState
+from dialer.store import CampaignRow, Lead, LeadUpdate, OperatorChange, OperatorState
 from zanc_pipeline.common.errors import ConflictError
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -34,8 +42,42 @@ class Call:
     pbx: str
     sent_at: datetime
     operator: str | None
+    kept: bool = False
+    """The operator waits for this very call; it is no line of the pacer's."""
+    expected: float = 1.0
+    """The answer rate that history gave the line."""
+    waiting_since: datetime | None = None
+    """By our clock."""
+    late_until: datetime | None = None
+    """The operator's wrap-up is over without a tabulation: until then it may still come."""
     unconfirmed: bool = False
     missing: int = 0
+
+    @property
+    def on_line(self) -> bool:
+        """Whether a person may still answer, or did and it is not known yet."""
+        attempt = self.attempt
+        return attempt.state in UNANSWERED or (
+            attempt.state is State.ANSWERED and not attempt.machine
+        )
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person waits for an operator that nobody is yet."""
+        return (
+            self.attempt.state is State.WAITING
+            and not self.attempt.abandoned
+            and self.operator is None
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """A person whose card an operator reads before deciding whether to call."""
+
+    lead: Lead
+    phone: str
+    since: datetime
 
 
 @dataclass
@@ -47,6 +89,11 @@ class Agent:
     since: datetime
     attempt_id: str | None = None
     leaving: OperatorState | None = None
+    reason: str | None = None
+    """Of the pause, or of the one to come."""
+    share: str | None = None
+    """The campaign for which the operator works now, unless a call of another comes first."""
+    preview: Preview | None = None
     placing: bool = False
     rest_until: datetime | None = None
     version: int = field(default_factory=lambda: int(time.time() * 1000))
@@ -71,18 +118,44 @@ class Campaign:
     row: CampaignRow
     settings: CampaignSettings
     hours: CallingHours
-    pacer: pacing.Pacer
+    retries: RetryRules
+    pace: Pace
     status: str
     closing: str | None = None
     why: str = ""
     preparing: int = 0
+    """Lines of the pacer's that are on their way to the PBX."""
+    holding: int = 0
+    """Operators for whom a call is being looked for."""
     dry_until: datetime = LONG_AGO
+    kept_dry_until: datetime = LONG_AGO
     reviewed_at: datetime = LONG_AGO
 
     @property
     def id(self) -> str:
         """The mailing's id."""
         return self.row.id
+
+    def plan(
+        self, lead: Lead, refused: Mapping[str, str], history: Sequence[PastAttempt], now: datetime
+    ) -> LeadUpdate:
+        """What to do with a lead next."""
+        update = next_call(lead.phones, refused, history, self.retries, now)
+        if isinstance(update, CallNext) and update.agreed:
+            local = [
+                moment.astimezone(self.hours.zone).date() for moment in (now, update.not_before)
+            ]
+            if local[0] != local[1] or self.hours.phase(update.not_before) is not Phase.OPEN:
+                return Finished(reason="talked: callback")  # for the mailing of that day
+        return update
+
+    def lines(self, floor: Floor) -> tuple[list[Call], list[Call]]:
+        """The pacer's calls that may still be answered, and those in which a person waits."""
+        mine = [call for call in floor.calls.values() if call.lead.campaign_id == self.id]
+        return (
+            [call for call in mine if call.on_line and not call.kept],
+            [call for call in mine if call.waits],
+        )
 
 
 class Floor:
@@ -122,12 +195,12 @@ class Floor:
         ]
         return sorted(idle, key=lambda agent: agent.since)
 
-    def seconds_in(self, state: OperatorState, now: datetime) -> list[float]:
-        """For how many seconds each operator in ``state`` has been so."""
+    def seconds_in(self, state: OperatorState, share: str, now: datetime) -> list[float]:
+        """For how many seconds each operator of a campaign's share in ``state`` has been so."""
         return [
             (now - agent.since).total_seconds()
             for agent in self.agents.values()
-            if agent.state == state
+            if agent.state == state and agent.share == share
         ]
 
     def change(
@@ -145,16 +218,19 @@ class Floor:
             state=state,
             attempt_id=attempt_id,
             at=at or utc_now(),
-            campaign_id=None if call is None else call.lead.campaign_id,
+            campaign_id=agent.share if call is None else call.lead.campaign_id,
+            reason=agent.reason if state == "paused" else None,
         )
 
     def set(self, agent: Agent, state: OperatorState, attempt_id: str | None) -> None:
         """Make a change of state in memory."""
         if agent.state != state:
             agent.since = utc_now()
-        agent.state, agent.attempt_id = state, attempt_id
+        agent.state, agent.attempt_id, agent.preview = state, attempt_id, None
         if state == agent.leaving:
             agent.leaving = None
+        if state != "paused" and agent.leaving is None:
+            agent.reason = None
         agent.bump()
         self.wake.set()
 
@@ -172,11 +248,12 @@ class Floor:
         self.set(agent, state, attempt_id)
         return change
 
-    def by_state(self) -> dict[str, int]:
-        """How many operators are in each state."""
+    def by_state(self, share: str | None = None) -> dict[str, int]:
+        """How many operators are in each state; of all, or of a campaign's share."""
         counts: dict[str, int] = {}
         for agent in self.agents.values():
-            counts[agent.state] = counts.get(agent.state, 0) + 1
+            if share is None or agent.share == share:
+                counts[agent.state] = counts.get(agent.state, 0) + 1
         return counts
 
     def card(self, operator: str) -> dict[str, Any]:
@@ -188,18 +265,14 @@ class Floor:
             "operator": agent.id,
             "state": agent.state,
             "since": agent.since.isoformat(),
+            "reason": agent.reason,
+            "preview": None if agent.preview is None else _person(agent.preview),
             "call": None
             if call is None
             else {
                 "attempt": call.attempt.id,
                 "state": call.attempt.state.value,
-                "campaign": call.lead.campaign_id,
-                "cpf": call.lead.cpf,
-                "name": call.lead.name,
-                "phone": call.phone,
-                "convenio": call.lead.convenio,
-                "contract": call.lead.contract,
-                "amount": str(call.lead.amount),
+                **_person(call),
             },
         }
 
@@ -213,6 +286,19 @@ class Floor:
             except TimeoutError:
                 pass
         return self.card(operator)
+
+
+def _person(card: Call | Preview) -> dict[str, Any]:
+    lead = card.lead
+    return {
+        "campaign": lead.campaign_id,
+        "cpf": lead.cpf,
+        "name": lead.name,
+        "phone": card.phone,
+        "convenio": lead.convenio,
+        "contract": lead.contract,
+        "amount": str(lead.amount),
+    }
 
 
 def open_calls(calls: Iterable[Call]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,12 +16,18 @@ from zanc_pipeline.common.errors import DataError
 
 COLUMNS = ("rank", "cpf", "name", "crm", "convenio", "contract", "amount", "phones")
 
+SEGMENTS = (-0.5, -0.35, -0.2, -0.1)
+"""People who answer with at least this probability (negated, so that it grows): A, B, C, D; E."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MailingLead:
-    """One person to call; ``refused`` maps phones that may not be dialled to the reason."""
+    """One person to call; ``refused`` maps phones that may not be dialled to the reason.
+
+    ``segment`` groups people of like expected answer, empty when the mailing has no forecast.
+    """
 
     rank: int
     cpf: str
@@ -31,6 +38,7 @@ class MailingLead:
     amount: Decimal
     phones: tuple[str, ...]
     refused: dict[str, str]
+    segment: str = ""
 
 
 def locate(var: Path, relative: str) -> Path:
@@ -67,7 +75,9 @@ def _rows(name: str, content: bytes) -> Sequence[dict[str, object]]:
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(pyarrow.BufferReader(content), columns=list(COLUMNS))
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
+        wanted = [name for name in (*COLUMNS, "answer") if name in file.schema_arrow.names]
+        table = file.read(columns=wanted)
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"mailing {name}: not a mailing in Parquet: {reason}") from None
@@ -100,4 +110,12 @@ def _lead(name: str, row: dict[str, object]) -> MailingLead:
         amount=Decimal(str(amount)).quantize(Decimal("0.01")),
         phones=distinct,
         refused=refused,
+        segment=_segment(row.get("answer")),
     )
+
+
+def _segment(answer: object) -> str:
+    """The segment of an expected answer (a probability)."""
+    if not isinstance(answer, float) or not 0 <= answer <= 1:
+        return ""
+    return "ABCDE"[bisect(SEGMENTS, -answer)]

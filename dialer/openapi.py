@@ -30,6 +30,7 @@ def _operation(
 
 
 _MEANINGS = {
+    101: "The websocket is open",
     200: "Done",
     201: "Created",
     400: "The request is wrong; `error` says what",
@@ -64,7 +65,45 @@ _TABULATION = {
         "tabulation": {"type": "string"},
         "promise_date": {"type": "string", "format": "date"},
         "promise_amount": {"type": "string", "description": "reais, as 123.45"},
+        "callback_at": {
+            "type": "string",
+            "format": "date-time",
+            "description": "of a callback: the agreed time, with its zone",
+        },
     },
+}
+_PAUSE = {
+    "type": "object",
+    "properties": {"reason": {"type": "string", "description": "one of pause-reasons"}},
+}
+_SETTINGS = {
+    "type": "object",
+    "minProperties": 1,
+    "description": "options of the `discador` section with their new values",
+}
+_WITHDRAW = {
+    "type": "object",
+    "required": ["reason"],
+    "additionalProperties": False,
+    "properties": {
+        "reason": {"type": "string", "maxLength": 100},
+        "contracts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["convenio", "contract"],
+                "additionalProperties": False,
+                "properties": {"convenio": {"type": "string"}, "contract": {"type": "string"}},
+            },
+        },
+        "people": {"type": "array", "items": {"type": "string", "description": "CPF"}},
+    },
+}
+_USER = {
+    "name": "X-Zanc-User",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "who asks, for the audit",
 }
 
 
@@ -95,6 +134,45 @@ def document(version: str) -> dict[str, Any]:
                 ),
             ),
         },
+        "/v1/campaigns/{id}/settings": {
+            "get": _operation(
+                "The discador section as it holds now", 200, 401, 404, 503, parameters=(_ID,)
+            ),
+            "patch": _operation(
+                "Change options while it runs",
+                200, 400, 401, 404, 409, 503, parameters=(_ID, _USER), body=_SETTINGS,
+            ),
+        },
+        "/v1/leads/withdraw": {
+            "post": _operation(
+                "Contracts and people that leave all campaigns: who waits is not called, who is in"
+                " a call ends with it; answers how many leads each",
+                200, 400, 401, 503, parameters=(_USER,), body=_WITHDRAW,
+            ),
+        },
+        "/v1/audit": {
+            "get": _operation(
+                "Who changed what, oldest first", 200, 400, 401, 503,
+                parameters=(
+                    _query("after", "integer", "the last entry already read"),
+                    _query("subject", "string", "a campaign or an operator"),
+                    _query("limit", "integer", "at most 1000"),
+                ),
+            ),
+        },
+        "/v1/figures": {
+            "get": _operation("Operators, lines and campaigns as they are now", 200, 401, 503),
+        },
+        "/v1/live": {
+            "get": _operation(
+                "Websocket: the same figures every second while they change; the token as header or"
+                ' as first message {"token": "..."}, else it is closed with 4401',
+                101, 400, open_to_all=True,
+            ),
+        },
+        "/v1/operators/{id}/pause-reasons": {
+            "get": _operation("Why an operator may pause", 200, 401, 503, parameters=(_ID,)),
+        },
         "/v1/operators/{id}/events": {
             "get": _operation(
                 "The operator's state and call card, as soon as it changes",
@@ -119,17 +197,20 @@ def document(version: str) -> dict[str, Any]:
         ("stop", "End it: what rings is hung up, conversations go on"),
     ):
         paths[f"/v1/campaigns/{{id}}/{order}"] = {
-            "post": _operation(summary, 200, 401, 404, 409, 503, parameters=(_ID,))
+            "post": _operation(summary, 200, 401, 404, 409, 503, parameters=(_ID, _USER))
         }
     for order, summary in (
         ("login", "The operator is there"),
         ("logout", "The operator leaves, after the present call"),
         ("pause", "The operator pauses, after the present call"),
         ("ready", "The operator wants calls"),
+        ("call", "Preview: call the person on the card"),
+        ("skip", "Preview: show another person"),
     ):
-        paths[f"/v1/operators/{{id}}/{order}"] = {
-            "post": _operation(summary, 200, 400, 401, 409, 503, parameters=(_ID,))
-        }
+        operation = _operation(summary, 200, 400, 401, 409, 503, parameters=(_ID, _USER))
+        if order == "pause":
+            operation["requestBody"] = {"content": {"application/json": {"schema": _PAUSE}}}
+        paths[f"/v1/operators/{{id}}/{order}"] = {"post": operation}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Zanc dialer", "version": version},

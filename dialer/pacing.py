@@ -11,8 +11,10 @@ more to open (``calls_to_place``); ``why`` says the reason in one line. The mode
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dialer.budget import NOTHING, Past
+from dialer.figures import percent
 from dialer.floor import (
     Abandoned,
     Answered,
@@ -37,6 +39,7 @@ __all__ = [
     "NotAnswered",
     "Pacer",
     "PacingConfig",
+    "Past",
     "Ready",
     "Released",
     "Snapshot",
@@ -74,23 +77,33 @@ class PacingConfig:
 
 @dataclass
 class Pacer:
-    """Decides for one campaign and day: its abandoned share is that of the pacer's life.
+    """Decides for one campaign and day: its abandoned share is that of the day.
 
-    Every mode is deterministic; ``seed`` is there for modes that would draw random numbers.
+    ``past`` is what happened before the pacer began. Every mode is deterministic; ``seed`` is there
+    for modes that would draw random numbers.
     """
 
     config: PacingConfig
     seed: int = 0
-    answered: int = field(default=0, init=False)
-    abandoned: int = field(default=0, init=False)
-    _why: str = field(default="no line was asked for yet", init=False)
+    past: Past = NOTHING
+    answered: int = field(init=False)
+    abandoned: int = field(init=False)
+    _why: str = field(default="nenhuma linha foi pedida ainda", init=False)
 
     def __post_init__(self) -> None:
+        self.answered, self.abandoned = self.past.day_answered, self.past.day_abandoned
         self._predictor = (
-            Predictor(max_abandon=self.config.max_abandon, max_wait=self.config.max_wait)
+            Predictor(
+                max_abandon=self.config.max_abandon, max_wait=self.config.max_wait, past=self.past
+            )
             if self.config.mode == "predictive"
             else None
         )
+
+    def changed(self, config: PacingConfig) -> Pacer:
+        """A pacer of other settings that goes on from the people counted here."""
+        past = replace(self.past, day_answered=self.answered, day_abandoned=self.abandoned)
+        return Pacer(config, self.seed, past)
 
     def observe(self, event: Event) -> None:
         """Take note of what happened; events come in order of time (late ones are taken too)."""
@@ -112,15 +125,16 @@ class Pacer:
         if self._predictor is not None:
             lines, self._why = self._predictor.lines(snapshot)
             return lines
-        ratio, reason = 1.0, "one for each free operator"
+        ratio, reason = 1.0, "uma por operador livre"
         if self.config.mode == "power":
-            ratio, reason = self.config.lines_per_agent, f"{self.config.lines_per_agent:g} for each"
+            ratio = self.config.lines_per_agent
+            reason = f"{ratio:g} por operador livre".replace(".", ",")
             if self.abandoned > self.config.max_abandon * self.answered:
-                ratio, reason = 1.0, f"{self.abandoned_share:.1%} abandoned: one for each"
-            reason += " free operator"
+                ratio = 1.0
+                reason = f"{percent(self.abandoned_share, 1)} abandonadas: uma por operador livre"
         claimed = len(snapshot.ringing) + len(snapshot.waiting)
         lines = max(0, int(ratio * snapshot.idle_agents) - claimed)
-        self._why = f"{lines} lines: {reason} ({snapshot.idle_agents}), {claimed} have one already"
+        self._why = f"{lines} linhas: {reason} ({snapshot.idle_agents}), {claimed} já abertas"
         return lines
 
     def why(self) -> str:

@@ -14,6 +14,9 @@ seconds it has rung. Available are the free operators, less the people who wait,
 within the time that a person waits, plus a part of those expected in the time to an answer beyond
 what a memoryless floor would free: each by the seconds the conversation or wrap-up has lasted.
 
+``snapshot.expected`` and the events' are the answer rates that history gives to the hour and the
+mailing segment: what is seen today corrects them.
+
 **The control** of the abandoned share is ``dialer.budget``'s boldness. With too little evidence, or
 too many abandoned, one line is opened for each free operator. Times are in seconds.
 """
@@ -26,7 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dialer.budget import Budget
+from dialer.budget import NOTHING, Budget, Past
+from dialer.figures import decimal, percent
 from dialer.floor import Abandoned, Answered, Event, NotAnswered, Ready, Released, Snapshot
 from dialer.forecast import (
     HORIZON,
@@ -79,9 +83,9 @@ class Chances:
 class Predictor:
     """The predictive mode of one campaign: learns from events and snapshots, answers with lines."""
 
-    def __init__(self, *, max_abandon: float, max_wait: float) -> None:
+    def __init__(self, *, max_abandon: float, max_wait: float, past: Past = NOTHING) -> None:
         self._wait = min(max_wait, LONGEST_WAIT)
-        self._budget = Budget(max_abandon)
+        self._budget = Budget(max_abandon, past)
         self._rate = AnswerRate()
         self._line_times = LineTimes()
         self._talk = Hazard(prior=120.0, memory=7200.0, first=5.0, growth=0.1)
@@ -94,13 +98,13 @@ class Predictor:
     def observe(self, event: Event) -> None:
         """Learn from an event."""
         match event:
-            case Answered(at=at):
+            case Answered(at=at, expected=expected):
                 self._budget.person(at)
-                self._rate.resolved(at, person=True)
+                self._rate.resolved(at, person=True, expected=expected)
                 self._answered += 1
                 self._ended += 1
-            case NotAnswered(at=at):
-                self._rate.resolved(at, person=False)
+            case NotAnswered(at=at, expected=expected):
+                self._rate.resolved(at, person=False, expected=expected)
                 self._ended += 1
             case Abandoned(at=at):
                 self._budget.lost(at)
@@ -118,10 +122,13 @@ class Predictor:
         free = max(0, snapshot.unclaimed)
         boldness, brake = self._budget.boldness(snapshot.now)
         if self._rate.lines < MIN_LINES or self._rate.people < MIN_PEOPLE:
-            brake = f"only {self._rate.people} of {self._rate.lines} lines were answered so far"
+            brake = (
+                f"só {self._rate.people} de {self._rate.lines} linhas foram atendidas, pouco para"
+                " prever"
+            )
             boldness = 0.0
         if boldness == 0:
-            return free, f"{free} lines, one for each free operator: {brake}"
+            return free, f"{free} linhas, uma por operador livre: {brake}"
         chances = self._reckoned(snapshot.now)
         working = len(busy) + len(wrapup)
         within_wait, until_answer = chances.talk[busy].sum(axis=0) + chances.wrapup[wrapup].sum(
@@ -137,16 +144,17 @@ class Predictor:
         )
         operators = snapshot.idle_agents + working
         wanted = SLOPE * operators**SLOPE_POWER * boldness * available - OFFSET
-        rate, doubt = self._rate.estimate(), self._rate.doubt()
+        rate, doubt = self._rate.estimate(snapshot.expected), self._rate.doubt()
         most = max(0.0, snapshot.idle_agents - len(snapshot.waiting) + until_answer)
         wanted = min(wanted, (most - CAUTION * math.sqrt(most)) / (1 + doubt))
         expected = rate * float(chances.line[ringing].sum())
         lines = math.floor((wanted - expected) / (rate * float(chances.line[0])) + 0.5)
         lines = max(free, min(lines, MOST_LINES * operators - len(ringing)))
         return lines, (
-            f"{lines} lines: {snapshot.idle_agents} operators are free and {until_answer:.1f} more "
-            f"within {chances.ahead:.0f} s, {expected:.1f} answers are expected from "
-            f"{len(ringing)} open lines, {rate:.0%} are answered" + (f"; {brake}" if brake else "")
+            f"{lines} linhas: {snapshot.idle_agents} operadores livres e mais "
+            f"{decimal(until_answer)} em {chances.ahead:.0f} s; {len(ringing)} linhas chamando, "
+            f"das quais se esperam {decimal(expected)} atendidas ({percent(rate)} atendem)"
+            + (f"; {brake}" if brake else "")
         )
 
     def _learn(self, snapshot: Snapshot, busy: NDArray[np.intp], wrapup: NDArray[np.intp]) -> None:

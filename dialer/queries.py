@@ -21,22 +21,48 @@ WHERE id = $1
 CLAIM_LEAD = """
 UPDATE lead SET status = 'active' WHERE id = (
     SELECT id FROM lead
-    WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2
+    WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
     ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *
 """
 """The best lead that is due becomes active; nobody else can claim it."""
 
+CLAIM_KEPT_LEAD = """
+UPDATE lead SET status = 'active' WHERE id = (
+    SELECT id FROM lead
+    WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND kept
+    ORDER BY not_before, rank LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING *
+"""
+"""Likewise of those for whom an operator must be kept: agreed callbacks, abandoned people."""
+
+WITHDRAW_WAITING = """
+UPDATE lead SET status = 'ended', end_reason = 'withdrawn: ' || $1::text
+WHERE status = 'waiting' AND (cpf = ANY ($4::text[]) OR (convenio, contract) IN (
+    SELECT * FROM unnest($2::text[], $3::text[])))
+RETURNING id
+"""
+WITHDRAW_ACTIVE = """
+UPDATE lead SET withdrawn = $1::text
+WHERE status = 'active' AND (cpf = ANY ($4::text[]) OR (convenio, contract) IN (
+    SELECT * FROM unnest($2::text[], $3::text[])))
+RETURNING id
+"""
+"""Contracts and people that must not be called any more; a call that goes on is finished."""
+
 PAST_ATTEMPTS = """
-SELECT phone, outcome, ended_at, placed, tabulation FROM attempt
+SELECT phone, outcome, ended_at, placed, tabulation, callback_at, operator FROM attempt
 WHERE lead_id = $1 AND state = 'ended' ORDER BY number
 """
 
 UPDATE_LEAD = """
-UPDATE lead SET status = $2, next_phone = coalesce($3, next_phone),
-       not_before = coalesce($4, not_before), end_reason = $5, refused = refused || $6::jsonb
+UPDATE lead SET status = CASE WHEN withdrawn IS NULL THEN $2 ELSE 'ended' END,
+       end_reason = coalesce('withdrawn: ' || withdrawn, $5),
+       next_phone = coalesce($3, next_phone), not_before = coalesce($4, not_before),
+       refused = refused || $6::jsonb, kept = $7
 WHERE id = $1
 """
+"""Who was withdrawn meanwhile ends, whatever was planned."""
 
 END_WAITING_LEADS = """
 UPDATE lead SET status = 'ended', end_reason = $2 WHERE campaign_id = $1 AND status = 'waiting'
@@ -48,20 +74,66 @@ INSERT_ATTEMPT = """
 INSERT INTO attempt (id, campaign_id, lead_id, number, cpf, phone, pbx, operator, created_at)
 SELECT $1, campaign_id, id,
        1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6
-FROM lead WHERE id = $2
+FROM lead WHERE id = $2 AND withdrawn IS NULL
+RETURNING id
 """
 
 UPDATE_ATTEMPT = """
 UPDATE attempt SET state = $2, placed = $3, operator = $4, ringing_at = $5, answered_at = $6,
        detected_at = $7, connected_at = $8, ended_at = $9, hangup_cause = $10, outcome = $11,
-       tabulation = $12, promise_date = $13, promise_amount = $14
+       tabulation = $12, promise_date = $13, promise_amount = $14, callback_at = $15
 WHERE id = $1
 """
 
 CLOSE_ATTEMPT = """
-UPDATE attempt SET closed_number = nextval('attempt_closed') WHERE id = $1 AND closed_number IS NULL
+WITH closed AS (
+    UPDATE attempt SET closed_number = nextval('attempt_closed')
+    WHERE id = $1 AND closed_number IS NULL
+    RETURNING campaign_id, lead_id, placed, outcome, created_at)
+INSERT INTO calling_hour AS hour (name, day, hour, segment, lines, answered, abandoned)
+SELECT campaign.name, began::date, extract(hour FROM began), segment, 1,
+       (outcome IN ('human', 'abandoned'))::int, (outcome = 'abandoned')::int
+FROM closed JOIN campaign ON campaign.id = closed.campaign_id
+JOIN lead ON lead.id = closed.lead_id,
+LATERAL (SELECT timezone(coalesce(campaign.changes ->> 'fuso', campaign.settings ->> 'fuso'),
+                         created_at) AS began) AS local
+WHERE placed AND outcome NOT IN ('cancelled', 'unknown')
+ON CONFLICT (name, day, hour, segment) DO UPDATE
+SET lines = hour.lines + 1, answered = hour.answered + excluded.answered,
+    abandoned = hour.abandoned + excluded.abandoned
 """
-"""From here on readers and the outbox see it; it does not change any more."""
+"""From here on readers and the outbox see it; only a tabulation that comes late changes it."""
+
+TABULATE_LATE = """
+UPDATE attempt SET tabulation = $3, promise_date = $4, promise_amount = $5, callback_at = $6,
+       closed_number = nextval('attempt_closed'), exported_at = NULL, export_error = NULL
+WHERE id = $1 AND operator = $2 AND closed_number IS NOT NULL AND tabulation = 'no_tabulation'
+RETURNING lead_id
+"""
+"""The operator's own closed call: it comes once more to readers and to the outbox."""
+
+DAYS = """
+SELECT coalesce(sum(answered) FILTER (WHERE day = $2::date), 0)::int AS day_answered,
+       coalesce(sum(abandoned) FILTER (WHERE day = $2::date), 0)::int AS day_abandoned,
+       coalesce(sum(answered) FILTER (WHERE day < $2::date), 0)::int AS month_answered,
+       coalesce(sum(abandoned) FILTER (WHERE day < $2::date), 0)::int AS month_abandoned
+FROM calling_hour WHERE name = $1 AND day > $2::date - 30 AND day <= $2::date
+"""
+"""People of the campaign's runs who answered and were abandoned: on day $2, and in 29 before."""
+
+ANSWER_RATES = """
+SELECT hour, segment, sum(lines)::int AS lines, sum(answered)::int AS answered
+FROM calling_hour WHERE name = $1 AND day > $2::date - 30 AND day <= $2::date GROUP BY hour, segment
+"""
+
+CHANGE_SETTINGS = "UPDATE campaign SET changes = changes || $2::jsonb WHERE id = $1"
+
+INSERT_AUDIT = "INSERT INTO audit (who, action, subject, detail) VALUES ($1, $2, $3, $4)"
+
+AUDIT = """
+SELECT id, at, who, action, subject, detail FROM audit
+WHERE id > $1 AND ($2::text IS NULL OR subject = $2) ORDER BY id LIMIT $3
+"""
 
 OPEN_ATTEMPTS = """
 SELECT attempt.*, to_jsonb(lead) AS lead FROM attempt JOIN lead ON lead.id = attempt.lead_id
@@ -104,13 +176,13 @@ WITH old AS (
     FROM operator LEFT JOIN campaign ON campaign.id = $4
     WHERE operator.id = $1 FOR UPDATE OF operator),
 spent AS (
-    INSERT INTO operator_time (operator_id, campaign_id, state, started_at, ended_at)
-    SELECT id, $4, state, greatest(since, submitted_at), greatest(since, $5) FROM old
+    INSERT INTO operator_time (operator_id, campaign_id, state, reason, started_at, ended_at)
+    SELECT id, $4, state, reason, greatest(since, submitted_at), greatest(since, $5) FROM old
     WHERE state <> 'offline' AND state <> $2 AND submitted_at <= $5
     UNION ALL
-    SELECT id, NULL, state, since, least(submitted_at, $5) FROM old
+    SELECT id, NULL, state, reason, since, least(submitted_at, $5) FROM old
     WHERE state <> 'offline' AND state <> $2 AND since < submitted_at)
-UPDATE operator SET state = $2, attempt_id = $3,
+UPDATE operator SET state = $2, attempt_id = $3, reason = $6,
        since = CASE WHEN operator.state = $2 THEN operator.since
                     ELSE greatest(operator.since, $5) END
 FROM old WHERE operator.id = old.id

@@ -1,4 +1,8 @@
-"""When and whom a campaign may call. Pure: the time is a parameter."""
+"""When and whom a campaign may call. Pure: the time is a parameter.
+
+``permit`` is the one place where a dial is allowed or refused; what must be asked elsewhere
+(localization's reservation) is asked by the caller, right after it.
+"""
 
 from __future__ import annotations
 
@@ -63,6 +67,9 @@ class RetryRules:
     waits: Mapping[Outcome, timedelta] = field(default_factory=dict)
 
 
+MOST_ABANDONED = 2
+"""A person abandoned more often in one campaign is left in peace."""
+
 PERSON_WAITS = frozenset({Outcome.ABANDONED, Outcome.UNKNOWN})
 """Somebody was or may have been disturbed: another of the person's phones would disturb again."""
 
@@ -76,14 +83,23 @@ class PastAttempt:
     ended_at: datetime
     placed: bool = True
     tabulation: Tabulation | None = None
+    callback_at: datetime | None = None
+    operator: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallNext:
-    """Call the phone at ``index``, not before ``not_before``."""
+    """Call the phone at ``index``, not before ``not_before``.
+
+    ``kept``: only with an operator who waits for this very call, ``operator`` when that one is
+    free. ``agreed``: the person asked for it.
+    """
 
     index: int
     not_before: datetime
+    kept: bool = False
+    operator: str | None = None
+    agreed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,10 +118,27 @@ def next_call(
 ) -> CallNext | Finished:
     """What to do with a person whose ``phones`` (best first) were tried as ``history`` says.
 
-    ``refused`` maps a phone that must not be dialled to the reason. The phone that is due soonest
-    comes next, the better one first when both are due.
+    ``refused`` maps a phone that must not be dialled to the reason. A callback that the person
+    agreed to comes first, then the phone on which somebody was abandoned, after its pause; else the
+    phone that is due soonest, the better one first when both are due.
     """
+    last = max(history, key=lambda past: past.ended_at, default=None)
+    if last is not None and last.phone in phones and last.phone not in refused:
+        index = phones.index(last.phone)
+        if last.callback_at is not None:
+            return CallNext(
+                index=index,
+                not_before=last.callback_at,
+                kept=True,
+                operator=last.operator,
+                agreed=True,
+            )
+        again = _after_abandoning(last, history, rules, now)
+        if again is not None:
+            return CallNext(index=index, not_before=again, kept=True)
     for past in history:
+        if past.callback_at is not None:
+            continue  # the call that was agreed to came since
         reason = _conversation_ends(past)
         if reason is not None:
             return Finished(reason=reason)
@@ -130,6 +163,21 @@ def next_call(
     return Finished(reason="no_phones_left" if phones else "no_phones")
 
 
+def _after_abandoning(
+    last: PastAttempt, history: Sequence[PastAttempt], rules: RetryRules, now: datetime
+) -> datetime | None:
+    """When a person who was abandoned last is called back, or None.
+
+    The call that nobody served is not counted as an attempt on the phone, but it happens once.
+    """
+    wait = rules.waits.get(Outcome.ABANDONED)
+    if last.outcome is not Outcome.ABANDONED or wait is None:
+        return None
+    if sum(past.outcome is Outcome.ABANDONED for past in history) > MOST_ABANDONED:
+        return None
+    return max(now, last.ended_at + wait)
+
+
 def _conversation_ends(past: PastAttempt) -> str | None:
     if past.tabulation is Tabulation.WRONG_PERSON:
         return None  # the person was never reached; the next phone may be the right one
@@ -151,6 +199,25 @@ def _due(
     if len(tried) >= rules.attempts_per_phone or last.outcome not in rules.waits:
         return None
     return max(now, last.ended_at + rules.waits[last.outcome])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """This phone is not dialled now. ``forever``: nor later in this campaign."""
+
+    reason: str
+    forever: bool
+
+
+def permit(phone: str, *, hours: CallingHours, now: datetime) -> Refused | None:
+    """None when ``phone`` may be dialled at ``now``, at the moment of dialling, else why not."""
+    try:
+        check_number(phone)
+    except DataError as error:
+        return Refused(reason=str(error), forever=True)
+    if hours.phase(now) is not Phase.OPEN:
+        return Refused(reason="outside the calling hours", forever=False)
+    return None
 
 
 _NATIONAL = re.compile(r"[1-9][0-9]{9,10}", re.ASCII)

@@ -2,6 +2,7 @@ CREATE TABLE IF NOT EXISTS campaign (
     id          text PRIMARY KEY,            -- deterministic: the mailing's id
     name        text NOT NULL,               -- config/campaigns/<name>.yaml
     settings    jsonb NOT NULL,              -- the "discador" section as submitted
+    changes     jsonb NOT NULL DEFAULT '{}', -- what supervisors changed of it since
     mailing     text NOT NULL,               -- the Parquet file, relative to var/
     sha256      text NOT NULL,               -- of that file: the same id with another is a conflict
     status      text NOT NULL DEFAULT 'running'
@@ -27,11 +28,18 @@ CREATE TABLE IF NOT EXISTS lead (
     next_phone  integer NOT NULL DEFAULT 0,  -- index in phones
     not_before  timestamptz NOT NULL DEFAULT now(),
     refused     jsonb NOT NULL DEFAULT '{}', -- phone → why it must not be dialled
+    segment     text NOT NULL DEFAULT '',    -- of the mailing, by the expected answer
+    kept        boolean NOT NULL DEFAULT false, -- dialled only with an operator kept for it
+    withdrawn   text,                        -- why it left the campaign while it was in a call
     end_reason  text,
     UNIQUE (campaign_id, cpf)
 );
 CREATE INDEX IF NOT EXISTS lead_hopper ON lead (campaign_id, not_before, rank)
     WHERE status = 'waiting';
+CREATE INDEX IF NOT EXISTS lead_kept ON lead (campaign_id, not_before)
+    WHERE status = 'waiting' AND kept;
+CREATE INDEX IF NOT EXISTS lead_contract ON lead (convenio, contract) WHERE status <> 'ended';
+CREATE INDEX IF NOT EXISTS lead_person ON lead (cpf) WHERE status <> 'ended';
 
 -- Numbers the closed attempts in the order in which they become visible to readers.
 CREATE SEQUENCE IF NOT EXISTS attempt_closed;
@@ -60,6 +68,7 @@ CREATE TABLE IF NOT EXISTS attempt (
     tabulation    text,
     promise_date  date,
     promise_amount numeric(14, 2),
+    callback_at   timestamptz,               -- agreed with the person
     closed_number bigint UNIQUE,             -- ended, and tabulated when a person talked
     export_error  text,                      -- why localization refused it for good
     exported_at   timestamptz,               -- when localization answered that it is durable
@@ -74,7 +83,8 @@ CREATE TABLE IF NOT EXISTS operator (
     id          text PRIMARY KEY,            -- op01 …: also the SIP endpoint
     name        text NOT NULL,
     state       text NOT NULL DEFAULT 'offline' CHECK (state IN
-                ('offline', 'paused', 'idle', 'reserved', 'talking', 'wrapup')),
+                ('offline', 'paused', 'preview', 'idle', 'reserved', 'talking', 'wrapup')),
+    reason      text,                        -- of a pause
     attempt_id  text,
     since       timestamptz NOT NULL DEFAULT now()
 );
@@ -83,7 +93,32 @@ CREATE TABLE IF NOT EXISTS operator_time (
     operator_id text NOT NULL REFERENCES operator (id),
     campaign_id text,
     state       text NOT NULL,
+    reason      text,
     started_at  timestamptz NOT NULL,
     ended_at    timestamptz NOT NULL
 );
 CREATE INDEX IF NOT EXISTS operator_time_span ON operator_time (started_at, ended_at);
+
+-- What became of the lines, counted once when an attempt is closed: the abandoned share over the
+-- day and 30 days, and the answer rate by hour and segment.
+CREATE TABLE IF NOT EXISTS calling_hour (
+    name        text NOT NULL,               -- of the campaign: its runs of all days
+    day         date NOT NULL,               -- in the campaign's zone
+    hour        smallint NOT NULL,
+    segment     text NOT NULL,
+    lines       integer NOT NULL DEFAULT 0,
+    answered    integer NOT NULL DEFAULT 0,  -- by people
+    abandoned   integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, day, hour, segment)
+);
+
+-- Who changed what; never altered.
+CREATE TABLE IF NOT EXISTS audit (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL DEFAULT now(),
+    who         text NOT NULL,
+    action      text NOT NULL,
+    subject     text NOT NULL,               -- a campaign or an operator
+    detail      jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);

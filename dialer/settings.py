@@ -20,8 +20,15 @@ ANY_HOUR = CallingHours(
 )
 """Day and night: only for people who are simulated."""
 
-_MODES = {"progressivo": "progressive"}
-_ABSENT_MODES = {"preditivo", "power", "previa"}
+_MODES = {"previa", "progressivo", "power", "preditivo"}
+_PACING = {"power": "power", "preditivo": "predictive"}
+PREVIEW = "previa"
+"""The mode in which an operator sees the person's card and decides before anything is dialled."""
+ANSWER_WAIT_SECONDS = 2.0
+"""As the PBX's dialplan has it: after so long a person hears the safe message."""
+
+PAUSE_REASONS = ("almoço", "banheiro", "descanso", "treinamento", "sistema", "particular")
+
 _RETRIED = frozenset(
     {
         Outcome.BUSY,
@@ -35,10 +42,8 @@ _RETRIED = frozenset(
 
 
 def _mode(value: object) -> str:
-    if value in _ABSENT_MODES:
-        raise ValueError(f"o modo '{value}' ainda não existe; use progressivo")
     if not isinstance(value, str) or value not in _MODES:
-        raise ValueError("use progressivo")
+        raise ValueError("use previa, progressivo, power ou preditivo")
     return value
 
 
@@ -72,6 +77,12 @@ def _caller_id(value: object) -> str:
     return value
 
 
+def _reason(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= 40 or not value.isprintable():
+        raise ValueError("escreva cada motivo em uma linha, até 40 letras")
+    return value
+
+
 def _retried(value: object) -> Outcome:
     if value not in {outcome.value for outcome in _RETRIED}:
         names = ", ".join(sorted(outcome.value for outcome in _RETRIED))
@@ -97,6 +108,13 @@ class CampaignSettings(BaseModel):
     ]
     toque_maximo_segundos: Annotated[int, Field(ge=5, le=60)]
     pos_atendimento_segundos: Annotated[float, Field(ge=1, le=600)]
+    prioridade: Annotated[int, Field(ge=1, le=9)] = 5
+    abandono_maximo: Annotated[float, Field(gt=0, le=0.2)] = 0.03
+    linhas_por_operador: Annotated[float, Field(ge=1, le=10)] = 1.5
+    previa_segundos: Annotated[float, Field(ge=5, le=600)] = 60
+    motivos_de_pausa: Annotated[
+        tuple[Annotated[str, BeforeValidator(_reason)], ...], Field(min_length=1)
+    ] = PAUSE_REASONS
 
     @model_validator(mode="after")
     def _order(self) -> CampaignSettings:
@@ -107,7 +125,12 @@ class CampaignSettings(BaseModel):
     @property
     def pacing(self) -> PacingConfig:
         """How many lines to open."""
-        return PacingConfig(mode=_MODES[self.modo])
+        return PacingConfig(
+            mode=_PACING.get(self.modo, "progressive"),
+            max_abandon=self.abandono_maximo,
+            max_wait=ANSWER_WAIT_SECONDS,
+            lines_per_agent=self.linhas_por_operador,
+        )
 
     def hours(self, override: CallingHours | None = None) -> CallingHours:
         """When calls may be placed."""
@@ -163,6 +186,8 @@ def _problem(problem: Mapping[str, Any]) -> str:
     kind, context = problem["type"], problem.get("ctx") or {}
     if kind == "value_error":
         message = str(context.get("error", problem["msg"]))
+    elif kind == "greater_than":
+        message = f"deve ser mais que {context['gt']:g}"
     elif kind == "greater_than_equal":
         message = f"deve ser no mínimo {context['ge']:g}"
     elif kind == "less_than_equal":

@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import asyncpg
 
 from dialer import queries
 from dialer.attempt import Attempt, State
+from dialer.budget import Past
 from dialer.mailing import MailingLead
 from dialer.rules import CallNext, Finished, PastAttempt
 from zanc_pipeline.common.errors import ConflictError, UnavailableError
@@ -23,7 +24,7 @@ from zanc_pipeline.common.settings import Settings
 DATABASE = "dialer"
 COMMAND_SECONDS = 10.0
 
-OperatorState = Literal["offline", "paused", "idle", "reserved", "talking", "wrapup"]
+OperatorState = Literal["offline", "paused", "preview", "idle", "reserved", "talking", "wrapup"]
 
 _UNREACHABLE = (
     OSError,
@@ -37,17 +38,26 @@ _UNREACHABLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignRow:
-    """A campaign as recorded; ``settings`` is the ``discador`` section as submitted."""
+    """A campaign as recorded.
+
+    ``settings`` is the ``discador`` section as submitted, ``changes`` what was changed of it since.
+    """
 
     id: str
     name: str
     settings: dict[str, Any]
+    changes: dict[str, Any]
     mailing: str
     sha256: str
     status: str
     reason: str | None
     submitted_at: datetime
     finished_at: datetime | None
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """The ``discador`` section as it holds now."""
+        return {**self.settings, **self.changes}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +74,7 @@ class Lead:
     amount: Decimal
     phones: tuple[str, ...]
     refused: dict[str, str] = field(default_factory=dict)
+    segment: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +89,17 @@ class OpenAttempt:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorChange:
-    """The next state of an operator; ``campaign_id`` is where the time until now was spent."""
+    """The next state of an operator; ``campaign_id`` is where the time until now was spent.
+
+    ``reason`` is that of a pause.
+    """
 
     id: str
     state: OperatorState
     attempt_id: str | None
     at: datetime
     campaign_id: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +109,7 @@ class OperatorRow:
     id: str
     name: str
     state: OperatorState
+    reason: str | None
     attempt_id: str | None
     since: datetime
 
@@ -165,10 +181,10 @@ class Store:
             await connection.copy_records_to_table(
                 "lead",
                 columns=["campaign_id", "rank", "cpf", "name", "crm", "convenio", "contract",
-                         "amount", "phones", "refused"],
+                         "amount", "phones", "refused", "segment"],
                 records=[
                     (campaign_id, lead.rank, lead.cpf, lead.name, lead.crm, lead.convenio,
-                     lead.contract, lead.amount, list(lead.phones), lead.refused)
+                     lead.contract, lead.amount, list(lead.phones), lead.refused, lead.segment)
                     for lead in leads
                 ],
             )  # fmt: skip
@@ -205,11 +221,15 @@ class Store:
                 await connection.execute(queries.BOOK_IDLE, campaign_id, idle_until)
 
     async def claim_lead(
-        self, campaign_id: str, now: datetime
+        self, campaign_id: str, now: datetime, *, kept: bool = False
     ) -> tuple[Lead, list[PastAttempt]] | None:
-        """Claim the best lead that is due, with its past attempts; None when none is due."""
+        """Claim the best lead that is due, with its past attempts; None when none is due.
+
+        ``kept`` chooses between those for whom an operator is kept and all others.
+        """
+        query = queries.CLAIM_KEPT_LEAD if kept else queries.CLAIM_LEAD
         async with self._transaction() as connection:
-            row = await connection.fetchrow(queries.CLAIM_LEAD, campaign_id, now)
+            row = await connection.fetchrow(query, campaign_id, now)
             if row is None:
                 return None
             return _lead(row), await _history(connection, row["id"])
@@ -246,19 +266,22 @@ class Store:
         lead_id: int,
         phone: str,
         pbx: str,
-        operator: OperatorChange,
-    ) -> None:
-        """Record an attempt and reserve its operator, before anything is dialled.
+        operator: OperatorChange | None,
+    ) -> bool:
+        """Record an attempt and keep its operator, if it has one, before anything is dialled.
 
-        Raises ConflictError when the lead has an open attempt already.
+        False when the lead was withdrawn meanwhile. Raises ConflictError when it has an open
+        attempt already.
         """
         try:
             async with self._transaction() as connection:
-                await connection.execute(
+                added = await connection.fetchval(
                     queries.INSERT_ATTEMPT,
                     attempt.id, lead_id, phone, pbx, attempt.operator, attempt.created_at,
                 )  # fmt: skip
-                await _set_operator(connection, operator)
+                if added is not None and operator is not None:
+                    await _set_operator(connection, operator)
+                return added is not None
         except asyncpg.UniqueViolationError as error:
             raise ConflictError(f"lead {lead_id} is already being called: {error}") from None
 
@@ -280,7 +303,7 @@ class Store:
                 attempt.connected_at, attempt.ended_at, attempt.hangup_cause,
                 attempt.outcome and attempt.outcome.value,
                 attempt.tabulation and attempt.tabulation.value,
-                attempt.promise_date, attempt.promise_amount,
+                attempt.promise_date, attempt.promise_amount, attempt.callback_at,
             )  # fmt: skip
             if close:
                 await connection.execute(queries.CLOSE_ATTEMPT, attempt.id)
@@ -307,6 +330,81 @@ class Store:
             dict(row)
             for row in await self._fetch(queries.CLOSED_ATTEMPTS, campaign_id, after, limit)
         ]
+
+    async def tabulate_late(self, attempt: Attempt) -> Lead | None:
+        """Record the tabulation of a call that was closed without one.
+
+        Its lead, or None when there is no such call of that operator.
+        """
+        async with self._transaction() as connection:
+            lead_id = await connection.fetchval(
+                queries.TABULATE_LATE,
+                attempt.id, attempt.operator, attempt.tabulation,
+                attempt.promise_date, attempt.promise_amount, attempt.callback_at,
+            )  # fmt: skip
+            if lead_id is None:
+                return None
+            return _lead(await connection.fetchrow("SELECT * FROM lead WHERE id = $1", lead_id))
+
+    # ---- pacing
+
+    async def past_people(self, name: str, day: date) -> Past:
+        """People of the campaigns ``name`` who answered and were abandoned, for the pacer."""
+        return Past(**dict(await self._fetchrow(queries.DAYS, name, day)))
+
+    async def answer_rates(self, name: str, day: date) -> dict[tuple[int, str], tuple[int, int]]:
+        """By hour and segment, over 30 days: lines opened, lines that a person answered."""
+        rows = await self._fetch(queries.ANSWER_RATES, name, day)
+        return {(row["hour"], row["segment"]): (row["lines"], row["answered"]) for row in rows}
+
+    # ---- orders
+
+    async def change_settings(
+        self, campaign_id: str, changes: Mapping[str, Any], who: str, before: Mapping[str, Any]
+    ) -> None:
+        """Change a campaign's settings, with the audit of it."""
+        async with self._transaction() as connection:
+            await connection.execute(queries.CHANGE_SETTINGS, campaign_id, dict(changes))
+            await connection.execute(
+                queries.INSERT_AUDIT,
+                who, "settings", campaign_id, {"before": dict(before), "after": dict(changes)},
+            )  # fmt: skip
+
+    async def withdraw(
+        self,
+        contracts: Sequence[tuple[str, str]],
+        people: Sequence[str],
+        *,
+        reason: str,
+        who: str,
+    ) -> tuple[list[int], list[int]]:
+        """Take leads out of all campaigns: those ended now, and those that are in a call."""
+        values = (
+            reason,
+            [convenio for convenio, _ in contracts],
+            [contract for _, contract in contracts],
+            list(people),
+        )
+        async with self._transaction() as connection:
+            ended = await connection.fetch(queries.WITHDRAW_WAITING, *values)
+            active = await connection.fetch(queries.WITHDRAW_ACTIVE, *values)
+            if ended or active:
+                await connection.execute(
+                    queries.INSERT_AUDIT, who, "withdraw", "leads",
+                    {"reason": reason, "ended": len(ended), "in_call": len(active)},
+                )  # fmt: skip
+            return [row["id"] for row in ended], [row["id"] for row in active]
+
+    async def note(
+        self, who: str, action: str, subject: str, detail: Mapping[str, Any] | None = None
+    ) -> None:
+        """Record who did what to a campaign or an operator."""
+        async with self._transaction() as connection:
+            await connection.execute(queries.INSERT_AUDIT, who, action, subject, dict(detail or {}))
+
+    async def audit(self, after: int, subject: str | None, limit: int) -> list[dict[str, Any]]:
+        """What was changed and by whom, oldest first, after the entry ``after``."""
+        return [dict(row) for row in await self._fetch(queries.AUDIT, after, subject, limit)]
 
     # ---- operators
 
@@ -424,6 +522,8 @@ async def _history(connection: Any, lead_id: int) -> list[PastAttempt]:
             ended_at=row["ended_at"],
             placed=row["placed"],
             tabulation=row["tabulation"] and Tabulation(row["tabulation"]),
+            callback_at=row["callback_at"],
+            operator=row["operator"],
         )
         for row in await connection.fetch(queries.PAST_ATTEMPTS, lead_id)
     ]
@@ -433,16 +533,16 @@ async def _update_lead(
     connection: Any, lead_id: int, update: LeadUpdate, refused: Mapping[str, str]
 ) -> None:
     if isinstance(update, Finished):
-        values: tuple[object, ...] = ("ended", None, None, update.reason)
+        values: tuple[object, ...] = ("ended", None, None, update.reason, dict(refused), False)
     else:
-        values = ("waiting", update.index, update.not_before, None)
-    await connection.execute(queries.UPDATE_LEAD, lead_id, *values, dict(refused))
+        values = ("waiting", update.index, update.not_before, None, dict(refused), update.kept)
+    await connection.execute(queries.UPDATE_LEAD, lead_id, *values)
 
 
 async def _set_operator(connection: Any, change: OperatorChange) -> None:
     await connection.execute(
         queries.SET_OPERATOR,
-        change.id, change.state, change.attempt_id, change.campaign_id, change.at,
+        change.id, change.state, change.attempt_id, change.campaign_id, change.at, change.reason,
     )  # fmt: skip
 
 
@@ -462,6 +562,7 @@ def _lead(row: Any) -> Lead:
         amount=Decimal(str(row["amount"])),
         phones=tuple(row["phones"]),
         refused=dict(row["refused"]),
+        segment=row["segment"],
     )
 
 
@@ -486,4 +587,5 @@ def _attempt(row: Any) -> Attempt:
         tabulation=row["tabulation"] and Tabulation(row["tabulation"]),
         promise_date=row["promise_date"],
         promise_amount=row["promise_amount"],
+        callback_at=row["callback_at"],
     )

@@ -272,7 +272,8 @@ def test_an_outage_of_localization_stops_new_calls_and_loses_no_outcome(
     dialer.call("PUT", f"/v1/campaigns/{name}", json=write_mailing(settings, name, people))
     with crew(dialer, OPERATORS):
         dialer.wait(
-            lambda: dialer.figures(name)["why"] == "localization does not answer", "it says why"
+            lambda: dialer.figures(name)["why"] == "a base de localização não responde",
+            "it says why",
         )
         assert dialer.figures(name)["attempts"] == {}
         localization.down = False

@@ -87,7 +87,9 @@ def test_a_campaign_without_a_pbx_waits_and_says_why_and_can_be_ended(
     dialer: DialerProcess,
 ) -> None:
     submit(dialer, "waits")
-    dialer.wait(lambda: dialer.figures("waits")["why"] == "no PBX is in reach", "it says why")
+    dialer.wait(
+        lambda: dialer.figures("waits")["why"] == "nenhuma central ao alcance", "it says why"
+    )
     order = "/v1/campaigns/waits"
     assert dialer.call("POST", f"{order}/pause").json()["status"] == "paused"
     assert dialer.call("POST", f"{order}/pause").json()["status"] == "paused"
@@ -103,7 +105,7 @@ def test_a_campaign_without_a_pbx_waits_and_says_why_and_can_be_ended(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"settings": {"modo": "preditivo"}}, "ainda não existe"),
+        ({"settings": {"modo": "turbo"}}, "use previa, progressivo, power ou preditivo"),
         ({"settings": []}, "settings must be an object"),
         ({"sha256": "0" * 64}, "changed since it was built"),
         ({"sha256": "zz"}, "64 hexadecimal digits"),

@@ -27,7 +27,8 @@ def test_every_campaign_of_the_house_is_valid(path: Path) -> None:
 
 def test_what_is_written_is_what_is_done() -> None:
     parsed = parse_campaign(section(nova_tentativa_minutos={"busy": 1}), "x")
-    assert parsed.pacing.mode == "progressive"
+    assert parsed.pacing.mode == "predictive"
+    assert parsed.pacing.max_abandon == 0.03
     hours = parsed.hours()
     assert (hours.start, hours.end, hours.weekdays) == (
         time(8),
@@ -38,6 +39,19 @@ def test_what_is_written_is_what_is_done() -> None:
     assert parsed.retries(4).waits == {Outcome.BUSY: timedelta(seconds=15)}
 
 
+@pytest.mark.parametrize(
+    ("mode", "paced"),
+    [
+        ("previa", "progressive"),
+        ("progressivo", "progressive"),
+        ("power", "power"),
+        ("preditivo", "predictive"),
+    ],
+)
+def test_each_mode_has_its_pacing(mode: str, paced: str) -> None:
+    assert parse_campaign(section(modo=mode), "x").pacing.mode == paced
+
+
 def test_a_day_may_end_at_midnight() -> None:
     assert parse_campaign(section(horario=["08:00", "24:00"]), "x").hours().end == time.max
 
@@ -45,8 +59,10 @@ def test_a_day_may_end_at_midnight() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"modo": "preditivo"}, "modo: o modo 'preditivo' ainda não existe; use progressivo"),
-        ({"modo": "turbo"}, "modo: use progressivo"),
+        ({"modo": "turbo"}, "modo: use previa, progressivo, power ou preditivo"),
+        ({"abandono_maximo": 0}, "abandono_maximo: deve ser mais que 0"),
+        ({"prioridade": 10}, "prioridade: deve ser no máximo 9"),
+        ({"motivos_de_pausa": ["a\nb"]}, "escreva cada motivo em uma linha"),
         ({"horario": ["20:00", "08:00"]}, "o início deve vir antes do fim"),
         ({"horario": ["8h", "20:00"]}, "escreva a hora entre aspas"),
         ({"horario": ["08:00", "24:30"]}, "a última hora do dia é 24:00"),

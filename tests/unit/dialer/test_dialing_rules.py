@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer.rules import (
+    MOST_ABANDONED,
     CallingHours,
     CallNext,
     Finished,
     PastAttempt,
     Phase,
+    Refused,
     RetryRules,
     check_number,
     next_call,
+    permit,
 )
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
@@ -89,8 +92,48 @@ def test_an_invalid_number_or_one_without_a_retry_rule_is_never_tried_again(
 
 def test_somebody_who_was_abandoned_is_left_in_peace_on_all_phones() -> None:
     assert after(past(FIRST, Outcome.ABANDONED)) == CallNext(
-        index=0, not_before=NOW + timedelta(minutes=10)
+        index=0, not_before=NOW + timedelta(minutes=10), kept=True
     )
+
+
+def test_who_was_abandoned_is_called_back_on_that_phone_but_not_for_ever() -> None:
+    first = past(SECOND, Outcome.ABANDONED, 11)
+    assert after(past(FIRST, Outcome.BUSY, 20), first) == CallNext(
+        index=1, not_before=NOW, kept=True
+    )
+    again = past(SECOND, Outcome.ABANDONED, 0)
+    assert isinstance(after(first, first, again), Finished) or not after(first, first, again).kept  # type: ignore[union-attr]
+
+
+def test_an_agreed_callback_comes_at_its_time_to_the_operator_who_agreed_it() -> None:
+    agreed = NOW + timedelta(minutes=45)
+    talked = past(
+        SECOND,
+        Outcome.HUMAN,
+        5,
+        tabulation=Tabulation.CALLBACK,
+        callback_at=agreed,
+        operator="op07",
+    )
+    assert after(talked) == CallNext(
+        index=1, not_before=agreed, kept=True, operator="op07", agreed=True
+    )
+    assert after(talked, refused={SECOND: "do not call"}) == CallNext(index=0, not_before=NOW)
+    assert after(talked, past(SECOND, Outcome.NO_ANSWER, 1)) == CallNext(index=0, not_before=NOW)
+    assert after(talked, past(SECOND, Outcome.HUMAN, 1, tabulation=Tabulation.REFUSAL)) == Finished(
+        reason="talked: refusal"
+    )
+
+
+def test_a_number_that_is_none_and_an_hour_that_is_none_are_refused_at_the_moment_of_dialling() -> (
+    None
+):
+    assert permit(FIRST, hours=HOURS, now=NOW) is None
+    late = permit(FIRST, hours=HOURS, now=NOW + timedelta(hours=10))
+    assert late == Refused(reason="outside the calling hours", forever=False)
+    never = permit("190", hours=HOURS, now=NOW)
+    assert never is not None
+    assert never.forever
 
 
 @pytest.mark.parametrize(
@@ -131,7 +174,7 @@ def test_a_lead_always_ends(outcomes: list[Outcome]) -> None:
         now = max(now, update.not_before) + timedelta(seconds=20)
         phone = (FIRST, SECOND)[update.index]
         history.append(PastAttempt(phone=phone, outcome=outcome, ended_at=now))
-    assert len(history) <= 4
+    assert len(history) <= 4 + MOST_ABANDONED
 
 
 @pytest.mark.parametrize("phone", ["11912345678", "1132345678", "2740028900"])

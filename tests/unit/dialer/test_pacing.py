@@ -42,7 +42,7 @@ def test_progressive_opens_one_line_for_each_free_operator() -> None:
     assert pacer.calls_to_place(Snapshot(now=0, idle_agents=3, ringing=[1.0, 4.0])) == 1
     assert pacer.calls_to_place(Snapshot(now=0, idle_agents=2, ringing=[1.0], waiting=[0.2])) == 0
     assert pacer.calls_to_place(Snapshot(now=0, idle_agents=0, ringing=[1.0])) == 0
-    assert pacer.why() == "0 lines: one for each free operator (0), 1 have one already"
+    assert pacer.why() == "0 linhas: uma por operador livre (0), 1 já abertas"
 
 
 @given(idle=st.integers(0, 50), ringing=st.lists(st.floats(0, 60), max_size=60))
@@ -60,23 +60,23 @@ def test_power_opens_a_fixed_number_of_lines_for_each_free_operator() -> None:
     pacer.observe(pacing.Answered(at=1))
     pacer.observe(pacing.Abandoned(at=2))
     assert pacer.calls_to_place(Snapshot(now=3, idle_agents=4)) == 4
-    assert "100.0% abandoned" in pacer.why()
+    assert "100,0 % abandonadas" in pacer.why()
 
 
 def test_predictive_opens_one_line_for_each_free_operator_until_it_knows_enough() -> None:
     pacer = Pacer(PacingConfig(mode="predictive"), seed=1)
     assert pacer.calls_to_place(floor(0, ringing=[1.0, 2.0])) == 3
     assert pacer.why() == (
-        "3 lines, one for each free operator: only 0 of 0 lines were answered so far"
+        "3 linhas, uma por operador livre: só 0 de 0 linhas foram atendidas, pouco para prever"
     )
 
 
 def test_predictive_opens_more_lines_than_free_operators_when_few_are_answered() -> None:
     assert predictive().calls_to_place(floor()) > 5
-    few = predictive(people=20)
+    few = predictive(people=50, lines=1000)
     assert few.calls_to_place(floor()) > predictive(people=100).calls_to_place(floor())
-    assert "5 operators are free" in few.why()
-    assert "5% are answered" in few.why()
+    assert "5 operadores livres" in few.why()
+    assert "5 % atendem" in few.why()
 
 
 def test_predictive_counts_open_lines_and_waiting_people() -> None:
@@ -91,12 +91,12 @@ def test_predictive_goes_back_to_one_line_for_each_when_too_many_were_abandoned(
     pacer = predictive(abandoned=10)
     assert pacer.calls_to_place(floor()) == 5
     assert pacer.why() == (
-        "5 lines, one for each free operator: "
-        "10 of 100 people abandoned, 10 of 100 in the last hour"
+        "5 linhas, uma por operador livre: 10 de 100 pessoas abandonadas hoje, "
+        "10 de 100 na última hora: acima de 3 %"
     )
     held = predictive(abandoned=3)
     assert 5 <= held.calls_to_place(floor()) < predictive().calls_to_place(floor())
-    assert "held back" in held.why()
+    assert "contido" in held.why()
 
 
 @given(

@@ -1,0 +1,164 @@
+"""Health, metrics, the API's own description, and the live figures as they change."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from typing import TYPE_CHECKING, Any
+
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from dialer import monitor, openapi
+from dialer.handlers import Handler, NotFound, as_json
+from dialer.live import open_calls
+from zanc_pipeline import __version__
+from zanc_pipeline.common.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from dialer.service import Dialer
+
+PUSH_SECONDS = 1.0
+TOKEN_SECONDS = 5.0
+
+
+class Unknown(Handler):
+    """No such address."""
+
+    def prepare(self) -> None:
+        raise NotFound("there is nothing at this address; see /openapi.json")
+
+
+class Health(Handler):
+    """Is the dialer working?"""
+
+    async def get(self) -> None:
+        engine = self.dialer.engine
+        problem = "" if engine.ready else "the dialer is starting"
+        try:
+            async with asyncio.timeout(3):
+                await self.dialer.store.count_outbox()
+        except (TimeoutError, UnavailableError) as error:
+            problem = str(error) or "the database is slow"
+        pbxs = {name: pbx.connected for name, pbx in engine.pbxs.items()}
+        content = {"status": problem or "ok", "pbx": pbxs}
+        self.answer(content, 503 if problem else 200)
+
+
+class OpenApi(Handler):
+    """The description of this API."""
+
+    def get(self) -> None:
+        self.answer(openapi.document(__version__))
+
+
+class Metrics(Handler):
+    """Figures for Prometheus."""
+
+    async def get(self) -> None:
+        self.authorize()
+        engine = self.dialer.engine
+        outbox = await self.dialer.store.count_outbox()
+        campaigns = [monitor.campaign(engine, one) for one in engine.campaigns.values()]
+        lines = [
+            "# TYPE zanc_dialer_open_calls gauge",
+            f"zanc_dialer_open_calls {open_calls(engine.floor.calls.values())}",
+            "# TYPE zanc_dialer_campaigns gauge",
+            f"zanc_dialer_campaigns {len(engine.campaigns)}",
+            "# TYPE zanc_dialer_operators gauge",
+            *(
+                f'zanc_dialer_operators{{state="{state}"}} {count}'
+                for state, count in sorted(engine.floor.by_state().items())
+            ),
+            "# TYPE zanc_dialer_attempts_total counter",
+            *(
+                f'zanc_dialer_attempts_total{{outcome="{outcome}"}} {count}'
+                for outcome, count in sorted(engine.ended.items())
+            ),
+            "# TYPE zanc_dialer_pbx_up gauge",
+            *(
+                f'zanc_dialer_pbx_up{{pbx="{name}"}} {int(pbx.connected)}'
+                for name, pbx in engine.pbxs.items()
+            ),
+            "# TYPE zanc_dialer_lines gauge",
+            *(f'zanc_dialer_lines{{campaign="{one["id"]}"}} {one["lines"]}' for one in campaigns),
+            "# TYPE zanc_dialer_waiting gauge",
+            *(
+                f'zanc_dialer_waiting{{campaign="{one["id"]}"}} {one["waiting"]}'
+                for one in campaigns
+            ),
+            "# TYPE zanc_dialer_abandoned_share gauge",
+            *(
+                f'zanc_dialer_abandoned_share{{campaign="{one["id"]}"}} {one["abandoned_share"]}'
+                for one in campaigns
+            ),
+            "# TYPE zanc_dialer_outbox gauge",
+            *(f'zanc_dialer_outbox{{state="{state}"}} {count}' for state, count in outbox.items()),
+        ]
+        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.finish("\n".join(lines) + "\n")
+
+
+class Figures(Handler):
+    """The live figures, once."""
+
+    def get(self) -> None:
+        self.authorize()
+        self.dialer.engine.require_ready()
+        self.answer(monitor.figures(self.dialer.engine))
+
+
+class Live(WebSocketHandler):
+    """The live figures, every second while they change.
+
+    The token comes in the ``Authorization`` header, or from a browser, which can't set one, as the
+    first message: ``{"token": "..."}``. Without it the connection is closed with 4401.
+    """
+
+    def initialize(self, dialer: Dialer) -> None:
+        self.dialer = dialer
+        self._work: asyncio.Task[None] | None = None
+        self._admitted = asyncio.Event()
+
+    def open(self, *_path: str) -> None:
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme == "Bearer" and self._known(token):
+            self._admitted.set()
+        self._work = asyncio.create_task(self._push())
+
+    def on_message(self, message: str | bytes) -> None:
+        try:
+            token = json.loads(message)["token"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return
+        if isinstance(token, str) and self._known(token):
+            self._admitted.set()
+
+    def on_close(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+
+    def _known(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self.dialer.token.encode())
+
+    async def _push(self) -> None:
+        try:
+            async with asyncio.timeout(TOKEN_SECONDS):
+                await self._admitted.wait()
+        except TimeoutError:
+            self.close(4401, "send a token that may do this")
+            return
+        last: dict[str, Any] = {}
+        engine = self.dialer.engine
+        while True:
+            if engine.ready:
+                now = monitor.figures(engine)
+                if {**now, "at": None} != {**last, "at": None}:
+                    last = now
+                    try:
+                        await self.write_message(
+                            json.dumps(now, default=as_json, ensure_ascii=False)
+                        )
+                    except WebSocketClosedError:
+                        return
+            await asyncio.sleep(PUSH_SECONDS)

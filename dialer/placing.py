@@ -1,0 +1,410 @@
+"""Opens lines: shares the operators among campaigns, asks each pacer, claims leads and dials them.
+
+Whether a phone may be dialled is decided right before: by ``rules.permit`` and localization. The
+PBX is chosen by the pool. An attempt is recorded before the PBX is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Coroutine
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
+
+from dialer import pacing
+from dialer.attempt import Attempt, Judged, State
+from dialer.live import LONG_AGO, Agent, Call, Campaign, Preview, utc_now
+from dialer.pbx import Pbx
+from dialer.rules import CallNext, Finished, PastAttempt, Phase, permit
+from dialer.settings import PREVIEW
+from dialer.store import Lead, LeadUpdate, OperatorChange
+from zanc_pipeline.common.errors import DataError, UnavailableError
+from zanc_pipeline.common.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from dialer.engine import Engine
+
+log = logging.getLogger(__name__)
+
+DRY_SECONDS = 0.5
+"""A campaign that found nobody to call looks again so much later."""
+KEPT_SECONDS = 1.0
+"""How often it is looked whether a kept call is due."""
+UNFORESEEN_SECONDS = 5.0
+"""A campaign in which an error of ours occurred places no call for so long."""
+MOST_PREPARING = 40
+"""Lines of a campaign that are on their way to the PBX at the same time."""
+
+
+class DialCheck(Protocol):
+    """What is asked of localization."""
+
+    async def dial_check(self, crm: str, cpf: str, phones: tuple[str, ...]) -> dict[str, str]:
+        """Phones that must not be dialled, with the reason."""
+
+
+class Placer:
+    """Places the calls of all campaigns."""
+
+    def __init__(self, engine: Engine, localization: DialCheck) -> None:
+        self._engine, self._floor, self._store = engine, engine.floor, engine.store
+        self._localization = localization
+        self._localization_until = LONG_AGO
+        self._localization_away = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.preparing: set[int] = set()
+        """Leads that are claimed and have no attempt yet."""
+
+    def cancel(self) -> None:
+        """Forget what is being prepared."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    # ---- who works for whom
+
+    def share_out(self, now: datetime) -> dict[str, int]:
+        """Give each operator to a campaign; how many free ones each campaign may count on.
+
+        The highest priority that has somebody to call has all operators; campaigns of one priority
+        have equal shares. Lines of campaigns without a share still need who is free.
+        """
+        takers = self._takers(now)
+        names = {campaign.id for campaign in takers}
+        agents = sorted(self._floor.agents.values(), key=lambda agent: agent.id)
+        present = [agent for agent in agents if agent.state not in ("offline", "paused")]
+        for agent in agents:
+            agent.share = None
+        for number, agent in enumerate(present):
+            agent.share = takers[number % len(takers)].id if takers else None
+        strangers = 0
+        for campaign in self._engine.campaigns.values():
+            if campaign.id not in names:
+                lines, waiting = campaign.lines(self._floor)
+                strangers += len(lines) + len(waiting)
+        free = dict.fromkeys(names, 0)
+        for agent in self._floor.idle():
+            if agent.share is not None and agent.leaving is None:
+                free[agent.share] += 1
+        for campaign in takers:
+            taken = min(free[campaign.id], strangers)
+            free[campaign.id] -= taken
+            strangers -= taken
+        return free
+
+    def _takers(self, now: datetime) -> list[Campaign]:
+        able = [
+            campaign
+            for campaign in self._engine.campaigns.values()
+            if campaign.status == "running"
+            and campaign.dry_until <= now
+            and campaign.hours.phase(now) is Phase.OPEN
+        ]
+        able.sort(key=lambda campaign: -campaign.settings.prioridade)
+        for _, first in groupby(able, key=lambda campaign: campaign.settings.prioridade):
+            return list(first)
+        return []
+
+    # ---- how many
+
+    def place(self, campaign: Campaign, free: int | None, now: datetime) -> None:
+        """Open as many lines as the campaign should now; ``free`` is None without a share."""
+        obstacle = self._obstacle(now)
+        if obstacle:
+            campaign.why = obstacle
+        elif free is None:
+            if campaign.dry_until <= now:
+                campaign.why = "os operadores estão com campanhas de prioridade maior"
+        else:
+            kept = self._open_kept(campaign, now)
+            if campaign.settings.modo == PREVIEW:
+                self._offer(campaign)
+            else:
+                self._open(campaign, max(0, free - kept), now)
+
+    def _open(self, campaign: Campaign, free: int, now: datetime) -> None:
+        lines, waiting = campaign.lines(self._floor)
+        connecting = [
+            0.0
+            for call in self._floor.calls.values()
+            if call.lead.campaign_id == campaign.id
+            and call.attempt.state is State.WAITING
+            and call.operator is not None
+        ]
+        snapshot = pacing.Snapshot(
+            now=now.timestamp(),
+            idle_agents=free,
+            busy_agents=[*self._floor.seconds_in("talking", campaign.id, now), *connecting],
+            wrapup_agents=self._floor.seconds_in("wrapup", campaign.id, now),
+            ringing=[
+                *((now - call.sent_at).total_seconds() for call in lines),
+                *[0.0] * campaign.preparing,
+            ],
+            waiting=[(now - (call.waiting_since or now)).total_seconds() for call in waiting],
+            expected=campaign.pace.expected(now),
+        )
+        wanted = campaign.pace.pacer.calls_to_place(snapshot)
+        campaign.why = campaign.pace.pacer.why()
+        for _ in range(min(wanted, MOST_PREPARING - campaign.preparing)):
+            self._start(campaign, self._prepare(campaign))
+
+    def _open_kept(self, campaign: Campaign, now: datetime) -> int:
+        """Look for a call for which an operator must be kept; how many were taken aside for it."""
+        if now < campaign.kept_dry_until:
+            return 0
+        idle = [agent for agent in self._mine(campaign) if self._engine.switchboard.spare(agent)]
+        if idle:
+            self._start(campaign, self._prepare_kept(campaign, idle[0], kept=True), idle[0])
+        return len(idle[:1])
+
+    def _offer(self, campaign: Campaign) -> None:
+        """Show each free operator a person."""
+        campaign.why = "modo prévia: o operador vê a ficha e decide"
+        for agent in self._mine(campaign):
+            self._start(campaign, self._prepare_kept(campaign, agent, kept=False), agent)
+
+    def _mine(self, campaign: Campaign) -> list[Agent]:
+        return [
+            agent
+            for agent in self._floor.idle()
+            if agent.share == campaign.id and agent.leaving is None
+        ]
+
+    def _obstacle(self, now: datetime) -> str:
+        if not self._engine.pbxs.reachable:
+            return "nenhuma central ao alcance"
+        if now < self._localization_until:
+            return "a base de localização não responde"
+        if all(agent.state == "offline" for agent in self._floor.agents.values()):
+            return "nenhum operador logado"
+        return ""
+
+    # ---- whom
+
+    def _start(
+        self, campaign: Campaign, work: Coroutine[None, None, None], agent: Agent | None = None
+    ) -> None:
+        if agent is None:
+            campaign.preparing += 1
+        else:
+            agent.placing = True
+            campaign.holding += 1
+        task = asyncio.create_task(self._guarded(campaign, work, agent))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(
+        self, campaign: Campaign, work: Coroutine[None, None, None], agent: Agent | None
+    ) -> None:
+        try:
+            await work
+        except UnavailableError as error:
+            self._engine.doubt(error)
+        except Exception:
+            self._engine.doubt(None)
+            campaign.dry_until = utc_now() + timedelta(seconds=UNFORESEEN_SECONDS)
+            campaign.kept_dry_until = campaign.dry_until
+            log.exception("dialer: campaign %s: a call could not be placed", campaign.id)
+        finally:
+            if agent is None:
+                campaign.preparing -= 1
+            else:
+                agent.placing = False
+                campaign.holding -= 1
+            self._floor.wake.set()
+
+    async def _prepare(self, campaign: Campaign) -> None:
+        claimed = await self._store.claim_lead(campaign.id, utc_now())
+        if claimed is None:
+            campaign.dry_until = utc_now() + timedelta(seconds=DRY_SECONDS)
+            campaign.why = "ninguém a chamar neste momento"
+            return
+        lead, history = claimed
+        self.preparing.add(lead.id)
+        try:
+            await self._dial(campaign, lead, history, None)
+        finally:
+            self.preparing.discard(lead.id)
+
+    async def _prepare_kept(self, campaign: Campaign, agent: Agent, *, kept: bool) -> None:
+        """Claim a lead for an operator: to be dialled at once (``kept``), or to be shown."""
+        claimed = await self._store.claim_lead(campaign.id, utc_now(), kept=kept)
+        if claimed is None:
+            until = utc_now() + timedelta(seconds=KEPT_SECONDS if kept else DRY_SECONDS)
+            if kept:
+                campaign.kept_dry_until = until
+            else:
+                campaign.dry_until = until
+                campaign.why = "ninguém a chamar neste momento"
+            return
+        lead, history = claimed
+        self.preparing.add(lead.id)
+        try:
+            if kept:
+                await self._dial(campaign, lead, history, agent)
+            else:
+                await self._show(campaign, lead, history, agent)
+        finally:
+            self.preparing.discard(lead.id)
+
+    async def _show(
+        self, campaign: Campaign, lead: Lead, history: list[PastAttempt], agent: Agent
+    ) -> None:
+        plan = campaign.plan(lead, lead.refused, history, utc_now())
+        if not self._due(plan) or not self._may_dial(campaign, agent):
+            await self._store.update_lead(lead.id, plan)
+            return
+        assert isinstance(plan, CallNext)
+        now = utc_now()
+        await self._store.set_operator(self._floor.change(agent, "preview", None, at=now))
+        self._floor.set(agent, "preview", None)
+        agent.preview = Preview(lead=lead, phone=lead.phones[plan.index], since=now)
+
+    def accept(self, agent: Agent) -> None:
+        """Dial the person whose card the operator has seen."""
+        assert agent.preview is not None
+        lead = agent.preview.lead
+        campaign = self._engine.campaigns.get(lead.campaign_id)
+        if campaign is None:
+            return
+        self.preparing.add(lead.id)
+        self._start(campaign, self._dial_shown(campaign, lead, agent), agent)
+
+    async def _dial_shown(self, campaign: Campaign, lead: Lead, agent: Agent) -> None:
+        try:
+            await self._dial(campaign, lead, await self._store.history(lead.id), agent)
+        finally:
+            self.preparing.discard(lead.id)
+            if agent.state == "preview":  # not dialled after all
+                await self._engine.switchboard.free(agent)
+
+    # ---- dialling
+
+    async def _dial(
+        self, campaign: Campaign, lead: Lead, history: list[PastAttempt], agent: Agent | None
+    ) -> None:
+        """Dial a claimed lead, for ``agent`` alone or for whoever is free when it is answered."""
+        plan, refused = campaign.plan(lead, lead.refused, history, utc_now()), dict(lead.refused)
+        if self._due(plan):
+            fresh = await self._refusals(lead, refused)
+            if fresh is None:
+                await self._store.update_lead(lead.id, plan)
+                return
+            refused |= fresh
+            plan = campaign.plan(lead, refused, history, utc_now())
+        pbx = self._engine.pbxs.choose()
+        if isinstance(plan, Finished) or not self._due(plan):
+            await self._store.update_lead(lead.id, plan, refused)
+            return
+        phone, now = lead.phones[plan.index], utc_now()
+        refusal = permit(phone, hours=campaign.hours, now=now)
+        if pbx is None or refusal is not None or not self._may_dial(campaign, agent):
+            if refusal is not None and refusal.forever:
+                refused[phone] = refusal.reason
+                plan = campaign.plan(lead, refused, history, now)
+            await self._store.update_lead(lead.id, plan, refused)
+            return
+        agent, lead = self._whom(plan, agent), replace(lead, refused=refused)
+        attempt = Attempt(
+            id=uuid.uuid4().hex, created_at=now, operator=None if agent is None else agent.id
+        )
+        change = None if agent is None else self._keep(campaign, agent, attempt)
+        began = await self._store.begin_attempt(
+            attempt, lead_id=lead.id, phone=phone, pbx=pbx.name, operator=change
+        )
+        if began:
+            self._originate(campaign, lead, attempt, phone, pbx, agent)
+        else:
+            await self._store.update_lead(lead.id, plan, refused)  # it was withdrawn: it ends
+
+    def _originate(
+        self,
+        campaign: Campaign,
+        lead: Lead,
+        attempt: Attempt,
+        phone: str,
+        pbx: Pbx,
+        agent: Agent | None,
+    ) -> None:
+        call = Call(
+            attempt=attempt,
+            lead=lead,
+            phone=phone,
+            pbx=pbx.name,
+            sent_at=utc_now(),
+            operator=attempt.operator,
+            kept=agent is not None,
+        )
+        self._floor.calls[attempt.id] = call
+        if agent is not None:
+            agent.placing = False
+            self._floor.set(agent, "reserved", attempt.id)
+        try:
+            if not self._may_dial(campaign, agent):
+                raise UnavailableError("campaign", campaign.id, "it was stopped meanwhile")
+            pbx.originate(
+                attempt.id,
+                phone,
+                caller_id=campaign.settings.identificador,
+                ring_seconds=campaign.settings.toque_maximo_segundos,
+            )
+            call.sent_at = utc_now()
+            if not call.kept:
+                call.expected = campaign.pace.opened(lead.segment, call.sent_at)
+        except (UnavailableError, DataError) as error:
+            log.info("dialer: attempt %s was not placed: %s", attempt.id, error)
+            outcome = Outcome.INVALID_NUMBER if isinstance(error, DataError) else Outcome.CANCELLED
+            call.kept = True  # no line was opened: the pacer does not hear of it
+            self._engine.notice(attempt.id, Judged(at=utc_now(), outcome=outcome, placed=False))
+
+    def _keep(self, campaign: Campaign, agent: Agent, attempt: Attempt) -> OperatorChange:
+        return OperatorChange(
+            id=agent.id,
+            state="reserved",
+            attempt_id=attempt.id,
+            at=attempt.created_at,
+            campaign_id=campaign.id,
+        )
+
+    async def _refusals(self, lead: Lead, refused: dict[str, str]) -> dict[str, str] | None:
+        """Phones that localization refuses now, None while it does not answer."""
+        asked = tuple(phone for phone in lead.phones if phone not in refused)
+        try:
+            fresh = await self._localization.dial_check(lead.crm, lead.cpf, asked)
+        except DataError as error:
+            # Asked again it would say the same: this person is not called, the others are.
+            log.warning("dialer: lead %d is not called: %s", lead.id, error)
+            return dict.fromkeys(asked, "localization takes the question for wrong")
+        except UnavailableError as error:
+            self._localization_until = utc_now() + timedelta(seconds=2)
+            if not self._localization_away:
+                log.warning("dialer: %s; no new calls meanwhile", error)
+                self._localization_away = True
+            return None
+        if self._localization_away:
+            log.info("dialer: localization answers again")
+            self._localization_away = False
+        return fresh
+
+    def _whom(self, plan: CallNext, agent: Agent | None) -> Agent | None:
+        """The operator whom the person expects, if free, instead of ``agent``."""
+        wanted = self._floor.agents.get(plan.operator or "")
+        if agent is None or wanted is None or wanted is agent or wanted not in self._floor.idle():
+            return agent
+        wanted.placing = True
+        return wanted
+
+    def _due(self, plan: LeadUpdate) -> bool:
+        return isinstance(plan, CallNext) and plan.not_before <= utc_now()
+
+    def _may_dial(self, campaign: Campaign, agent: Agent | None) -> bool:
+        if campaign.status != "running" or self._engine.draining:
+            return False
+        if campaign.hours.phase(utc_now()) is not Phase.OPEN:
+            return False
+        if agent is None:
+            return True
+        return agent.state in ("idle", "preview", "reserved") and agent.leaving is None
