@@ -432,3 +432,100 @@ def test_a_treatment_cleans_a_file_and_everything_it_did_is_said(
     table = pq.read_table(folder / outputs.ACCEPTED)
     assert table["line"].to_pylist() == list(range(2, 32))
     assert table["phone_1"][0].as_py() == "84987654321"
+
+
+SET = """
+versao: "1"
+vigencia: 2026-01-01
+formato: conjunto
+membros:
+  - nome: contratos
+    principal: sim
+    layout:
+      arquivos: contratos_{aaaammdd}.csv
+      formato: delimitado
+      codificacao: utf-8
+      separador: ";"
+      campos:
+        - {nome: cpf, tipo: cpf}
+        - {nome: contrato}
+        - {nome: valor, tipo: dinheiro}
+        - {nome: vencimento, tipo: data}
+  - nome: clientes
+    chave: cpf
+    layout:
+      arquivos: clientes_{aaaammdd}.csv
+      formato: delimitado
+      codificacao: utf-8
+      separador: ";"
+      campos:
+        - {nome: cpf, tipo: cpf}
+        - {nome: nome}
+  - nome: telefones
+    chave: contrato
+    varios: sim
+    layout:
+      arquivos: telefones_{aaaammdd}.csv
+      formato: delimitado
+      codificacao: utf-8
+      separador: ";"
+      campos:
+        - {nome: contrato}
+        - {nome: telefone, tipo: telefone}
+"""
+
+
+@pytest.fixture
+def grupo(stack: Settings) -> Iterator[dict[str, bytes]]:
+    """A convênio that sends its portfolio in three files; the files of one day."""
+    folder = stack.config / "convenios" / "grupo"
+    folder.mkdir()
+    (folder / "convenio.yaml").write_text("nome: Grupo\ncrm: norma\n", encoding="utf-8")
+    (folder / "layout.yaml").write_text(SET, encoding="utf-8")
+    stack.__dict__.pop("convenios", None)
+    contracts = [f"{cpf(number)};A{number};10,00;31/01/2026" for number in range(40)]
+    clients = [f"{cpf(number)};Ana {number}" for number in range(1, 40)]
+    yield {
+        "contratos_20261123.csv": "\n".join(
+            ["cpf;contrato;valor;vencimento", *contracts, ""]
+        ).encode(),
+        "clientes_20261123.csv": "\n".join(["cpf;nome", *clients, ""]).encode(),
+        "telefones_20261123.csv": b"contrato;telefone\nA1;84987654321\nA99;84987654321\n",
+    }
+    shutil.rmtree(folder)
+    stack.__dict__.pop("convenios", None)
+
+
+def test_the_files_of_a_set_wait_for_each_other_and_become_one_portfolio(
+    stack: Settings, send: Send, grupo: dict[str, bytes]
+) -> None:
+    names = list(grupo)
+    main = send(names[0], grupo[names[0]], "grupo")
+    assert (main.status, main.rules) == ("held", ["conjunto"])
+    assert "clientes (clientes_{aaaammdd}.csv), telefones" in (main.reason or "")
+    old = send(names[2], b"contrato;telefone\n", "grupo")
+    newer = send(names[2], grupo[names[2]], "grupo")
+    assert {old.status, newer.status} == {"quarantined", "held"}
+    clients = send(names[1], grupo[names[1]], "grupo")
+    assert clients.status == "joined"
+    done = service.get_delivery(stack, main.id)
+    assert (done.status, done.rows_accepted, done.rows_rejected) == ("accepted", 39, 1)
+    phones = service.get_delivery(stack, newer.id)
+    assert (phones.status, phones.rows_rejected) == ("joined", 1)
+    assert "JUNTADO" in report(stack, phones)
+    table = pq.read_table(stack.var / "deliveries" / str(done.id) / outputs.ACCEPTED)
+    first = table.slice(0, 1).to_pylist()[0]
+    assert (first["contract"], first["name"]) == ("A1", "Ana 1")
+    assert first["phone_1"] == "84987654321"
+    rejected = stack.var / "deliveries" / str(done.id) / outputs.REJECTED
+    assert "não há linha com esta chave em 'clientes'" in rejected.read_text("utf-8-sig")
+
+
+def test_a_person_lets_a_set_go_on_without_the_phones(
+    stack: Settings, send: Send, grupo: dict[str, bytes]
+) -> None:
+    names = list(grupo)
+    main = send(names[0], grupo[names[0]], "grupo")
+    assert service.release(stack, main.id, by="Ana", reason="sem fones").status == "held"
+    assert send(names[1], grupo[names[1]], "grupo").status == "joined"
+    assert service.get_delivery(stack, main.id).status == "accepted"

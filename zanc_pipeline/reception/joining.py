@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,7 @@ def join(
     assert result.validation is not None
     files[main.name].accept_as(layout)
     judge.start(layout)
-    accepted, total = 0, pa.scalar(0, pa.decimal128(38, 2))
+    accepted, total = 0, Decimal(0)
     for start in range(0, joined.accepted.num_rows, _ROWS_AT_ONCE):
         rows = joined.accepted.slice(start, _ROWS_AT_ONCE)
         against = judge.check(rows)
@@ -180,9 +181,9 @@ def join(
         judge.digest.add(rows)
         files[main.name].accept(rows)
         accepted += rows.num_rows
-        total = pc.add(total, pc.fill_null(pc.sum(rows["amount"].cast(total.type)), 0))
+        total += Decimal(pc.sum(rows["amount"]).as_py() or 0)
     result.validation.rows_accepted = accepted
-    result.validation.totals["valor"] = total.as_py()
+    result.validation.totals["valor"] = total
     _conclude(place, judge, result)
 
 
