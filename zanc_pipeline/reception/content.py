@@ -27,8 +27,8 @@ class ContentDigest:
         """Take some rows; where they came from in the file does not count."""
         row = _row_hashes(rows)
         self._rows += len(row)
-        self._sums[0] += row.sum(dtype=np.uint64)
-        self._sums[1] += ((row ^ (row >> np.uint64(31))) * _SECOND).sum(dtype=np.uint64)
+        other = (row ^ (row >> np.uint64(31))) * _SECOND
+        self._sums += np.array([row.sum(), other.sum()], dtype=np.uint64)
 
     @property
     def text(self) -> str:

@@ -14,7 +14,7 @@ from zanc_pipeline.reception.layout import Limits
 MATTERS_FROM = 100
 """Below so many rows a file's volume says nothing."""
 
-REMEMBERED = 20
+REMEMBERED = 30
 """Deliveries that make the history."""
 
 SPREAD_FROM = 8

@@ -44,8 +44,11 @@ def hashes(values: pa.Array) -> Hashes:
     longest = int(sizes.max(initial=0))
     for place in range(0, min(longest, _LONGEST), 8):
         left = np.clip(sizes - place, 0, 8)
-        word = words[starts + np.where(left > 0, place, 0)] & _KEPT[left]
-        result = _mixed(result ^ word)
+        more = left > 0
+        word = words[starts + np.where(more, place, 0)] & _KEPT[left]
+        mixed = _mixed(result ^ word)
+        # A text that has ended is done with: its hash must not hang on the longest one beside it.
+        result = mixed if more.all() else np.where(more, mixed, result)
     for index in np.flatnonzero(sizes > _LONGEST) if longest > _LONGEST else ():
         text = data[starts[index] : starts[index] + sizes[index]].tobytes()
         result[index] = int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
