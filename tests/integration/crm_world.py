@@ -64,9 +64,13 @@ def contract(number: int, *, owner: int | None = None, **changed: Any) -> dict[s
 
 
 def deliver(
-    settings: Settings, convenio: str, day: date, contracts: Iterable[dict[str, Any]]
+    settings: Settings,
+    convenio: str,
+    day: date,
+    contracts: Iterable[dict[str, Any]],
+    extras: Iterable[pa.Field] = (),
 ) -> int:
-    """Register an accepted delivery as reception does; its id."""
+    """Register an accepted delivery as reception does, with ``extras`` of its layout; its id."""
     rows = [{**row, "line": line} for line, row in enumerate(contracts, 2)]
     with transaction(settings, "zanc") as cursor:
         cursor.execute(
@@ -79,5 +83,6 @@ def deliver(
     assert row is not None
     folder = settings.var / "deliveries" / str(row["id"])
     folder.mkdir(parents=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "accepted.parquet")
+    schema = pa.schema([*SCHEMA, *extras])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "accepted.parquet")
     return int(row["id"])

@@ -110,6 +110,42 @@ def copy_table(cursor: Any, table: str, arrow: Any) -> None:
     cursor.copy_expert(f"COPY {table} ({columns}) FROM STDIN WITH (FORMAT csv)", buffer)
 
 
+def copy_batches(cursor: Any, table: str, columns: Sequence[str], batches: Iterable[Any]) -> None:
+    """COPY the ``columns`` of Arrow record batches into ``table``, one batch in memory at a time."""
+    names = ", ".join(columns)
+    cursor.copy_expert(
+        f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)",
+        _CsvReader(batch.select(list(columns)) for batch in batches),
+        size=1 << 20,
+    )
+
+
+class _CsvReader(io.RawIOBase):
+    """A file of the CSV lines of record batches, written as it is read."""
+
+    def __init__(self, batches: Iterator[Any]) -> None:
+        self._batches = batches
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        import pyarrow as pa
+        import pyarrow.csv as pc
+
+        while not self._rest:
+            batch = next(self._batches, None)
+            if batch is None:
+                return b""
+            with pa.BufferOutputStream() as buffer:
+                pc.write_csv(batch, buffer, pc.WriteOptions(include_header=False))
+                self._rest = memoryview(buffer.getvalue())
+        taken = self._rest[:size] if size >= 0 else self._rest
+        self._rest = self._rest[len(taken) :]
+        return bytes(taken)
+
+
 def _copy_text(value: object) -> str:
     if value is None:
         return "\\N"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,43 +11,36 @@ from pathlib import Path
 from typing import Any
 
 from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.crm.fields import CANONICAL, EXTRA_NAME, Kind
 
-PORTFOLIO_COLUMNS = (
-    "line",
-    "cpf",
-    "name",
-    "contract",
-    "product",
-    "amount",
-    "due_date",
-    "birth_date",
-    "email",
-    "city",
-    "state",
-    "phone_1",
-    "phone_2",
-    "phone_3",
-    "deceased",
-)
+PORTFOLIO_COLUMNS = tuple(column for column, _ in CANONICAL.values())
 """Canonical columns of ``accepted.parquet``, one row a contract."""
+
+BATCH_ROWS = 50_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Portfolio:
     """One accepted delivery: the whole portfolio of a convênio on ``reference_date``.
 
-    ``table`` is a ``pyarrow.Table`` of PORTFOLIO_COLUMNS.
+    ``rows`` contracts in the Parquet file ``path``; ``extras`` are its columns ``campo_…``, the
+    fields that only this convênio sends, and what they hold; ``digest`` is the SHA-256 of the file.
     """
 
     delivery_id: int
     convenio: str
     reference_date: date
-    table: Any
+    path: Path
+    rows: int
+    extras: Mapping[str, Kind]
+    digest: str
 
-    @property
-    def rows(self) -> int:
-        """Contracts in the delivery."""
-        return int(self.table.num_rows)
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """The rows as ``pyarrow.RecordBatch`` of ``columns``, so many at a time."""
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(self.path) as file:
+            yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
 
 
 def read_portfolio(
@@ -61,15 +55,41 @@ def read_portfolio(
 
     if not path.is_file():
         raise DataError(f"{path} does not exist: receive delivery {delivery_id} again")
-    missing = set(PORTFOLIO_COLUMNS) - set(pq.read_schema(path).names)
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    with pq.ParquetFile(path) as file:
+        schema, rows = file.schema_arrow, int(file.metadata.num_rows)
+    missing = set(PORTFOLIO_COLUMNS) - set(schema.names)
     if missing:
         raise DataError(f"{path}: lacks the columns {', '.join(sorted(missing))}")
-    table = pq.read_table(path, columns=list(PORTFOLIO_COLUMNS))
-    if table.num_rows == 0:
+    if rows == 0:
         raise DataError(f"{path}: no contract in delivery {delivery_id}; nothing was loaded")
     return Portfolio(
-        delivery_id=delivery_id, convenio=convenio, reference_date=reference_date, table=table
+        delivery_id=delivery_id,
+        convenio=convenio,
+        reference_date=reference_date,
+        path=path,
+        rows=rows,
+        digest=digest,
+        extras={
+            field.name: _kind(field.type) for field in schema if EXTRA_NAME.fullmatch(field.name)
+        },
     )
+
+
+def _kind(arrow: Any) -> Kind:
+    import pyarrow.types as kinds
+
+    for kind, test in (
+        (Kind.NUMBER, kinds.is_decimal),
+        (Kind.INTEGER, kinds.is_integer),
+        (Kind.DATE, kinds.is_date),
+        (Kind.MOMENT, kinds.is_timestamp),
+        (Kind.BOOLEAN, kinds.is_boolean),
+    ):
+        if test(arrow):
+            return kind
+    return Kind.TEXT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,17 +87,29 @@ def set_rolling_back(settings: Settings, delivery_id: int) -> None:
         )
 
 
-def finish(cursor: Any, delivery_id: int, *, rows: int, changed: int) -> None:
+def finish(cursor: Any, delivery_id: int, *, rows: int, changed: int, digest: str) -> None:
     """Mark the delivery loaded, in the transaction of the mirror."""
     cursor.execute(
         "UPDATE crm.load SET status = 'loaded', rows_loaded = %s, rows_changed = %s, "
-        "finished_at = now() WHERE delivery_id = %s",
-        (rows, changed, delivery_id),
+        "digest = %s, finished_at = now() WHERE delivery_id = %s",
+        (rows, changed, digest, delivery_id),
     )
     cursor.execute(
         "UPDATE reception.delivery SET status = 'loaded' WHERE id = %s AND status = 'accepted'",
         (delivery_id,),
     )
+
+
+def latest_digest(cursor: Any, convenio: str) -> str | None:
+    """What the latest delivery of the convênio brought to the mirror."""
+    cursor.execute(
+        "SELECT l.digest FROM crm.load l JOIN reception.delivery d ON d.id = l.delivery_id "
+        "WHERE l.convenio = %s AND l.status = 'loaded' "
+        "ORDER BY d.reference_date DESC NULLS LAST, d.id DESC LIMIT 1",
+        (convenio,),
+    )
+    row = cursor.fetchone()
+    return row["digest"] if row else None
 
 
 def finish_rollback(cursor: Any, delivery_id: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from psycopg2 import sql
 
-JOURNAL_COLUMNS = sql.SQL("(delivery_id, table_name, row_key, before)")
+_JOURNAL_COLUMNS = sql.SQL("(delivery_id, table_name, row_key, before)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,53 +31,143 @@ class Target:
     columns: tuple[str, ...]
     stamps: tuple[tuple[str, str], ...] = ()
     shared: bool = False
-    used_by: str | None = None
+    used_by: sql.Composable | None = None
 
 
 def merge(
     cursor: Any, target: Target, stage: sql.Composable, journal: sql.Composable, delivery_id: int
 ) -> int:
     """Merge the rows of ``stage`` (unique by key) into ``target``; how many rows were written."""
-    stamp_names = [name for name, _ in target.stamps]
-    stamp_values = [sql.SQL(expression) for _, expression in target.stamps]
-    written = [*target.columns, *stamp_names]
-    updated = [name for name in written if name not in target.key]
-    statement = sql.SQL(
-        """
-        WITH changed AS MATERIALIZED (
-            SELECT {stage_columns}, CASE WHEN t.{first_key} IS NULL THEN NULL
-                                         ELSE to_jsonb(t.*) END AS journal_before
-            FROM {stage} s LEFT JOIN {table} t USING ({key})
-            WHERE t.{first_key} IS NULL OR ROW({stage_columns}) IS DISTINCT FROM ROW({columns_t})
-        ), journalled AS (
-            INSERT INTO {journal} {journal_columns}
-            SELECT %(delivery_id)s, %(table)s, ARRAY[{key_text}], journal_before FROM changed
-        ), written AS (
-            INSERT INTO {table} ({written})
-            SELECT {values} FROM changed ORDER BY {key}
-            ON CONFLICT ({key}) DO UPDATE SET {updates}
-            RETURNING 1
+    values = [name for name in target.columns if name not in target.key]
+    stamps = [(name, sql.SQL(expression)) for name, expression in target.stamps]
+    updated = 0
+    if values:
+        changed = sql.SQL(
+            "SELECT s.*, to_jsonb(t.*) AS journal_before FROM {stage} s JOIN {table} t "
+            "ON {same} WHERE ({staged}) IS DISTINCT FROM ({stored})"
+        ).format(
+            stage=stage,
+            table=target.table,
+            same=_same(target.key, "s", "t"),
+            staged=_names(values, "s"),
+            stored=_names(values, "t"),
         )
-        SELECT count(*) AS rows FROM written
-        """
+        new_values = [(name, sql.Identifier("c", name)) for name in values]
+        updated = _overwrite(cursor, target, changed, [*new_values, *stamps], journal, delivery_id)
+    insert = sql.SQL(
+        "INSERT INTO {table} ({columns}) SELECT {values} FROM {stage} s WHERE NOT EXISTS "
+        "(SELECT FROM {table} t WHERE {same}) RETURNING ARRAY[{key_text}] AS row_key"
     ).format(
-        stage_columns=_names(target.columns, "s"),
-        columns_t=_names(target.columns, "t"),
-        first_key=sql.Identifier(target.key[0]),
-        stage=stage,
         table=target.table,
-        key=_names(target.key),
-        journal=journal,
-        journal_columns=JOURNAL_COLUMNS,
-        key_text=sql.SQL(", ").join(
-            sql.SQL("{}::text").format(sql.Identifier(name)) for name in target.key
-        ),
-        written=_names(written),
-        values=sql.SQL(", ").join([*map(sql.Identifier, target.columns), *stamp_values]),
-        updates=_from_excluded(updated),
+        columns=_names([*target.columns, *(name for name, _ in stamps)]),
+        values=sql.SQL(", ").join([_names(target.columns, "s"), *(value for _, value in stamps)]),
+        stage=stage,
+        same=_same(target.key, "s", "t"),
+        key_text=_key_text(target.key),
+    )
+    statement = (_JOURNAL_EACH if target.shared else _JOURNAL_TOGETHER).format(
+        insert=insert, journal=journal, journal_columns=_JOURNAL_COLUMNS
     )
     cursor.execute(statement, {"delivery_id": delivery_id, "table": target.name})
-    return int(cursor.fetchone()["rows"])
+    return updated + int(cursor.fetchone()["rows"])
+
+
+def retire(
+    cursor: Any,
+    target: Target,
+    stage: sql.Composable,
+    condition: sql.Composable,
+    state: tuple[str, sql.Composable],
+    journal: sql.Composable,
+    delivery_id: int,
+) -> int:
+    """Give the rows that meet ``condition`` (on ``t``) and are not in ``stage`` another state.
+
+    ``state`` is (column, value). How many rows were written.
+    """
+    changed = sql.SQL(
+        "SELECT {key}, to_jsonb(t.*) AS journal_before FROM {table} t "
+        "WHERE {condition} AND NOT EXISTS (SELECT FROM {stage} s WHERE {same})"
+    ).format(
+        key=_names(target.key, "t"),
+        table=target.table,
+        condition=condition,
+        stage=stage,
+        same=_same(target.key, "s", "t"),
+    )
+    return _overwrite(cursor, target, changed, [state], journal, delivery_id)
+
+
+def _overwrite(
+    cursor: Any,
+    target: Target,
+    changed: sql.Composable,
+    values: Sequence[tuple[str, sql.Composable]],
+    journal: sql.Composable,
+    delivery_id: int,
+) -> int:
+    """Set ``values`` in the rows of ``changed`` (keys and ``journal_before``), journalled first."""
+    statement = sql.SQL(
+        """
+        WITH changed AS MATERIALIZED ({changed}), journalled AS (
+            INSERT INTO {journal} {journal_columns}
+            SELECT %(delivery_id)s, %(table)s, ARRAY[{key_text}], journal_before FROM changed c
+        )
+        UPDATE {table} t SET {updates} FROM changed c WHERE {same}
+        """
+    ).format(
+        changed=changed,
+        journal=journal,
+        journal_columns=_JOURNAL_COLUMNS,
+        key_text=_key_text(target.key, "c"),
+        table=target.table,
+        updates=sql.SQL(", ").join(
+            sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in values
+        ),
+        same=_same(target.key, "c", "t"),
+    )
+    cursor.execute(statement, {"delivery_id": delivery_id, "table": target.name})
+    return int(cursor.rowcount)
+
+
+# What was inserted is journalled by its keys alone: many in one array of keys, which is far cheaper
+# than a row each; of a shared table one each, because each may be passed on to a later delivery.
+_JOURNAL_TOGETHER = sql.SQL(
+    """
+    WITH inserted AS ({insert}), grouped AS (
+        SELECT array_agg(row_key) AS row_keys, count(*) AS rows
+        FROM (SELECT row_key, row_number() OVER () / 200 AS place FROM inserted) i
+        GROUP BY place
+    ), journalled AS (
+        INSERT INTO {journal} {journal_columns}
+        SELECT %(delivery_id)s, %(table)s, row_keys, NULL FROM grouped
+    )
+    SELECT coalesce(sum(rows), 0) AS rows FROM grouped
+    """
+)
+_JOURNAL_EACH = sql.SQL(
+    """
+    WITH inserted AS ({insert}), journalled AS (
+        INSERT INTO {journal} {journal_columns}
+        SELECT %(delivery_id)s, %(table)s, row_key, NULL FROM inserted
+    )
+    SELECT count(*) AS rows FROM inserted
+    """
+)
+
+
+def _same(key: Sequence[str], left: str, right: str) -> sql.Composable:
+    return sql.SQL(" AND ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(left, name), sql.Identifier(right, name))
+        for name in key
+    )
+
+
+def _key_text(key: Sequence[str], alias: str | None = None) -> sql.Composable:
+    return sql.SQL(", ").join(
+        sql.SQL("{}::text").format(sql.Identifier(alias, name) if alias else sql.Identifier(name))
+        for name in key
+    )
 
 
 def undo(cursor: Any, target: Target, journal: sql.Composable, delivery_id: int) -> int:
@@ -90,22 +180,29 @@ def undo(cursor: Any, target: Target, journal: sql.Composable, delivery_id: int)
     if target.shared:
         cursor.execute(_PASS_ON.format(journal=journal), parameters)
     cursor.execute(
-        "SELECT column_name FROM information_schema.columns "
-        "WHERE (table_schema || '.' || table_name)::regclass = %s::regclass "
-        "AND is_generated = 'NEVER' ORDER BY ordinal_position",
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 "
+        "AND NOT attisdropped AND attgenerated = '' AND attidentity <> 'a' ORDER BY attnum",
         (target.table.as_string(cursor),),
     )
-    columns = [row["column_name"] for row in cursor.fetchall()]
+    columns = [row["attname"] for row in cursor.fetchall()]
+    updates = [name for name in columns if name not in target.key]
     names = {
         "journal": journal,
         "table": target.table,
         "columns": _names(columns),
         "key": _names(target.key),
-        "updates": _from_excluded([name for name in columns if name not in target.key]),
-        "key_text": sql.SQL(", ").join(
-            sql.SQL("t.{}::text").format(sql.Identifier(name)) for name in target.key
+        "action": sql.SQL("UPDATE SET {}").format(_from_excluded(updates))
+        if updates
+        else sql.SQL("NOTHING"),
+        "matches": sql.SQL(" AND ").join(
+            sql.SQL("t.{}::text = keys.part[{}]").format(sql.Identifier(name), sql.Literal(place))
+            for place, name in enumerate(target.key, 1)
         ),
-        "unused": sql.SQL(f"AND NOT ({target.used_by})" if target.used_by else ""),
+        "parts": sql.SQL(", ").join(
+            sql.SQL("j.row_key[i][{}]").format(sql.Literal(place))
+            for place in range(1, len(target.key) + 1)
+        ),
+        "unused": sql.SQL("AND NOT ({})").format(target.used_by) if target.used_by else sql.SQL(""),
     }
     cursor.execute(_RESTORE.format(**names), parameters)
     restored = int(cursor.rowcount)
@@ -144,15 +241,22 @@ _RESTORE = sql.SQL(
     SELECT (jsonb_populate_record(NULL::{table}, before)).*
     FROM {journal}
     WHERE delivery_id = %(delivery_id)s AND table_name = %(table)s AND before IS NOT NULL
-    ON CONFLICT ({key}) DO UPDATE SET {updates}
+    ON CONFLICT ({key}) DO {action}
     """
 )
 
 _DELETE_INSERTED = sql.SQL(
     """
-    DELETE FROM {table} t USING {journal} j
-    WHERE j.delivery_id = %(delivery_id)s AND j.table_name = %(table)s AND j.before IS NULL
-      AND j.row_key = ARRAY[{key_text}] {unused}
+    WITH keys AS MATERIALIZED (
+        SELECT j.row_key AS part FROM {journal} j
+        WHERE j.delivery_id = %(delivery_id)s AND j.table_name = %(table)s AND j.before IS NULL
+          AND array_ndims(j.row_key) = 1
+        UNION ALL
+        SELECT ARRAY[{parts}] FROM {journal} j, generate_subscripts(j.row_key, 1) AS i
+        WHERE j.delivery_id = %(delivery_id)s AND j.table_name = %(table)s AND j.before IS NULL
+          AND array_ndims(j.row_key) = 2
+    )
+    DELETE FROM {table} t USING keys WHERE {matches} {unused}
     """
 )
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from psycopg2 import sql
 
-from zanc_pipeline.common.database import copy_table
-from zanc_pipeline.crm.adapters.postgres import STAGED_DELIVERY
 from zanc_pipeline.crm.entities import Portfolio
+from zanc_pipeline.crm.fields import EXTRA, Kind
 from zanc_pipeline.crm.merge import Target, merge, undo
+from zanc_pipeline.crm.staging import stage_delivery
 
 _JOURNAL = sql.Identifier("crm", "journal")
 
@@ -20,7 +20,7 @@ _PERSON = Target(
     columns=("cpf", "name", "birth_date", "email", "city", "state", "deceased"),
     stamps=(("updated_at", "now()"),),
     shared=True,
-    used_by="EXISTS (SELECT 1 FROM crm.contract c WHERE c.cpf = t.cpf)",
+    used_by=sql.SQL("EXISTS (SELECT FROM crm.contract c WHERE c.cpf = t.cpf)"),
 )
 _CONTRACT = Target(
     table=sql.Identifier("crm", "contract"),
@@ -44,7 +44,7 @@ _STAGE_PERSON = """
 _STAGE_CONTRACT = """
     CREATE TEMP TABLE stage_contract ON COMMIT DROP AS
     SELECT %(convenio)s::text AS convenio, contract, %(crm)s::text AS crm, cpf, product, amount,
-           due_date, 'open' AS status
+           due_date, CASE WHEN {paid} THEN 'paid' ELSE 'open' END AS status
     FROM delivery_row
     UNION ALL
     SELECT t.convenio, t.contract, t.crm, t.cpf, t.product, t.amount, t.due_date, 'removed'
@@ -57,12 +57,13 @@ _STAGE_CONTRACT = """
 def write(cursor: Any, portfolio: Portfolio, crm: str) -> None:
     """Merge the delivery into the mirror, in the caller's transaction."""
     _lock(cursor)
-    cursor.execute(STAGED_DELIVERY)
-    copy_table(cursor, "delivery_row", portfolio.table)
-    cursor.execute("ANALYZE delivery_row")
+    paid = EXTRA + "quitado"
+    says_paid = portfolio.extras.get(paid) is Kind.BOOLEAN
+    stage_delivery(cursor, portfolio, [paid] if says_paid else [])
+    contracts = _STAGE_CONTRACT.format(paid=paid if says_paid else "false")
     for stage, script, target in (
         ("stage_person", _STAGE_PERSON, _PERSON),
-        ("stage_contract", _STAGE_CONTRACT, _CONTRACT),
+        ("stage_contract", contracts, _CONTRACT),
     ):
         cursor.execute(script, {"convenio": portfolio.convenio, "crm": crm})
         cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(stage)))

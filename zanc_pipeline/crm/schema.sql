@@ -10,8 +10,21 @@ CREATE TABLE IF NOT EXISTS crm.load (
                  ('loading', 'loaded', 'rolling_back', 'rolled_back')),
     rows_loaded  integer,
     rows_changed integer,
+    digest       text,                       -- of accepted.parquet: the same again changes nothing
+    rows_refused integer,                    -- by the CRM, in its return file
+    answered_at  timestamptz,                -- when its return file was read; NULL: none (yet)
     started_at   timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz
+);
+
+-- Rows of an import file that the CRM refused, as its return file says.
+CREATE TABLE IF NOT EXISTS crm.refusal (
+    delivery_id bigint NOT NULL REFERENCES crm.load (delivery_id) ON DELETE CASCADE,
+    row_number  integer NOT NULL,            -- of the detail in the import file, 1 is the first
+    cpf         text NOT NULL,
+    contract    text NOT NULL,
+    reason      text NOT NULL,               -- in the CRM's words
+    PRIMARY KEY (delivery_id, row_number)
 );
 
 -- The portfolio as the CRMs hold it, in canonical form: what mailings are built from.

@@ -182,8 +182,15 @@ def _load(settings: Settings, adapter: CrmAdapter, entry: ledger.Entry) -> LoadR
     ledger.begin(settings, entry)
     taken = adapter.load(portfolio)
     with transaction(settings, "zanc", application="zanc crm load") as cursor:
-        mirror.write(cursor, portfolio, entry.crm)
-        ledger.finish(cursor, entry.delivery_id, rows=taken.rows, changed=taken.changed)
+        if ledger.latest_digest(cursor, entry.convenio) != portfolio.digest:
+            mirror.write(cursor, portfolio, entry.crm)
+        ledger.finish(
+            cursor,
+            entry.delivery_id,
+            rows=taken.rows,
+            changed=taken.changed,
+            digest=portfolio.digest,
+        )
     return LoadResult(
         delivery_id=entry.delivery_id, crm=entry.crm, rows=taken.rows, changed=taken.changed
     )

@@ -88,10 +88,8 @@ def test_only_what_differs_is_written() -> None:
         return {"contrato": contract, "valor_centavos": value, "situacao": status}
 
     existing = {
-        "same": row("same", 1),
-        "other": row("other", 1),
-        "gone": row("gone", 1),
-        "gone before": row("gone before", 1, "removido"),
+        "same": row("same", 1) | {"cep": "01310100"},  # not brought by this delivery
+        "other": row("other", 1) | {"cep": "01310100"},
         "back": row("back", 1, "removido"),
     }
     incoming = {
@@ -103,10 +101,9 @@ def test_only_what_differs_is_written() -> None:
     assert {
         after["contrato"]: (before, after) for before, after in changes(existing, incoming)
     } == {
-        "other": (existing["other"], incoming["other"]),
+        "other": (existing["other"], incoming["other"] | {"cep": "01310100"}),
         "new": (None, incoming["new"]),
         "back": (existing["back"], incoming["back"]),
-        "gone": (existing["gone"], row("gone", 1, "removido")),
     }
 
 
@@ -117,13 +114,22 @@ def settings_with(tmp_path: Path, yaml: str) -> Settings:
     return load_settings(config=tmp_path / "config", var=tmp_path / "var")
 
 
+_TABLE = """
+tabelas:
+  carteira:
+    entidade: contrato
+    colunas: {convenio: convenio, contrato: contrato, situacao: situacao}
+"""
+
+
 @pytest.mark.parametrize(
     ("yaml", "message"),
     [
-        ("adapter: oracle\n", "novo.yaml: adapter 'oracle' is not one of"),
-        ("adapter: postgres_wide\ndatabase: x\n", "novo.yaml: the key 'table' is missing"),
-        ("adapter: postgres_wide\ndatabase: x\ntable: 'x; drop'\n", "is not a table name"),
-        ("adapter: sqlalchemy\nurl: nonsense\n", "url is not a SQLAlchemy URL"),
+        ("adapter: oracle\n", "novo.yaml: adapter: 'oracle' não é um de"),
+        ("adapter: postgres_wide\ndatabase: x\n", "novo.yaml: tabelas: falta a lista"),
+        (f"adapter: postgres_wide\n{_TABLE}", "novo.yaml: falta a chave 'database'"),
+        (f"adapter: sqlalchemy\nurl: nonsense\n{_TABLE}", "novo.yaml: url: não é um endereço"),
+        (f"adapter: sqlalchemy\nurls: x\n{_TABLE}", "novo.yaml: urls: chave desconhecida"),
     ],
 )
 def test_a_wrong_crm_file_is_named(tmp_path: Path, yaml: str, message: str) -> None:
@@ -133,9 +139,9 @@ def test_a_wrong_crm_file_is_named(tmp_path: Path, yaml: str, message: str) -> N
 
 @pytest.mark.parametrize("dialect", ["firebird", "mysql+pymysql"])
 def test_a_dialect_without_its_driver_is_named(tmp_path: Path, dialect: str) -> None:
-    yaml = f"adapter: sqlalchemy\nurl: {dialect}://user:secret@db/x\n"
+    yaml = f"adapter: sqlalchemy\nurl: {dialect}://user:secret@db/x\n{_TABLE}"
     adapter = adapter_for(settings_with(tmp_path, yaml), "novo")
-    with pytest.raises(ConfigError, match=f"no driver for '{re.escape(dialect)}'") as caught:
+    with pytest.raises(ConfigError, match=f"falta o driver de '{re.escape(dialect)}'") as caught:
         adapter.ensure()
     assert "secret" not in str(caught.value)
 

@@ -8,6 +8,7 @@ from typing import Any
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.crm.adapters.base import CrmAdapter
+from zanc_pipeline.crm.mapping import CrmMapping, parse_mapping
 
 
 def adapter_for(settings: Settings, crm: str) -> CrmAdapter:
@@ -16,32 +17,42 @@ def adapter_for(settings: Settings, crm: str) -> CrmAdapter:
     if config is None:
         raise ConfigError(f"no CRM '{crm}': config/crms/{crm}.yaml does not exist")
     kind = config.get("adapter")
-    build = _BUILDERS.get(str(kind))
-    if build is None:
-        known = ", ".join(_BUILDERS)
-        raise ConfigError(f"config/crms/{crm}.yaml: adapter '{kind}' is not one of {known}")
+    if str(kind) not in _BUILDERS:
+        raise ConfigError(
+            f"config/crms/{crm}.yaml: adapter: '{kind}' não é um de {', '.join(_BUILDERS)}"
+        )
+    build, keys = _BUILDERS[str(kind)]
+    for key in config:
+        if key not in ("adapter", *keys):
+            raise ConfigError(
+                f"config/crms/{crm}.yaml: {key}: chave desconhecida; existem adapter, "
+                f"{', '.join(keys)}"
+            )
     try:
         return build(settings, crm, config)
     except KeyError as error:
-        raise ConfigError(f"config/crms/{crm}.yaml: the key {error} is missing") from None
+        raise ConfigError(f"config/crms/{crm}.yaml: falta a chave {error}") from None
 
 
 def _normalised(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmAdapter:
-    from zanc_pipeline.crm.adapters.postgres_normalised import NormalisedPostgres
+    from zanc_pipeline.crm.adapters.postgres import PostgresCrm
 
-    return NormalisedPostgres(settings, database=config["database"])
+    mapping = parse_mapping(crm, config)
+    return PostgresCrm(settings, database=config["database"], mapping=mapping)
 
 
 def _wide(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmAdapter:
-    from zanc_pipeline.crm.adapters.postgres_wide import WidePostgres
+    from zanc_pipeline.crm.adapters.postgres import PostgresCrm
 
-    return WidePostgres(settings, database=config["database"], table=config["table"])
+    mapping = _one_table(parse_mapping(crm, config))
+    return PostgresCrm(settings, database=config["database"], mapping=mapping)
 
 
 def _sqlalchemy(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmAdapter:
     from zanc_pipeline.crm.adapters.sqlalchemy_table import SqlAlchemyTable
 
-    return SqlAlchemyTable(crm, _placed(settings, config["url"]))
+    mapping = _one_table(parse_mapping(crm, config))
+    return SqlAlchemyTable(_placed(settings, config["url"]), mapping)
 
 
 def _fixed_width(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmAdapter:
@@ -55,12 +66,24 @@ def _fixed_width(settings: Settings, crm: str, config: Mapping[str, Any]) -> Crm
     )
 
 
-_BUILDERS: dict[str, Callable[[Settings, str, Mapping[str, Any]], CrmAdapter]] = {
-    "postgres_normalised": _normalised,
-    "postgres_wide": _wide,
-    "sqlalchemy": _sqlalchemy,
-    "fixed_width": _fixed_width,
+_MAPPED = ("tabelas", "criar_tabelas")
+_BUILDERS: dict[
+    str, tuple[Callable[[Settings, str, Mapping[str, Any]], CrmAdapter], tuple[str, ...]]
+] = {
+    "postgres_normalised": (_normalised, ("database", *_MAPPED)),
+    "postgres_wide": (_wide, ("database", *_MAPPED)),
+    "sqlalchemy": (_sqlalchemy, ("url", *_MAPPED)),
+    "fixed_width": (_fixed_width, ("folder", "client", "outcome")),
 }
+
+
+def _one_table(mapping: CrmMapping) -> CrmMapping:
+    if len(mapping.tables) > 1:
+        raise ConfigError(
+            f"config/crms/{mapping.crm}.yaml: tabelas: este adapter guarda tudo em uma tabela só, "
+            "de entidade contrato"
+        )
+    return mapping
 
 
 def _placed(settings: Settings, text: str) -> str:

@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Literal
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConfigError, ConflictError, DataError, UnavailableError
-from zanc_pipeline.crm.entities import CallOutcome, Loaded, Portfolio
+from zanc_pipeline.crm.entities import PORTFOLIO_COLUMNS, CallOutcome, Loaded, Portfolio
 
 KINDS = ("code", "text", "money", "date", "time")
 
@@ -113,7 +113,8 @@ class FixedWidthFiles:
         mark = self.loaded(portfolio.delivery_id)
         if mark is not None:
             return mark
-        clients = one_row_a_client(portfolio.table.to_pylist())
+        batches = portfolio.batches(PORTFOLIO_COLUMNS)
+        clients = one_row_a_client(row for batch in batches for row in batch.to_pylist())
         header = (
             f"0{portfolio.convenio:<{_CONVENIO_WIDTH}}{portfolio.reference_date:%d%m%Y}"
             f"{portfolio.delivery_id:010d}{portfolio.rows:010d}"

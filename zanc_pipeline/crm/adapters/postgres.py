@@ -1,34 +1,38 @@
-"""What the two PostgreSQL CRMs share: the mark, the journal, the merge and the outcomes."""
+"""A CRM on PostgreSQL, normalised or one wide table: which, its mapping says.
+
+A delivery is copied into a temporary table, the rows of each mapped table are drawn from it, and
+merged: only rows that changed are written, and what they were before is kept in a journal of ours
+in the CRM's own database, in the same transaction.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any, ClassVar, Literal
 
+import psycopg2
 from psycopg2 import sql
 
-from zanc_pipeline.common.database import copy_rows, copy_table, transaction
-from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.database import copy_rows, transaction
+from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.crm.adapters import catalogue
+from zanc_pipeline.crm.adapters.catalogue import Column
 from zanc_pipeline.crm.entities import OUTCOME_COLUMNS, CallOutcome, Loaded, Portfolio
-from zanc_pipeline.crm.merge import Target, merge, undo
+from zanc_pipeline.crm.fields import OPEN, REMOVED, Kind
+from zanc_pipeline.crm.mapping import OTHERS, CrmMapping, Table
+from zanc_pipeline.crm.merge import Target, merge, retire, undo
+from zanc_pipeline.crm.staging import Staged, extras_of, stage_delivery
 
-JOURNAL = sql.Identifier("zanc_journal")
-
-STAGED_DELIVERY = """
-CREATE TEMP TABLE delivery_row (
-    line bigint, cpf text, name text, contract text, product text, amount numeric(14, 2),
-    due_date date, birth_date date, email text, city text, state text,
-    phone_1 text, phone_2 text, phone_3 text, deceased boolean
-) ON COMMIT DROP
-"""
+_JOURNAL = sql.Identifier("zanc_journal")
 
 _OWN_TABLES = """
 CREATE TABLE IF NOT EXISTS zanc_delivery (
     delivery_id bigint PRIMARY KEY, convenio text NOT NULL, reference_date date NOT NULL,
-    rows integer NOT NULL, changed integer NOT NULL, loaded_at timestamptz NOT NULL DEFAULT now()
+    rows integer NOT NULL, changed integer NOT NULL, digest text NOT NULL,
+    loaded_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE TABLE IF NOT EXISTS zanc_journal (
     seq bigint GENERATED ALWAYS AS IDENTITY, delivery_id bigint NOT NULL, table_name text NOT NULL,
@@ -43,87 +47,74 @@ CREATE TABLE IF NOT EXISTS zanc_outcome (
 );
 """
 
+_Columns = Mapping[str, Mapping[str, Column]]
 
-class PostgresCrm(ABC):
-    """A CRM on PostgreSQL; a subclass says its tables and how a delivery is staged for each."""
+
+class PostgresCrm:
+    """The CRM in ``database``, laid out as ``mapping`` says."""
 
     unit: ClassVar[Literal["contracts", "clients"]] = "contracts"
 
-    def __init__(self, settings: Settings, *, database: str) -> None:
+    def __init__(self, settings: Settings, *, database: str, mapping: CrmMapping) -> None:
         self._settings = settings
         self._database = database
-
-    @property
-    @abstractmethod
-    def targets(self) -> tuple[Target, ...]:
-        """The tables, parents before children."""
-
-    @property
-    @abstractmethod
-    def tables(self) -> sql.Composable:
-        """The statements that create the tables when they are absent."""
-
-    @abstractmethod
-    def stage(self, target: Target) -> sql.Composable:
-        """The query that makes the rows of ``target`` of ``delivery_row``.
-
-        Its named parameter is ``convenio``. It includes the rows of contracts that the delivery
-        no longer brings, marked as removed.
-        """
-
-    @property
-    @abstractmethod
-    def count_query(self) -> sql.Composable:
-        """The query of (convenio, rows) that are open."""
+        self._mapping = mapping
 
     def ensure(self) -> None:
-        with transaction(self._settings, self._database, application="zanc crm") as cursor:
-            self._lock(cursor)
-            cursor.execute(_OWN_TABLES)
-            cursor.execute(self.tables)
-            for target in self.targets:
-                self._check_columns(cursor, target)
+        with self._transaction("zanc crm") as cursor:
+            cursor.execute("SELECT to_regclass('zanc_outcome') IS NULL AS absent")
+            new = cursor.fetchone()["absent"]
+            wanted = self._mapping.tables if self._mapping.create else ()
+            absent = [table for table in wanted if not catalogue.columns(cursor, table)]
+            if new or absent:
+                # Schema statements only where something is missing: they wait for who is at work.
+                self._lock(cursor)
+                cursor.execute(_OWN_TABLES)
+                for table in absent:
+                    catalogue.create(cursor, table)
+            self._columns(cursor)
 
     def load(self, portfolio: Portfolio) -> Loaded:
-        with transaction(self._settings, self._database, application="zanc crm load") as cursor:
+        with self._transaction("zanc crm load") as cursor:
             self._lock(cursor)
             mark = self._mark(cursor, portfolio.delivery_id)
             if mark is not None:
                 return mark
-            cursor.execute(STAGED_DELIVERY)
-            copy_table(cursor, "delivery_row", portfolio.table)
-            cursor.execute("ANALYZE delivery_row")
-            changed = sum(self._merge(cursor, target, portfolio) for target in self.targets)
+            digest = self._mapping.digest(portfolio)
+            same = digest == self._latest_digest(cursor, portfolio.convenio)
+            changed = 0 if same else self._merge_all(cursor, portfolio)
             cursor.execute(
-                "INSERT INTO zanc_delivery (delivery_id, convenio, reference_date, rows, changed) "
-                "VALUES (%s, %s, %s, %s, %s)",
+                "INSERT INTO zanc_delivery "
+                "(delivery_id, convenio, reference_date, rows, changed, digest) "
+                "VALUES (%s, %s, %s, %s, %s, %s)",
                 (
                     portfolio.delivery_id,
                     portfolio.convenio,
                     portfolio.reference_date,
                     portfolio.rows,
                     changed,
+                    digest,
                 ),
             )
         return Loaded(rows=portfolio.rows, changed=changed)
 
     def loaded(self, delivery_id: int) -> Loaded | None:
-        with transaction(self._settings, self._database) as cursor:
+        with self._transaction("zanc crm") as cursor:
             return self._mark(cursor, delivery_id)
 
     def rollback(self, delivery_id: int) -> bool:
-        with transaction(self._settings, self._database, application="zanc crm rollback") as cursor:
+        with self._transaction("zanc crm rollback") as cursor:
             self._lock(cursor)
             if self._mark(cursor, delivery_id) is None:
                 return False
-            for target in reversed(self.targets):
-                undo(cursor, target, JOURNAL, delivery_id)
+            for table in reversed(self._mapping.tables):
+                undo(cursor, self._target(table), _JOURNAL, delivery_id)
             cursor.execute("DELETE FROM zanc_delivery WHERE delivery_id = %s", (delivery_id,))
         return True
 
     def record_outcomes(self, batch: int, outcomes: Sequence[CallOutcome]) -> None:
         columns = ", ".join(OUTCOME_COLUMNS)
-        with transaction(self._settings, self._database, application="zanc crm") as cursor:
+        with self._transaction("zanc crm") as cursor:
             cursor.execute(
                 "CREATE TEMP TABLE outcome_row (LIKE zanc_outcome INCLUDING DEFAULTS) "
                 "ON COMMIT DROP"
@@ -135,9 +126,41 @@ class PostgresCrm(ABC):
             )
 
     def count(self) -> dict[str, int]:
-        with transaction(self._settings, self._database) as cursor:
-            cursor.execute(self.count_query)
+        table = self._mapping.contracts
+        state = _column(table, "situacao")
+        query = sql.SQL(
+            "SELECT {convenio} AS convenio, count(*) AS rows FROM {table} "
+            "WHERE {state} = {open} GROUP BY {convenio}"
+        ).format(
+            convenio=sql.Identifier(_column(table, "convenio")),
+            table=identifier(table),
+            state=sql.Identifier(state),
+            open=_value(table, state, OPEN),
+        )
+        with self._transaction("zanc crm") as cursor:
+            cursor.execute(query)
             return {row["convenio"]: int(row["rows"]) for row in cursor.fetchall()}
+
+    @contextmanager
+    def _transaction(self, application: str) -> Iterator[Any]:
+        with transaction(self._settings, self._database, application=application) as cursor:
+            try:
+                yield cursor
+            except (psycopg2.DataError, psycopg2.IntegrityError) as error:
+                diagnosis = error.diag
+                names = (diagnosis.table_name, diagnosis.column_name, diagnosis.constraint_name)
+                where = "".join(f", {name}" for name in names if name)
+                # The rest of the message may hold what was in the row.
+                raise DataError(
+                    f"CRM {self._mapping.crm}{where}: o banco recusou os dados "
+                    f"({diagnosis.message_primary}); nada foi carregado"
+                ) from None
+
+    def _columns(self, cursor: Any) -> dict[str, dict[str, Column]]:
+        found = {table.name: catalogue.columns(cursor, table) for table in self._mapping.tables}
+        for table in self._mapping.tables:
+            catalogue.check(cursor, self._database, table, found[table.name])
+        return found
 
     def _lock(self, cursor: Any) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('zanc crm'))")
@@ -149,25 +172,170 @@ class PostgresCrm(ABC):
         row = cursor.fetchone()
         return Loaded(rows=row["rows"], changed=row["changed"]) if row else None
 
-    def _merge(self, cursor: Any, target: Target, portfolio: Portfolio) -> int:
-        stage = sql.Identifier(f"stage_{target.name}")
+    def _latest_digest(self, cursor: Any, convenio: str) -> str | None:
+        """What the latest delivery of the convênio brought: the same again changes nothing."""
         cursor.execute(
-            sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS {}").format(stage, self.stage(target)),
+            "SELECT digest FROM zanc_delivery WHERE convenio = %s "
+            "ORDER BY reference_date DESC, delivery_id DESC LIMIT 1",
+            (convenio,),
+        )
+        row = cursor.fetchone()
+        return str(row["digest"]) if row else None
+
+    def _merge_all(self, cursor: Any, portfolio: Portfolio) -> int:
+        tables = self._mapping.tables
+        columns = self._columns(cursor)
+        wanted = (
+            extras_of(table.entity, table.columns.values(), portfolio.extras) for table in tables
+        )
+        staged = stage_delivery(cursor, portfolio, set().union(*wanted))
+        return sum(
+            self._merge(cursor, number, columns[table.name], staged, portfolio)
+            for number, table in enumerate(tables)
+        )
+
+    def _merge(
+        self,
+        cursor: Any,
+        number: int,
+        columns: Mapping[str, Column],
+        staged: Staged,
+        portfolio: Portfolio,
+    ) -> int:
+        table = self._mapping.tables[number]
+        rows = staged.query(table.entity)
+        if rows is None:
+            return 0
+        carried = {name: field for name, field in table.columns.items() if staged.has(field)}
+        for name, field in table.columns.items():
+            if name in carried:
+                kind = staged.extras.get(field) or table.entity.kind(field)
+                catalogue.check_kind(self._database, table, name, columns[name], kind)
+            elif columns[name].required:
+                raise DataError(
+                    f"{table.where}.colunas.{name}: a coluna é obrigatória no CRM, e o layout do "
+                    f"convênio {portfolio.convenio} não tem o campo "
+                    f"'{field.removeprefix('campo_')}'; nada foi carregado"
+                )
+        stage = sql.Identifier(f"stage_{number}")
+        # A row for each of the delivery costs no copy; what must be sorted out is done once.
+        plain = staged.is_plain(table.entity)
+        cursor.execute(
+            sql.SQL("CREATE TEMP {} AS {}").format(
+                sql.SQL("VIEW {}" if plain else "TABLE {} ON COMMIT DROP").format(stage),
+                _projection(table, carried, columns, staged, rows),
+            ),
             {"convenio": portfolio.convenio},
         )
-        cursor.execute(sql.SQL("ANALYZE {}").format(stage))
-        return merge(cursor, target, stage, JOURNAL, portfolio.delivery_id)
-
-    def _check_columns(self, cursor: Any, target: Target) -> None:
-        cursor.execute(
-            "SELECT column_name FROM information_schema.columns "
-            "WHERE table_schema = current_schema() AND table_name = %s",
-            (target.name,),
-        )
-        present = {row["column_name"] for row in cursor.fetchall()}
-        missing = [name for name in target.columns if name not in present]
-        if missing:
-            raise ConfigError(
-                f"CRM database {self._database}, table {target.name}: lacks the columns "
-                f"{', '.join(missing)}; nothing was loaded"
+        if not plain:
+            cursor.execute(sql.SQL("ANALYZE {}").format(stage))
+        target = self._target(table, tuple(carried))
+        changed = merge(cursor, target, stage, _JOURNAL, portfolio.delivery_id)
+        state = table.column_of("situacao")
+        if state is not None:
+            condition = sql.SQL("t.{} = {} AND t.{} = {}").format(
+                sql.Identifier(_column(table, "convenio")),
+                sql.Literal(portfolio.convenio),
+                sql.Identifier(state),
+                _value(table, state, OPEN),
             )
+            removed = (state, _value(table, state, REMOVED))
+            changed += retire(
+                cursor, target, stage, condition, removed, _JOURNAL, portfolio.delivery_id
+            )
+        return changed
+
+    def _target(self, table: Table, columns: tuple[str, ...] = ()) -> Target:
+        shared = table.entity.name == "devedor"
+        return Target(
+            table=identifier(table),
+            name=table.name,
+            key=table.key,
+            columns=columns,
+            shared=shared,
+            used_by=self._used_by(table) if shared else None,
+        )
+
+    def _used_by(self, debtors: Table) -> sql.Composable | None:
+        """Whether another table still speaks of the debtor ``t``."""
+        conditions = [
+            sql.SQL("EXISTS (SELECT FROM {} u WHERE u.{} = t.{})").format(
+                identifier(other), sql.Identifier(cpf), sql.Identifier(debtors.key[0])
+            )
+            for other in self._mapping.tables
+            if other is not debtors and (cpf := other.column_of("cpf")) is not None
+        ]
+        return sql.SQL(" OR ").join(conditions) if conditions else None
+
+
+def identifier(table: Table) -> sql.Composable:
+    """The table's name, quoted, with its schema when the mapping has one."""
+    return sql.Identifier(*table.name.split("."))
+
+
+def _projection(
+    table: Table,
+    carried: Mapping[str, str],
+    columns: Mapping[str, Column],
+    staged: Staged,
+    rows: str,
+) -> sql.Composable:
+    """The query of the rows as the CRM keeps them: its columns, codes and types.
+
+    What a convênio does not send of a person does not erase what another one sent, and a death
+    that any creditor reported stands, whatever the others say: the harm of calling is greater.
+    """
+    shared = table.entity.name == "devedor"
+    values = []
+    for name, field in carried.items():
+        kind = staged.extras.get(field) or table.entity.kind(field)
+        value = _coded(sql.Identifier("d", field), table.codes.get(name, {}), kind)
+        value = sql.SQL("({})::{}").format(value, sql.SQL(columns[name].cast))
+        if shared and name not in table.key:
+            known = sql.Identifier("t", name)
+            if field == "obito":
+                value = sql.SQL("CASE WHEN d.obito THEN {0} ELSE coalesce({1}, {0}) END").format(
+                    value, known
+                )
+            else:
+                value = sql.SQL("coalesce({}, {})").format(value, known)
+        values.append(sql.SQL("{} AS {}").format(value, sql.Identifier(name)))
+    joined: sql.Composable = sql.SQL("")
+    if shared:
+        joined = sql.SQL("LEFT JOIN {} t ON t.{} = d.cpf").format(
+            identifier(table), sql.Identifier(table.key[0])
+        )
+    return sql.SQL("SELECT {} FROM ({}) d {}").format(
+        sql.SQL(", ").join(values), sql.SQL(rows), joined
+    )
+
+
+def _coded(
+    value: sql.Composable, codes: Mapping[str, str | int], kind: Kind | None
+) -> sql.Composable:
+    if not codes:
+        return value
+    if kind is Kind.BOOLEAN:
+        return sql.SQL("CASE WHEN {0} THEN {1} WHEN NOT {0} THEN {2} END").format(
+            value, sql.Literal(codes["sim"]), sql.Literal(codes["não"])
+        )
+    cases = sql.SQL(" ").join(
+        sql.SQL("WHEN {} THEN {}").format(sql.Literal(ours), sql.Literal(code))
+        for ours, code in codes.items()
+        if ours != OTHERS
+    )
+    other = sql.Literal(codes[OTHERS]) if OTHERS in codes else value
+    return sql.SQL("CASE {0} {1} ELSE CASE WHEN {0} IS NOT NULL THEN {2} END END").format(
+        value, cases, other
+    )
+
+
+def _value(table: Table, column: str, value: str) -> sql.Composable:
+    """What the CRM's column holds for our value, as a literal."""
+    return sql.Literal(table.code(column, value))
+
+
+def _column(table: Table, field: str) -> str:
+    column = table.column_of(field)
+    assert column is not None, "the mapping was checked"
+    return column

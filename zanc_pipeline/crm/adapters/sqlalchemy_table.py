@@ -1,57 +1,37 @@
-"""A CRM reached through plain SQLAlchemy, whatever the dialect; SQLite in the demo.
+"""A CRM reached through plain SQLAlchemy, whatever the dialect: one table, a row for each contract.
 
 Only portable SQL: what changed is found here, by comparing the delivery with the rows of the
-convênio, and written row by row in one transaction. Amounts are kept in cents, because not every
-dialect has an exact decimal.
+convênio, some contracts at a time, and written row by row in one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import sqlalchemy as sa
 
-from zanc_pipeline.common.errors import ConfigError, UnavailableError
+from zanc_pipeline.common.errors import ConfigError, DataError, UnavailableError
+from zanc_pipeline.crm.adapters.sqlalchemy_values import check, converter, new_column
 from zanc_pipeline.crm.entities import CallOutcome, Loaded, Portfolio
+from zanc_pipeline.crm.fields import CANONICAL, EXTRA, OPEN, PAID, REMOVED, Kind
+from zanc_pipeline.crm.mapping import Code, CrmMapping
 
 Row = dict[str, Any]
 
-_OPEN, _REMOVED = "aberto", "removido"
-
-
-def _portfolio_columns(*, key: bool) -> list[sa.Column[Any]]:
-    return [
-        sa.Column("convenio", sa.String(60), primary_key=key),
-        sa.Column("contrato", sa.String(60), primary_key=key),
-        sa.Column("cpf", sa.String(11), nullable=not key, index=key),
-        sa.Column("nome", sa.String(200)),
-        sa.Column("produto", sa.String(120)),
-        sa.Column("valor_centavos", sa.BigInteger),
-        sa.Column("vencimento", sa.Date),
-        sa.Column("nascimento", sa.Date),
-        sa.Column("email", sa.String(254)),
-        sa.Column("cidade", sa.String(120)),
-        sa.Column("uf", sa.String(2)),
-        sa.Column("fone1", sa.String(11)),
-        sa.Column("fone2", sa.String(11)),
-        sa.Column("fone3", sa.String(11)),
-        sa.Column("falecido", sa.Boolean),
-        sa.Column("situacao", sa.String(8)),
-    ]
-
-
 _METADATA = sa.MetaData()
-_PORTFOLIO = sa.Table("carteira", _METADATA, *_portfolio_columns(key=True))
 _JOURNAL = sa.Table(
     "zanc_journal",
     _METADATA,
     sa.Column("delivery_id", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("existed", sa.Boolean, nullable=False),
-    *_portfolio_columns(key=False),
+    sa.Column("contract", sa.String(60), primary_key=True),
+    sa.Column("before", sa.Text),  # JSON of the row; NULL: the delivery inserted it
 )
 _DELIVERY = sa.Table(
     "zanc_delivery",
@@ -61,6 +41,7 @@ _DELIVERY = sa.Table(
     sa.Column("reference_date", sa.Date, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("changed", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
 )
 _OUTCOME = sa.Table(
     "zanc_outcome",
@@ -76,7 +57,8 @@ _OUTCOME = sa.Table(
     sa.Column("promise_date", sa.Date),
     sa.Column("promise_centavos", sa.BigInteger),
 )
-_COLUMNS = tuple(column.name for column in _PORTFOLIO.columns)
+_T = TypeVar("_T")
+_CHUNK = 500  # dialects bound the parameters of a statement
 
 
 def changes(
@@ -84,54 +66,54 @@ def changes(
 ) -> Iterator[tuple[Row | None, Row]]:
     """(before, after) of each contract that the delivery changes; ``before`` is None for a new one.
 
-    Both mappings are by contract, of one convênio. A contract that is open and no longer comes is
-    removed; one that comes again is open again.
+    Both mappings are by contract. Columns that the delivery does not bring stay as they are.
     """
     for contract, after in incoming.items():
         before = existing.get(contract)
-        if before != after:
-            yield before, after
-    for contract, before in existing.items():
-        if contract not in incoming and before["situacao"] == _OPEN:
-            yield before, {**before, "situacao": _REMOVED}
+        if before is None or any(before[name] != value for name, value in after.items()):
+            yield before, {**(before or {}), **after}
 
 
 class SqlAlchemyTable:
-    """The CRM at ``url``; ``crm`` is its name in messages, where the URL shows no password."""
+    """The CRM at ``url``; messages show its URL without the password."""
 
     unit: ClassVar[Literal["contracts", "clients"]] = "contracts"
 
-    def __init__(self, crm: str, url: str) -> None:
+    def __init__(self, url: str, mapping: CrmMapping) -> None:
+        self._crm = mapping.crm
         try:
             self._url = sa.make_url(url)
         except sa.exc.ArgumentError:
-            raise ConfigError(f"config/crms/{crm}.yaml: url is not a SQLAlchemy URL") from None
-        self._crm = crm
+            raise ConfigError(
+                f"config/crms/{self._crm}.yaml: url: não é um endereço do SQLAlchemy "
+                "(dialeto://usuario:senha@servidor/banco)"
+            ) from None
+        self._mapping = mapping
+        self._table = mapping.contracts
+        self._convenio, self._contract = self._table.key
+        state = self._table.column_of("situacao")
+        assert state is not None, "the mapping was checked"
+        self._state = state
 
     def ensure(self) -> None:
         if self._url.get_backend_name() == "sqlite" and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         with self._transaction() as connection:
             _METADATA.create_all(connection)
-            present = {column["name"] for column in sa.inspect(connection).get_columns("carteira")}
-        missing = [name for name in _COLUMNS if name not in present]
-        if missing:
-            raise ConfigError(
-                f"CRM {self._crm}, table carteira: lacks the columns {', '.join(missing)}; "
-                "nothing was loaded"
-            )
+            schema, name = self._name
+            if self._mapping.create and not sa.inspect(connection).has_table(name, schema=schema):
+                made = [new_column(self._table, column) for column in self._table.columns]
+                sa.Table(name, sa.MetaData(), *made, schema=schema).create(connection)
+            self._portfolio(connection)
 
     def load(self, portfolio: Portfolio) -> Loaded:
         with self._transaction() as connection:
             mark = _mark(connection, portfolio.delivery_id)
             if mark is not None:
                 return mark
-            found = connection.execute(
-                sa.select(_PORTFOLIO).where(_PORTFOLIO.c.convenio == portfolio.convenio)
-            ).mappings()
-            existing = {row["contrato"]: dict(row) for row in found}
-            changed = list(changes(existing, _incoming(portfolio)))
-            self._write(connection, portfolio.delivery_id, changed)
+            digest = self._mapping.digest(portfolio)
+            same = digest == _latest_digest(connection, portfolio.convenio)
+            changed = 0 if same else self._merge(connection, portfolio)
             connection.execute(
                 _DELIVERY.insert(),
                 {
@@ -139,10 +121,11 @@ class SqlAlchemyTable:
                     "convenio": portfolio.convenio,
                     "reference_date": portfolio.reference_date,
                     "rows": portfolio.rows,
-                    "changed": len(changed),
+                    "changed": changed,
+                    "digest": digest,
                 },
             )
-        return Loaded(rows=portfolio.rows, changed=len(changed))
+        return Loaded(rows=portfolio.rows, changed=changed)
 
     def loaded(self, delivery_id: int) -> Loaded | None:
         with self._transaction() as connection:
@@ -152,68 +135,159 @@ class SqlAlchemyTable:
         with self._transaction() as connection:
             if _mark(connection, delivery_id) is None:
                 return False
-            journal = connection.execute(
-                sa.select(_JOURNAL).where(_JOURNAL.c.delivery_id == delivery_id)
-            ).mappings()
+            store = self._portfolio(connection)
+            of_delivery = _JOURNAL.c.delivery_id == delivery_id
+            convenio = connection.execute(
+                sa.select(_DELIVERY.c.convenio).where(_DELIVERY.c.delivery_id == delivery_id)
+            ).scalar_one()
             restored: list[Row] = []
             inserted: list[Row] = []
-            for row in journal:
-                (restored if row["existed"] else inserted).append(
-                    {name: row[name] for name in _COLUMNS}
-                )
-            _update(connection, restored)
+            for entry in connection.execute(sa.select(_JOURNAL).where(of_delivery)).mappings():
+                if entry["before"] is None:
+                    inserted.append(
+                        {f"b_{self._convenio}": convenio, f"b_{self._contract}": entry["contract"]}
+                    )
+                else:
+                    restored.append(_from_json(entry["before"], store))
+            self._update(connection, store, restored)
             if inserted:
-                keys = [
-                    {"b_convenio": r["convenio"], "b_contrato": r["contrato"]} for r in inserted
-                ]
-                connection.execute(_PORTFOLIO.delete().where(_BY_KEY), keys)
-            connection.execute(_JOURNAL.delete().where(_JOURNAL.c.delivery_id == delivery_id))
+                connection.execute(store.delete().where(self._by_key(store)), inserted)
+            connection.execute(_JOURNAL.delete().where(of_delivery))
             connection.execute(_DELIVERY.delete().where(_DELIVERY.c.delivery_id == delivery_id))
         return True
 
     def record_outcomes(self, batch: int, outcomes: Sequence[CallOutcome]) -> None:
         with self._transaction() as connection:
             known: set[str] = set()
-            ids = [outcome.call_id for outcome in outcomes]
-            for start in range(0, len(ids), 500):  # dialects bound the parameters of a statement
-                some = sa.select(_OUTCOME.c.call_id).where(
-                    _OUTCOME.c.call_id.in_(ids[start : start + 500])
-                )
+            for ids in _chunks(outcome.call_id for outcome in outcomes):
+                some = sa.select(_OUTCOME.c.call_id).where(_OUTCOME.c.call_id.in_(ids))
                 known.update(connection.execute(some).scalars())
             rows = [_outcome_row(outcome) for outcome in outcomes if outcome.call_id not in known]
             if rows:
                 connection.execute(_OUTCOME.insert(), rows)
 
     def count(self) -> dict[str, int]:
-        query = (
-            sa.select(_PORTFOLIO.c.convenio, sa.func.count())
-            .where(_PORTFOLIO.c.situacao == _OPEN)
-            .group_by(_PORTFOLIO.c.convenio)
-        )
         with self._transaction() as connection:
+            store = self._portfolio(connection)
+            query = (
+                sa.select(store.c[self._convenio], sa.func.count())
+                .where(store.c[self._state] == self._table.code(self._state, OPEN))
+                .group_by(store.c[self._convenio])
+            )
             return {row[0]: int(row[1]) for row in connection.execute(query)}
 
+    @property
+    def _name(self) -> tuple[str | None, str]:
+        schema, _, name = self._table.name.rpartition(".")
+        return schema or None, name
+
+    def _portfolio(self, connection: sa.Connection) -> sa.Table:
+        """The CRM's table as it is there, checked against the mapping."""
+        schema, name = self._name
+        try:
+            store = sa.Table(name, sa.MetaData(), autoload_with=connection, schema=schema)
+        except sa.exc.NoSuchTableError:
+            raise ConfigError(
+                f"{self._table.where}: o banco não tem a tabela '{self._table.name}': corrija o "
+                "nome, ou crie a tabela no CRM; nada foi carregado"
+            ) from None
+        check(self._table, store)
+        return store
+
+    def _merge(self, connection: sa.Connection, portfolio: Portfolio) -> int:
+        store = self._portfolio(connection)
+        mine = store.c[self._convenio] == portfolio.convenio
+        seen: set[str] = set()
+        changed = 0
+        for incoming in self._incoming(portfolio, store):
+            seen.update(incoming)
+            existing = self._rows(connection, store, mine, list(incoming))
+            changed += self._write(connection, store, portfolio, list(changes(existing, incoming)))
+        removed = {self._state: self._table.code(self._state, REMOVED)}
+        for gone in _chunks(self._gone(connection, store, mine, seen)):
+            existing = self._rows(connection, store, mine, gone)
+            pairs: list[tuple[Row | None, Row]] = [
+                (row, {**row, **removed}) for row in existing.values()
+            ]
+            changed += self._write(connection, store, portfolio, pairs)
+        return changed
+
+    def _incoming(self, portfolio: Portfolio, store: sa.Table) -> Iterator[dict[str, Row]]:
+        """The rows of the delivery as the CRM keeps them, by contract, some at a time."""
+        paid = portfolio.extras.get(EXTRA + "quitado") is Kind.BOOLEAN
+        constant: dict[str, Code] = {self._convenio: portfolio.convenio}
+        sources, converters = {}, {}
+        for name, field in self._table.columns.items():
+            source = CANONICAL[field][0] if field in CANONICAL else field
+            kind = portfolio.extras.get(field) or self._table.entity.kind(field)
+            if field in CANONICAL or field in portfolio.extras:
+                sources[name] = source
+                converters[name] = converter(self._table, name, kind, store.c[name])
+        states = {state: self._table.code(self._state, state) for state in (OPEN, PAID)}
+        columns = sorted({*sources.values(), *([EXTRA + "quitado"] if paid else [])})
+        for batch in portfolio.batches(columns):
+            for some in _chunks(batch.to_pylist()):
+                rows = {}
+                for row in some:
+                    made = {name: converters[name](row[source]) for name, source in sources.items()}
+                    made |= constant
+                    is_paid = paid and row[EXTRA + "quitado"]
+                    made[self._state] = states[PAID if is_paid else OPEN]
+                    rows[row["contract"]] = made
+                yield rows
+
+    def _rows(
+        self, connection: sa.Connection, store: sa.Table, mine: Any, contracts: Sequence[str]
+    ) -> dict[str, Row]:
+        columns = [store.c[name] for name in self._table.columns]
+        query = sa.select(*columns).where(mine, store.c[self._contract].in_(contracts))
+        return {row[self._contract]: dict(row) for row in connection.execute(query).mappings()}
+
+    def _gone(
+        self, connection: sa.Connection, store: sa.Table, mine: Any, seen: set[str]
+    ) -> list[str]:
+        is_open = store.c[self._state] == self._table.code(self._state, OPEN)
+        query = sa.select(store.c[self._contract]).where(mine, is_open)
+        return [name for name in connection.execute(query).scalars() if name not in seen]
+
     def _write(
-        self, connection: sa.Connection, delivery_id: int, changed: list[tuple[Row | None, Row]]
-    ) -> None:
-        if not changed:
+        self,
+        connection: sa.Connection,
+        store: sa.Table,
+        portfolio: Portfolio,
+        changed: list[tuple[Row | None, Row]],
+    ) -> int:
+        if changed:
+            connection.execute(
+                _JOURNAL.insert(),
+                [
+                    {
+                        "delivery_id": portfolio.delivery_id,
+                        "contract": after[self._contract],
+                        "before": None if before is None else _to_json(before),
+                    }
+                    for before, after in changed
+                ],
+            )
+            inserted = [after for before, after in changed if before is None]
+            if inserted:
+                connection.execute(store.insert(), inserted)
+            self._update(connection, store, [after for before, after in changed if before])
+        return len(changed)
+
+    def _by_key(self, store: sa.Table) -> Any:
+        return sa.and_(*(store.c[name] == sa.bindparam(f"b_{name}") for name in self._table.key))
+
+    def _update(self, connection: sa.Connection, store: sa.Table, rows: list[Row]) -> None:
+        values = [name for name in self._table.columns if name not in self._table.key]
+        if not rows:
             return
-        connection.execute(
-            _JOURNAL.insert(),
-            [
-                {
-                    "delivery_id": delivery_id,
-                    "position": position,
-                    "existed": before is not None,
-                    **(before or after),
-                }
-                for position, (before, after) in enumerate(changed)
-            ],
+        statement = (
+            store.update()
+            .where(self._by_key(store))
+            .values({name: sa.bindparam(f"b_{name}") for name in values})
         )
-        inserted = [after for before, after in changed if before is None]
-        if inserted:
-            connection.execute(_PORTFOLIO.insert(), inserted)
-        _update(connection, [after for before, after in changed if before is not None])
+        connection.execute(statement, [{f"b_{k}": v for k, v in row.items()} for row in rows])
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -221,7 +295,8 @@ class SqlAlchemyTable:
             engine = sa.create_engine(self._url, poolclass=sa.NullPool)
         except (sa.exc.NoSuchModuleError, ImportError) as error:
             raise ConfigError(
-                f"config/crms/{self._crm}.yaml: no driver for '{self._url.drivername}': {error}"
+                f"config/crms/{self._crm}.yaml: url: falta o driver de "
+                f"'{self._url.drivername}': {error}"
             ) from None
         if engine.dialect.name == "sqlite":
             _take_the_write_lock_first(engine)
@@ -230,28 +305,50 @@ class SqlAlchemyTable:
                 yield connection
         except sa.exc.OperationalError as error:
             address = self._url.render_as_string(hide_password=True)
-            why = str(error.orig).strip().splitlines()[:1] or [""]
-            raise UnavailableError(f"CRM {self._crm}", address, why[0]) from None
+            raise UnavailableError(f"CRM {self._crm}", address, _first_line(error)) from None
+        except (sa.exc.DataError, sa.exc.IntegrityError) as error:
+            # What the driver says may hold what was in the row: only its kind is told.
+            raise DataError(
+                f"CRM {self._crm}, tabela {self._table.name}: o banco recusou os dados "
+                f"({type(error.orig).__name__}); nada foi carregado"
+            ) from None
         finally:
             engine.dispose()
 
 
-_BY_KEY = sa.and_(
-    _PORTFOLIO.c.convenio == sa.bindparam("b_convenio"),
-    _PORTFOLIO.c.contrato == sa.bindparam("b_contrato"),
-)
+def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
+    """The items in lists of as many as one statement may name."""
+    rest = iter(items)
+    while some := list(islice(rest, _CHUNK)):
+        yield some
 
 
-def _update(connection: sa.Connection, rows: list[Row]) -> None:
-    if not rows:
-        return
-    values = [name for name in _COLUMNS if name not in ("convenio", "contrato")]
-    statement = (
-        _PORTFOLIO.update()
-        .where(_BY_KEY)
-        .values({name: sa.bindparam(f"b_{name}") for name in values})
-    )
-    connection.execute(statement, [{f"b_{k}": v for k, v in row.items()} for row in rows])
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return (str(error.orig).strip().splitlines() or [""])[0]
+
+
+def _to_json(row: Row) -> str:
+    def plain(value: object) -> str:
+        return str(value) if isinstance(value, Decimal) else value.isoformat()  # type: ignore[attr-defined]
+
+    return json.dumps(row, default=plain, ensure_ascii=False)
+
+
+def _from_json(text: str, store: sa.Table) -> Row:
+    restored: Row = {}
+    for name, value in json.loads(text).items():
+        kind = store.c[name].type
+        if value is None:
+            restored[name] = None
+        elif isinstance(kind, sa.DateTime):
+            restored[name] = datetime.fromisoformat(value)
+        elif isinstance(kind, sa.Date):
+            restored[name] = date.fromisoformat(value)
+        elif isinstance(value, str) and isinstance(kind, sa.Numeric):
+            restored[name] = Decimal(value)
+        else:
+            restored[name] = value
+    return restored
 
 
 def _mark(connection: sa.Connection, delivery_id: int) -> Loaded | None:
@@ -262,28 +359,15 @@ def _mark(connection: sa.Connection, delivery_id: int) -> Loaded | None:
     return Loaded(rows=row[0], changed=row[1]) if row else None
 
 
-def _incoming(portfolio: Portfolio) -> dict[str, Row]:
-    return {
-        row["contract"]: {
-            "convenio": portfolio.convenio,
-            "contrato": row["contract"],
-            "cpf": row["cpf"],
-            "nome": row["name"],
-            "produto": row["product"],
-            "valor_centavos": int(row["amount"] * 100),
-            "vencimento": row["due_date"],
-            "nascimento": row["birth_date"],
-            "email": row["email"],
-            "cidade": row["city"],
-            "uf": row["state"],
-            "fone1": row["phone_1"],
-            "fone2": row["phone_2"],
-            "fone3": row["phone_3"],
-            "falecido": row["deceased"],
-            "situacao": _OPEN,
-        }
-        for row in portfolio.table.to_pylist()
-    }
+def _latest_digest(connection: sa.Connection, convenio: str) -> str | None:
+    """What the latest delivery of the convênio brought: the same again changes nothing."""
+    query = (
+        sa.select(_DELIVERY.c.digest)
+        .where(_DELIVERY.c.convenio == convenio)
+        .order_by(_DELIVERY.c.reference_date.desc(), _DELIVERY.c.delivery_id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
 
 
 def _outcome_row(outcome: CallOutcome) -> Row:
