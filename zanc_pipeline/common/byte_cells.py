@@ -38,8 +38,8 @@ def padded(data: bytes | memoryview | Bytes) -> Bytes:
 class ByteCells:
     """The cells of a column.
 
-    ``start`` are places in ``buffer``, not nearer than ``PAD`` to its ends; with ``stride``, cells
-    all of ``size`` bytes start at ``start``, ``start + stride``, …
+    ``start`` are places in ``buffer``, not nearer than ``PAD`` to its ends, or, with ``stride``,
+    the first of them; ``size`` is one number where all cells have it.
     """
 
     __slots__ = ("_stride", "_words", "buffer", "rows", "size", "start")
@@ -92,42 +92,47 @@ class ByteCells:
 
     def byte(self, place: int) -> Bytes:
         """The byte ``place`` of every cell, from its start (from its end when negative)."""
-        if isinstance(self.start, int) and isinstance(self.size, int):
-            first = self.start + place + (self.size if place < 0 else 0)
-            column: Bytes = self._strided(np.dtype(np.uint8), first)
+        shift = place + (self.size if place < 0 else 0)
+        if isinstance(self.start, int) and isinstance(shift, int):
+            column: Bytes = self._strided(np.dtype(np.uint8), self.start + shift)
             return column
-        places = self.starts + place + (self.sizes if place < 0 else 0)
-        found: Bytes = self.buffer[places]
+        found: Bytes = self.buffer[self.starts + shift]
         return found
 
     def head(self, place: int = 0, *, masked: bool = True) -> Words:
         """Eight bytes from ``place`` on; those after the cell's end are zero when ``masked``."""
-        if isinstance(self.start, int) and isinstance(self.size, int):
-            words: Words = self._strided(np.dtype("<u8"), self.start + place)
+        words = self._at(place)
+        if not masked:
+            return words
+        if isinstance(self.size, int):
             left = min(max(self.size - place, 0), 8)
-            return words & _HEAD[left] if masked and left < 8 else words
-        found: Words = self._words[self.starts + place]
-        return found & _HEAD[np.clip(self.sizes - place, 0, 8)] if masked else found
+            return words & _HEAD[left] if left < 8 else words
+        return words & _HEAD[np.clip(self.size - place, 0, 8)]
 
     def tail(self, place: int = 0) -> Words:
         """Eight bytes that end ``place`` bytes before the end; before the start there are zeros.
 
         Those are characters ``0``: the tail of a number is the number.
         """
-        if isinstance(self.start, int) and isinstance(self.size, int):
-            left = min(max(self.size - place, 0), 8)
+        sizes = self.size
+        if isinstance(sizes, int):
+            left = min(max(sizes - place, 0), 8)
             if not left:
                 return np.full(self.rows, _ZEROS)
-            words: Words = self._strided(np.dtype("<u8"), self.start + self.size - place - 8)
+            words = self._at(sizes - place - 8)
             return (words & _TAIL[left]) | (_ZEROS & ~_TAIL[left]) if left < 8 else words
-        sizes = self.sizes
         if len(sizes) and sizes.min() >= place + 8:
-            whole: Words = self._words[self.starts + sizes - (place + 8)]
-            return whole
+            return self._at(sizes - (place + 8))
         keep = _TAIL[np.clip(sizes - place, 0, 8)]
         # A cell that ends before is all filling: its word is read where there are bytes.
-        at = self.starts + np.maximum(sizes, place) - (place + 8)
-        return (self._words[at] & keep) | (_ZEROS & ~keep)
+        return (self._at(np.maximum(sizes, place) - (place + 8)) & keep) | (_ZEROS & ~keep)
+
+    def _at(self, shift: Integers | int) -> Words:
+        if isinstance(self.start, int) and isinstance(shift, int):
+            column: Words = self._strided(np.dtype("<u8"), self.start + shift)
+            return column
+        found: Words = self._words[self.starts + shift]
+        return found
 
     def take(self, rows: npt.NDArray[np.intp] | Mask) -> ByteCells:
         """Some of the rows."""

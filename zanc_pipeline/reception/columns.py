@@ -44,7 +44,7 @@ def _text(cells: Bytes2D, encoding: str) -> pa.Array:
 
 
 def decoded(cells: pa.Array, encoding: str) -> pa.Array:
-    """Binary cells as text; a byte that the encoding does not know becomes U+FFFD."""
+    """Binary cells (not a slice) as text; a byte that is no text becomes U+FFFD."""
     body = cells.buffers()[2]
     data = memoryview(body)[: body.size] if body is not None else b""
     if encoding == "utf-8" or not len(data) or np.frombuffer(data, dtype=np.uint8).max() < 128:
@@ -52,6 +52,12 @@ def decoded(cells: pa.Array, encoding: str) -> pa.Array:
             return cells.cast(pa.string())
         except pa.ArrowInvalid:  # not UTF-8
             pass
+    if encoding in _SINGLE_BYTE:
+        offsets = np.frombuffer(cells.buffers()[1], dtype=np.int32)[: len(cells) + 1]
+        flat = np.frombuffer(data, dtype=np.uint8)[: offsets[-1]]
+        lengths = np.concatenate(([0], np.cumsum(_utf8_lengths(encoding)[flat])))
+        text = flat.tobytes().decode(encoding, "replace").encode()
+        return _strings(text, lengths[offsets].astype(np.int32))
     encoded = cells.dictionary_encode()
     texts = [cell.decode(encoding, "replace") for cell in encoded.dictionary.to_pylist()]
     return pa.array(texts, type=pa.string()).take(encoded.indices)

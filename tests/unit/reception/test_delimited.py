@@ -7,7 +7,7 @@ import pytest
 from reception_files import AURORA_HEADER, CPFS, Judge, aurora, aurora_row
 
 from zanc_pipeline.reception.problems import FileRejected
-from zanc_pipeline.reception.readers.delimited import split_line, split_lines
+from zanc_pipeline.reception.readers.delimited import split_line
 
 
 def test_a_row_becomes_typed_values(judge: Judge) -> None:
@@ -146,24 +146,6 @@ def test_too_many_rejected_rows_reject_the_file(judge: Judge) -> None:
     rows = [aurora_row(n, CPF="1") if n < 3 else aurora_row(n) for n in range(40)]
     with pytest.raises(FileRejected, match="3 de 40 linhas foram rejeitadas"):
         judge("banco_aurora", aurora(*rows))
-
-
-def test_a_stray_quote_costs_only_its_own_line() -> None:
-    rows = split_lines(["a;b", '"x;b', "c;d", 'e"f;g'], ";", '"', 2)
-    assert [row.cells for row in rows.cut] == [["a", "b"], ["c", "d"], ['e"f', "g"]]
-    assert [row.index for row in rows.broken] == [1]
-
-
-def test_a_quoted_cell_may_go_over_lines_when_the_count_is_exact() -> None:
-    rows = split_lines(['1;"rua A', 'casa 2"', "3;4"], ";", '"', 2)
-    assert [row.cells for row in rows.cut] == [["1", "rua A\ncasa 2"], ["3", "4"]]
-
-
-def test_every_line_is_cut_or_broken() -> None:
-    lines = ["a;b", "", "a", "a;b;c", '"', "  "]
-    rows = split_lines(lines, ";", '"', 2)
-    seen = {row.index for row in rows.cut} | {row.index for row in rows.broken}
-    assert seen == {0, 2, 3, 4}
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def chunks(
         return
     single_byte = encoding in {"latin-1", "cp1252"}
     witness = EncodingWitness()
-    rest, offset, line, final = b"", 0, 1, b""
+    rest, offset, line, blank = b"", 0, 1, True
     with path.open("rb") as file:
         size = _whole_lines(file.read(record_size + 2), record_size)
         file.seek(0)
@@ -117,9 +117,10 @@ def chunks(
                     "texto com uma linha por registro; confirme com o credor o que foi enviado"
                 )
             if end:
-                final = data[:end]
-                lines = int(np.count_nonzero(np.frombuffer(final, dtype=np.uint8) == 10))
-                yield Chunk(data=final, offset=offset, line=line, line_ends=lines)
+                whole = data[:end]
+                blank = blank and whole.isspace()
+                lines = int(np.count_nonzero(np.frombuffer(whole, dtype=np.uint8) == 10))
+                yield Chunk(data=whole, offset=offset, line=line, line_ends=lines)
                 offset, line = offset + end, line + lines
             rest = data[end:]
     witness.see(b"", last=True)
@@ -129,9 +130,9 @@ def chunks(
                 f"o arquivo termina no meio da linha {line}: o envio parece ter sido cortado; peça "
                 "ao credor que envie o arquivo de novo"
             )
-        final = rest
+        blank = False
         yield Chunk(data=rest, offset=offset, line=line, line_ends=0)
-    if not final.strip():
+    if blank:
         raise FileRejected("o arquivo está vazio: peça ao credor que o envie de novo")
     if single_byte and witness.proves_utf8:
         raise FileRejected(

@@ -7,21 +7,28 @@ expected number of cells: a stray quote costs its own line and never swallows th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from array import array
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from zanc_pipeline.common.byte_cells import ByteCells, Mask, padded
 from zanc_pipeline.common.masking import mask_text
-from zanc_pipeline.reception.columns import trimmed
+from zanc_pipeline.reception.columns import decoded, trimmed
 from zanc_pipeline.reception.fields import DDD_MARK
 from zanc_pipeline.reception.layout import ColumnField, DelimitedLayout
-from zanc_pipeline.reception.problems import FileRejected
-from zanc_pipeline.reception.readers.base import Batch, broken_row, chunks, line_offsets
+from zanc_pipeline.reception.problems import FileRejected, RejectedRow
+from zanc_pipeline.reception.readers.base import Batch, Chunk, Integers, Lazy, broken_row, chunks
+from zanc_pipeline.reception.readers.tokens import find_tokens
 
 MAX_JOINED_LINES = 50
+_NOTHING = "\x1a\x00 \t"
 
 
 def read_delimited(layout: DelimitedLayout, path: Path) -> Iterator[Batch]:
@@ -29,37 +36,231 @@ def read_delimited(layout: DelimitedLayout, path: Path) -> Iterator[Batch]:
 
     Raises FileRejected when the header lacks a column, has one unknown or one twice.
     """
+    before = layout.preamble
     titles: list[str] | None = None
-    for chunk in chunks(path, layout.encoding, must_end_with_newline=layout.ends_with_newline):
-        starts, ends = line_offsets(chunk)
-        lines = [
-            chunk.data[start:end].decode(layout.encoding, "replace").rstrip("\r")
-            for start, end in zip(starts, ends, strict=True)
-        ]
+    carried: Chunk | None = None
+    for chunk, last in _with_last(
+        chunks(path, layout.encoding, must_end_with_newline=layout.ends_with_newline)
+    ):
+        whole = _without_mark(chunk) if carried is None else _joined(carried, chunk)
         first = 0
         if titles is None:
-            lines[0] = lines[0].removeprefix("\ufeff")
-            first = next((i for i, line in enumerate(lines) if line.strip("\x1a\x00 \t")), -1)
-            if first < 0:
+            titles, first, before = _titles(whole, layout, before)
+            if titles is None:
+                carried = None
                 continue
-            titles = _titles(lines[first], layout)
-            first += 1
-        rows = split_lines(lines[first:], layout.delimiter, layout.quote, len(titles))
-        numbers = np.array([row.index for row in rows.cut], dtype=np.int64) + first
-        columns = _columns([row.cells for row in rows.cut], titles)
-        yield Batch(
-            line=numbers + chunk.line,
-            offset=starts[numbers] + chunk.offset,
-            cells={field.name: field_cells(field, columns) for field in layout.fields},
-            broken=[
-                broken_row(
-                    chunk.line + first + row.index,
-                    chunk.offset + int(starts[row.index + first]),
-                    row.text,
-                    row.problem,
-                )
-                for row in rows.broken
-            ],
+        piece = _Piece(whole, layout, titles, first=first, last=last)
+        yield piece.batch()
+        carried = piece.rest()
+
+
+def _with_last(every: Iterator[Chunk]) -> Iterator[tuple[Chunk, bool]]:
+    held: Chunk | None = None
+    for chunk in every:
+        if held is not None:
+            yield held, False
+        held = chunk
+    if held is not None:
+        yield held, True
+
+
+def _without_mark(chunk: Chunk) -> Chunk:
+    """The chunk without the byte order mark that may start a file."""
+    if chunk.offset or not chunk.data.startswith(BOM_UTF8):
+        return chunk
+    return replace(chunk, data=chunk.data[len(BOM_UTF8) :], offset=len(BOM_UTF8))
+
+
+def _joined(first: Chunk, second: Chunk) -> Chunk:
+    return replace(
+        first, data=first.data + second.data, line_ends=first.line_ends + second.line_ends
+    )
+
+
+class _Piece:
+    """Some whole lines of a file, cut into rows."""
+
+    def __init__(
+        self, chunk: Chunk, layout: DelimitedLayout, titles: list[str], *, first: int, last: bool
+    ) -> None:
+        self._chunk, self._layout, self._titles = chunk, layout, titles
+        tokens = find_tokens(
+            padded(chunk.data),
+            len(titles),
+            _byte(layout.delimiter) if layout.quote.isascii() else None,
+            _byte(layout.quote),
+        )
+        self._tokens = tokens
+        self._lines = _Lines(chunk.data, tokens.line_starts, tokens.line_ends, layout.encoding)
+        self._end = max(self._before_footer(), first)
+        self._last = last
+        self._careful: list[Row] = []
+        self._broken = array("q")
+        self._why = array("q")
+        taken = self._read_with_care(first)
+        self._clean = tokens.without(taken)
+
+    def batch(self) -> Batch:
+        """The rows of the piece, in the order of their lines."""
+        clean, layout = self._clean, self._layout
+        careful = np.array([row.index for row in self._careful], dtype=np.int64)
+        lines = np.concatenate((clean.clean, careful))
+        order = np.argsort(lines, kind="stable") if len(careful) else None
+        if order is not None:
+            lines = lines[order]
+        columns = Lazy(
+            {title: partial(self._column, place, order) for place, title in enumerate(self._titles)}
+        )
+        raw: dict[str, Callable[[], ByteCells]] = {}
+        if order is None:
+            places = {title: place for place, title in enumerate(self._titles)}
+            raw = {
+                field.name: partial(clean.cells, places[key])
+                for field in layout.fields
+                if (key := title_of(field, layout)) in places and not has_ddd(field)
+            }
+        return Batch(
+            line=lines + self._chunk.line,
+            offset=clean.line_starts[lines] + self._chunk.offset,
+            cells=Lazy(
+                {
+                    field.name: partial(_field_cells, field, layout, columns)
+                    for field in layout.fields
+                }
+            ),
+            broken=_Broken(self._chunk, self._lines, self._broken, self._why, self._expected()),
+            raw=Lazy(raw),
+            encoding=layout.encoding,
+        )
+
+    def _expected(self) -> str:
+        """What a line with another number of cells is told."""
+        where = "o cabeçalho" if self._layout.header else "a primeira linha"
+        return (
+            f"{where} tem {len(self._titles)}: talvez um texto traga '{self._layout.delimiter}' "
+            "sem aspas, ou a linha foi cortada; corrija ou peça ao credor"
+        )
+
+    def rest(self) -> Chunk | None:
+        """The last lines, when they belong to what comes after."""
+        if self._end == len(self._lines):
+            return None
+        at = int(self._tokens.line_starts[self._end])
+        data = self._chunk.data[at:]
+        return Chunk(
+            data=data,
+            offset=self._chunk.offset + at,
+            line=self._chunk.line + self._end,
+            line_ends=data.count(b"\n"),
+        )
+
+    def _column(self, place: int, order: Integers | None) -> pa.Array:
+        texts = decoded(self._clean.texts(place), self._layout.encoding)
+        if order is None:
+            return texts
+        careful = pa.array([row.cells[place] for row in self._careful], type=pa.string())
+        return pa.concat_arrays([texts, careful]).take(pa.array(order))
+
+    def _before_footer(self) -> int:
+        """How many lines stand before those that are, or may yet be, the footer."""
+        left, end = self._layout.footer, len(self._lines)
+        while left and end:
+            end -= 1
+            left -= bool(self._lines[end].strip(_NOTHING))
+        return end
+
+    def _read_with_care(self, first: int) -> Mask:
+        """Read the lines that are not clean; which of all lines are no clean row of their own."""
+        clean = np.zeros(len(self._lines), dtype=np.bool_)
+        clean[self._tokens.clean] = True
+        taken = np.zeros(len(self._lines), dtype=np.bool_)
+        taken[:first] = True
+        empty = self._tokens.line_ends == self._tokens.line_starts
+        next_line = first
+        for index in np.flatnonzero(~clean & ~empty).tolist():
+            if index < next_line or index >= self._end:
+                continue
+            cells, count, broken = self._row(index)
+            if count == 0:
+                self._end = index
+                break
+            next_line = index + count
+            taken[index:next_line] = True
+            if cells is not None:
+                self._careful.append(Row(index=index, cells=cells))
+            elif broken is not None:
+                self._broken.append(index)
+                self._why.append(broken)
+        taken[self._end :] = True
+        return taken
+
+    def _row(self, index: int) -> tuple[list[str] | None, int, int | None]:
+        """The cells of the row at a line, how many lines it takes, and what is wrong with it.
+
+        That is the number of its cells, or -1 for a quote that does not close. No line is taken
+        when the row may go on in the next piece.
+        """
+        line = self._lines[index]
+        if not line.strip(_NOTHING):
+            return None, 1, None
+        delimiter, quote, width = self._layout.delimiter, self._layout.quote, len(self._titles)
+        cells = split_line(line, delimiter, quote)
+        if cells is not None:
+            return (cells, 1, None) if len(cells) == width else (None, 1, len(cells))
+        for count in range(2, MAX_JOINED_LINES + 1):
+            if index + count > self._end:
+                if not self._last:
+                    return None, 0, None
+                break
+            joined = "\n".join(self._lines[place] for place in range(index, index + count))
+            cells = split_line(joined, delimiter, quote)
+            if cells is not None:
+                return (cells, count, None) if len(cells) == width else (None, 1, -1)
+        return None, 1, -1
+
+
+class _Lines(Sequence[str]):
+    """The lines of a chunk as text, each decoded when it is asked for."""
+
+    def __init__(self, data: bytes, starts: Integers, ends: Integers, encoding: str) -> None:
+        self._data, self._starts, self._ends, self._encoding = data, starts, ends, encoding
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]
+        raw = self._data[self._starts[index] : self._ends[index]]
+        return raw.decode(self._encoding, "replace").rstrip("\r")
+
+    def start(self, index: int) -> int:
+        """The byte where a line starts."""
+        return int(self._starts[index])
+
+
+class _Broken(Sequence[RejectedRow]):
+    """Lines without the right number of cells; each is made when it is looked at."""
+
+    def __init__(
+        self, chunk: Chunk, lines: _Lines, indices: array[int], why: array[int], expected: str
+    ) -> None:
+        self._chunk, self._lines, self._expected = chunk, lines, expected
+        self._indices, self._why = indices, why
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, place: int) -> RejectedRow:  # type: ignore[override]
+        index, cells = self._indices[place], self._why[place]
+        problem = (
+            "há aspas que abrem e não fecham: corrija a linha ou peça ao credor"
+            if cells < 0
+            else f"a linha tem {cells} colunas e {self._expected}"
+        )
+        return broken_row(
+            self._chunk.line + index,
+            self._chunk.offset + self._lines.start(index),
+            self._lines[index],
+            problem,
         )
 
 
@@ -71,50 +272,9 @@ class Row:
     cells: list[str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BrokenRow:
-    """A line that does not have the expected number of cells, and why."""
-
-    index: int
-    text: str
-    problem: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rows:
-    """Every line that is not blank is in one of the two."""
-
-    cut: list[Row]
-    broken: list[BrokenRow]
-
-
-def split_lines(lines: Sequence[str], delimiter: str, quote: str, width: int) -> Rows:
-    """Cut lines into rows of ``width`` cells; the others are broken, each alone."""
-    cut: list[Row] = []
-    broken: list[BrokenRow] = []
-    index = 0
-    while index < len(lines):
-        line = lines[index]
-        if not line.strip("\x1a\x00 \t"):
-            index += 1
-            continue
-        cells = split_line(line, delimiter, quote)
-        taken = 1
-        if cells is None:
-            cells, taken = _join(lines, index, delimiter, quote, width)
-        if cells is None:
-            problem = "há aspas que abrem e não fecham: corrija a linha ou peça ao credor"
-            broken.append(BrokenRow(index=index, text=line, problem=problem))
-        elif len(cells) != width:
-            problem = (
-                f"a linha tem {len(cells)} colunas e o cabeçalho tem {width}: talvez um texto "
-                f"traga '{delimiter}' sem aspas, ou a linha foi cortada; corrija ou peça ao credor"
-            )
-            broken.append(BrokenRow(index=index, text=line, problem=problem))
-        else:
-            cut.append(Row(index=index, cells=cells))
-        index += taken
-    return Rows(cut=cut, broken=broken)
+def _byte(mark: str) -> int | None:
+    """A mark of one ASCII character: it is no part of another one in any encoding of ours."""
+    return ord(mark) if len(mark) == 1 and mark.isascii() else None
 
 
 def split_line(text: str, delimiter: str, quote: str) -> list[str] | None:
@@ -155,23 +315,42 @@ def _closing_quote(text: str, position: int, delimiter: str, quote: str) -> int:
             position += 1  # a quote in the middle of a quoted text, not doubled: part of the text
 
 
-def _join(
-    lines: Sequence[str], index: int, delimiter: str, quote: str, width: int
-) -> tuple[list[str] | None, int]:
-    for taken in range(2, MAX_JOINED_LINES + 1):
-        if index + taken > len(lines):
-            break
-        cells = split_line("\n".join(lines[index : index + taken]), delimiter, quote)
-        if cells is not None:
-            return (cells, taken) if len(cells) == width else (None, 1)
-    return None, 1
+def _titles(
+    chunk: Chunk, layout: DelimitedLayout, before: int
+) -> tuple[list[str] | None, int, int]:
+    """The titles of the columns, the line where the data starts, and lines still to be skipped.
+
+    There are no titles in lines of blanks alone: they come with the next chunk. Without a header
+    the columns are named by their numbers, and the first row says how many there are.
+    """
+    lines = chunk.data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    for index, raw in enumerate(lines):
+        if before:
+            before -= 1
+            continue
+        line = raw.decode(layout.encoding, "replace").rstrip("\r")
+        if not line.strip(_NOTHING):
+            continue
+        cells = split_line(line, layout.delimiter, layout.quote) or [line]
+        if layout.header:
+            titles = [cell.strip() for cell in cells]
+            check_titles(titles, layout.fields, layout.ignored)
+            return titles, index + 1, 0
+        titles = [str(place + 1) for place in range(len(cells))]
+        _check_positions(len(cells), layout)
+        return titles, index, 0
+    return None, 0, before
 
 
-def _titles(line: str, layout: DelimitedLayout) -> list[str]:
-    cells = split_line(line, layout.delimiter, layout.quote) or [line]
-    titles = [cell.strip() for cell in cells]
-    check_titles(titles, layout.fields, layout.ignored)
-    return titles
+def _check_positions(count: int, layout: DelimitedLayout) -> None:
+    wanted = max(max(field.position or 0, field.ddd_position or 0) for field in layout.fields)
+    if wanted > count:
+        raise FileRejected(
+            f"a primeira linha tem {count} colunas e o layout usa a de número {wanted}: confirme "
+            "com o credor se o layout mudou e, se mudou, atualize o layout e reprocesse"
+        )
 
 
 def check_titles(
@@ -205,24 +384,30 @@ def check_titles(
         )
 
 
-def field_cells(field: ColumnField, columns: dict[str, pa.Array]) -> pa.Array:
-    """The texts of a field; a DDD of its own column goes before the phone, with a mark between."""
-    cells = trimmed(columns[field.title])
-    if field.ddd_column is None:
-        return cells
-    ddds = trimmed(columns[field.ddd_column])
-    return pa.array(
-        [
-            f"{ddd}{DDD_MARK}{cell}"
-            for ddd, cell in zip(ddds.to_pylist(), cells.to_pylist(), strict=True)
-        ],
-        type=pa.string(),
+def title_of(field: ColumnField, layout: DelimitedLayout) -> str:
+    """The name of a field's column: its title, or its number in a file without a header."""
+    return field.title if layout.header else str(field.position)
+
+
+def has_ddd(field: ColumnField) -> bool:
+    """Whether a phone's DDD stands in a column of its own."""
+    return field.ddd_column is not None or field.ddd_position is not None
+
+
+def _field_cells(field: ColumnField, layout: DelimitedLayout, columns: Lazy[pa.Array]) -> pa.Array:
+    ddd = field.ddd_column if layout.header else field.ddd_position
+    return _with_ddd(
+        columns[title_of(field, layout)], columns[str(ddd)] if ddd is not None else None
     )
 
 
-def _columns(rows: Sequence[list[str]], titles: Sequence[str]) -> dict[str, pa.Array]:
-    columns = zip(*rows, strict=True) if rows else ([] for _ in titles)
-    return {
-        title: pa.array(column, type=pa.string())
-        for title, column in zip(titles, columns, strict=True)
-    }
+def field_cells(field: ColumnField, columns: dict[str, pa.Array]) -> pa.Array:
+    """The texts of a field; a DDD of its own column goes before the phone, with a mark between."""
+    ddd = columns[field.ddd_column] if field.ddd_column is not None else None
+    return _with_ddd(columns[field.title], ddd)
+
+
+def _with_ddd(cells: pa.Array, ddd: pa.Array | None) -> pa.Array:
+    if ddd is None:
+        return trimmed(cells)
+    return pc.binary_join_element_wise(trimmed(ddd), trimmed(cells), DDD_MARK)
