@@ -22,10 +22,11 @@ from typing import TypeVar
 
 from dialer import attempt as calls_
 from dialer.attempt import UNANSWERED, Attempt, FindOperator, HangUp, State, advance
+from dialer.gate import Reservations
 from dialer.live import LONG_AGO, Agent, Call, Campaign, Floor, utc_now
 from dialer.pace import Pace
 from dialer.pbx import Pbx
-from dialer.placing import DialCheck, Placer
+from dialer.placing import Placer
 from dialer.pool import PbxPool
 from dialer.reconcile import Reconciler
 from dialer.rules import CallingHours, CallNext, Finished, PastAttempt, Phase
@@ -49,7 +50,7 @@ class Engine:
     def __init__(
         self,
         store: Store,
-        localization: DialCheck,
+        localization: Reservations,
         *,
         hours: CallingHours | None = None,
         time_scale: float = 1.0,
@@ -286,6 +287,8 @@ class Engine:
         assert attempt.outcome is not None
         self.ended[attempt.outcome.value] = self.ended.get(attempt.outcome.value, 0) + 1
         agent = self.floor.agent_of(call)
+        if not attempt.placed:
+            self.placer.gate.not_placed(call)
         if attempt.connected_at is None or attempt.tabulation is not None:
             await self.persist(lambda: self.close(call, attempt, agent))
             return

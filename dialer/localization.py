@@ -48,26 +48,6 @@ class Localization:
         """Close the connections."""
         await self._client.aclose()
 
-    async def dial_check(self, crm: str, cpf: str, phones: Sequence[str]) -> dict[str, str]:
-        """The phones that must not be dialled for this person, with the reason.
-
-        A phone about which the service says nothing is refused too. Raises UnavailableError.
-        """
-        body = await self._post(crm, "/v1/dial-check", {"cpf": cpf, "phones": list(phones)})
-        answers = body.get("phones", []) if isinstance(body, Mapping) else []
-        allowed: set[str] = set()
-        refused: dict[str, str] = {}
-        for answer in answers:
-            if answer.get("dial") is True:
-                allowed.add(answer.get("phone"))
-            else:
-                refused[str(answer.get("phone"))] = str(answer.get("reason") or "refused")
-        return {
-            phone: refused.get(phone, "localization did not answer for it")
-            for phone in phones
-            if phone not in allowed
-        }
-
     async def reserve(
         self,
         crm: str,

@@ -10,16 +10,16 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Coroutine
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dialer import pacing
 from dialer.attempt import Attempt, Judged, State
-from dialer.live import LONG_AGO, Agent, Call, Campaign, Preview, utc_now
+from dialer.gate import Gate, Reservations
+from dialer.live import Agent, Call, Campaign, Preview, utc_now
 from dialer.pbx import Pbx
-from dialer.rules import CallNext, Finished, PastAttempt, Phase, permit
+from dialer.rules import CallNext, PastAttempt, Phase
 from dialer.settings import PREVIEW
 from dialer.store import Lead, LeadUpdate, OperatorChange
 from zanc_pipeline.common.errors import DataError, UnavailableError
@@ -40,21 +40,12 @@ MOST_PREPARING = 40
 """Lines of a campaign that are on their way to the PBX at the same time."""
 
 
-class DialCheck(Protocol):
-    """What is asked of localization."""
-
-    async def dial_check(self, crm: str, cpf: str, phones: tuple[str, ...]) -> dict[str, str]:
-        """Phones that must not be dialled, with the reason."""
-
-
 class Placer:
     """Places the calls of all campaigns."""
 
-    def __init__(self, engine: Engine, localization: DialCheck) -> None:
+    def __init__(self, engine: Engine, localization: Reservations) -> None:
         self._engine, self._floor, self._store = engine, engine.floor, engine.store
-        self._localization = localization
-        self._localization_until = LONG_AGO
-        self._localization_away = False
+        self.gate = Gate(localization)
         self._tasks: set[asyncio.Task[None]] = set()
         self.preparing: set[int] = set()
         """Leads that are claimed and have no attempt yet."""
@@ -176,7 +167,7 @@ class Placer:
     def _obstacle(self, now: datetime) -> str:
         if not self._engine.pbxs.reachable:
             return "nenhuma central ao alcance"
-        if now < self._localization_until:
+        if now < self.gate.closed_until:
             return "a base de localização não responde"
         if all(agent.state == "offline" for agent in self._floor.agents.values()):
             return "nenhum operador logado"
@@ -287,29 +278,18 @@ class Placer:
         self, campaign: Campaign, lead: Lead, history: list[PastAttempt], agent: Agent | None
     ) -> None:
         """Dial a claimed lead, for ``agent`` alone or for whoever is free when it is answered."""
-        plan, refused = campaign.plan(lead, lead.refused, history, utc_now()), dict(lead.refused)
-        if self._due(plan):
-            fresh = await self._refusals(lead, refused)
-            if fresh is None:
-                await self._store.update_lead(lead.id, plan)
-                return
-            refused |= fresh
-            plan = campaign.plan(lead, refused, history, utc_now())
+        attempt_id = uuid.uuid4().hex
+        plan, lease, lead = await self.gate.reserve(campaign, lead, history, attempt_id)
         pbx = self._engine.pbxs.choose()
-        if isinstance(plan, Finished) or not self._due(plan):
-            await self._store.update_lead(lead.id, plan, refused)
+        if lease is None or pbx is None or not self._may_dial(campaign, agent):
+            await self._store.update_lead(lead.id, plan, lead.refused)
+            if lease is not None:
+                await self.gate.release(lead, lease)
             return
-        phone, now = lead.phones[plan.index], utc_now()
-        refusal = permit(phone, hours=campaign.hours, now=now)
-        if pbx is None or refusal is not None or not self._may_dial(campaign, agent):
-            if refusal is not None and refusal.forever:
-                refused[phone] = refusal.reason
-                plan = campaign.plan(lead, refused, history, now)
-            await self._store.update_lead(lead.id, plan, refused)
-            return
-        agent, lead = self._whom(plan, agent), replace(lead, refused=refused)
+        assert isinstance(plan, CallNext)
+        agent, phone, now = self._whom(plan, agent), lead.phones[plan.index], utc_now()
         attempt = Attempt(
-            id=uuid.uuid4().hex, created_at=now, operator=None if agent is None else agent.id
+            id=attempt_id, created_at=now, operator=None if agent is None else agent.id
         )
         change = None if agent is None else self._keep(campaign, agent, attempt)
         began = await self._store.begin_attempt(
@@ -318,7 +298,8 @@ class Placer:
         if began:
             self._originate(campaign, lead, attempt, phone, pbx, agent)
         else:
-            await self._store.update_lead(lead.id, plan, refused)  # it was withdrawn: it ends
+            await self._store.update_lead(lead.id, plan, lead.refused)  # it was withdrawn: it ends
+            await self.gate.release(lead, lease)
 
     def _originate(
         self,
@@ -368,26 +349,6 @@ class Placer:
             at=attempt.created_at,
             campaign_id=campaign.id,
         )
-
-    async def _refusals(self, lead: Lead, refused: dict[str, str]) -> dict[str, str] | None:
-        """Phones that localization refuses now, None while it does not answer."""
-        asked = tuple(phone for phone in lead.phones if phone not in refused)
-        try:
-            fresh = await self._localization.dial_check(lead.crm, lead.cpf, asked)
-        except DataError as error:
-            # Asked again it would say the same: this person is not called, the others are.
-            log.warning("dialer: lead %d is not called: %s", lead.id, error)
-            return dict.fromkeys(asked, "localization takes the question for wrong")
-        except UnavailableError as error:
-            self._localization_until = utc_now() + timedelta(seconds=2)
-            if not self._localization_away:
-                log.warning("dialer: %s; no new calls meanwhile", error)
-                self._localization_away = True
-            return None
-        if self._localization_away:
-            log.info("dialer: localization answers again")
-            self._localization_away = False
-        return fresh
 
     def _whom(self, plan: CallNext, agent: Agent | None) -> Agent | None:
         """The operator whom the person expects, if free, instead of ``agent``."""

@@ -150,11 +150,18 @@ class DialerProcess:
             check=False,
         )
 
-    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers_more: dict[str, str] | None = None,
+        **options: Any,
+    ) -> httpx.Response:
         return httpx.request(
             method,
             f"{self.url}{path}",
-            headers=self.headers,
+            headers=self.headers | (headers_more or {}),
             trust_env=False,
             timeout=60,
             **options,

@@ -24,7 +24,17 @@ class FakeLocalization:
         self.refused: dict[str, str] = {}
         self.wrong_people: set[str] = set()
         self.down = False
+        self.leases: dict[str, str] = {}
+        """Phones by the leases that are not over."""
         self.port = 0
+
+    def _lease(self, body: Any) -> dict[str, str] | None:
+        phone = next((one for one in body["phones"] if one not in self.refused), None)
+        if phone is None:
+            return None
+        lease = f"lease-{body['reference']}"
+        self.leases[lease] = phone
+        return {"id": lease, "phone": phone, "expires_at": "2099-01-01T00:00:00+00:00"}
 
     @staticmethod
     def _valid(phone: str) -> bool:
@@ -46,12 +56,18 @@ class FakeLocalization:
                 }
                 for phone in body["phones"]
             ]
-            return 200, {"phones": answers}
+            return 200, {"phones": answers, "lease": self._lease(body)}
+        if path.startswith("/v1/leases/"):
+            known = self.leases.pop(path.split("/")[3], None)
+            return 200, {"released": known is not None}
         if path == "/v1/calls":
             self.posts += 1
             fresh = [call for call in body if call["call_id"] not in self.calls]
-            for call in fresh:
-                self.calls[call["call_id"]] = call
+            for call in body:
+                self.leases.pop(f"lease-{call['call_id']}", None)
+                held = self.calls.setdefault(call["call_id"], call)
+                if held["tabulation"] == "no_tabulation":
+                    held["tabulation"] = call["tabulation"]
             return 200, {"accepted": len(fresh), "duplicates": len(body) - len(fresh)}
         return 404, {"error": "unknown"}
 
