@@ -37,8 +37,15 @@ _FORBIDDEN = (
     "os.posix_spawn",
     "os.spawn",
     "os.kill",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
     "ctypes.dlopen",
-    "shutil.rmtree",
 )
 
 
@@ -65,10 +72,8 @@ def main() -> None:
         treat = _load(code, str(source))
         for name in request["files"]:
             _treat(treat, here / name, here / f"treated-{name}")
-    except _Refused as refusal:
-        answer["error"] = {"kind": "refused", "text": str(refusal), "line": None}
     except BaseException as error:  # SystemExit too: a treatment may call anything
-        answer["error"] = _describe(error, str(source))
+        answer["error"] = describe(error, str(source))
     (here / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
@@ -122,7 +127,8 @@ def _refuse_by_hook(readable: list[str], work: Path) -> None:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith(_FORBIDDEN):
             raise PermissionError(
-                "um tratamento não usa a rede nem abre programas: ele só recebe e devolve a tabela"
+                "um tratamento não usa a rede, não abre programas e não mexe em arquivos: ele só "
+                "recebe e devolve a tabela"
             )
         if event == "open" and isinstance(arguments[0], str | bytes):
             name = os.path.realpath(os.fsdecode(arguments[0]))
@@ -220,7 +226,10 @@ def _texts(result: Any, name: str) -> Any:
         ) from None
 
 
-def _describe(error: BaseException, source: str) -> dict[str, Any]:
+def describe(error: BaseException, source: str) -> dict[str, Any]:
+    """What went wrong: the kind of error, its text, and the line of the treatment."""
+    if isinstance(error, _Refused):
+        return {"kind": "refused", "text": str(error), "line": None}
     if isinstance(error, SyntaxError):
         return {"kind": "SyntaxError", "text": str(error.msg), "line": error.lineno}
     lines = [

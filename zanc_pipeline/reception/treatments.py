@@ -125,7 +125,7 @@ class Treatment:
             timeout_seconds=self.timeout_seconds,
             memory_bytes=self.memory_bytes,
         )
-        return results[0], results[1] if before is not None else None
+        return _sorted(results[0]), results[1] if before is not None else None
 
     def _require_no_seam(
         self, before: _Piece, piece: _Piece, treated: pa.Table, seam: pa.Table
@@ -228,8 +228,7 @@ class _Piece:
         return places
 
     def batch(self, treated: pa.Table) -> Batch:
-        """The treated rows, in order of line, each with its own line and offset."""
-        treated = _sorted(treated).combine_chunks()
+        """The treated rows, which stand in order of line, each with its own line and offset."""
         lines = treated[_LINE].to_numpy()
         origin = self.places(lines)
         return Batch(
@@ -317,13 +316,15 @@ def run(
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise FileRejected(_too_slow(f"{timeout_seconds:g} segundos")) from None
+            raise FileRejected(
+                _too_slow(f"{timeout_seconds:g} segundos".replace(".", ","))
+            ) from None
         answer = work / "answer.json"
         if not answer.is_file():
             raise FileRejected(_too_slow(f"{cpu_seconds} segundos de processador ou da memória"))
         error = json.loads(answer.read_text(encoding="utf-8")).get("error")
         if error is not None:
-            raise FileRejected(_explain(error, source, tables[0].column_names))
+            raise FileRejected(explain(error, source, tables[0].column_names))
         return [_read(work / f"treated-{name}") for name in names]
 
 
@@ -365,7 +366,8 @@ _EXPLANATIONS = {
 }
 
 
-def _explain(error: dict[str, object], source: Path, columns: list[str]) -> str:
+def explain(error: dict[str, object], source: Path, columns: list[str]) -> str:
+    """What the runner says went wrong, for the clerk; ``columns`` are those of the table."""
     kind, text, line = str(error["kind"]), str(error["text"]), error["line"]
     where = f"{source.parent.name}/{source.name}" + (f", linha {line}" if line else "")
     if kind == "refused":
