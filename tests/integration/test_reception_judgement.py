@@ -519,6 +519,8 @@ def test_the_files_of_a_set_wait_for_each_other_and_become_one_portfolio(
     assert first["phone_1"] == "84987654321"
     rejected = stack.var / "deliveries" / str(done.id) / outputs.REJECTED
     assert "não há linha com esta chave em 'clientes'" in rejected.read_text("utf-8-sig")
+    with pytest.raises(ConflictError, match="é de um conjunto"):
+        service.resubmit(stack, done.id, rejected)
 
 
 def test_a_person_lets_a_set_go_on_without_the_phones(

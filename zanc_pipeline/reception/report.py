@@ -11,6 +11,7 @@ from typing import Any
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.findings import RULES, Finding
+from zanc_pipeline.reception.layout import is_partial
 from zanc_pipeline.reception.ledger import Decision, Delivery
 from zanc_pipeline.reception.problems import RowProblem
 from zanc_pipeline.reception.process import Processed
@@ -138,7 +139,10 @@ def _actions(delivery: Delivery, result: Processed, rejected_file: str) -> list[
             *_remedies(delivery, result, rejected_file),
         ]
     if verdict.rows_rejected:
-        return ["As linhas aceitas seguem para o CRM.", *_correction(delivery, rejected_file)]
+        return [
+            "As linhas aceitas seguem para o CRM.",
+            *_correction(delivery, result, rejected_file),
+        ]
     return ["Nada a fazer: todas as linhas seguem para o CRM."]
 
 
@@ -158,11 +162,16 @@ def _remedies(delivery: Delivery, result: Processed, rejected_file: str) -> list
         )
     lines.append(f"Depois de acertar layout ou tratamento: zanc reception replay {number}")
     if result.verdict.rows_rejected and delivery.corrects is None:
-        lines += _correction(delivery, rejected_file)
+        lines += _correction(delivery, result, rejected_file)
     return lines
 
 
-def _correction(delivery: Delivery, rejected_file: str) -> list[str]:
+def _correction(delivery: Delivery, result: Processed, rejected_file: str) -> list[str]:
+    if result.layout is not None and is_partial(result.layout):
+        return [
+            f"As rejeitadas estão em {rejected_file}: peça a correção ao credor, que manda o "
+            "conjunto de novo."
+        ]
     return [
         f"As rejeitadas estão em {rejected_file}: corrija-as na planilha, sem mudar a coluna "
         f"'linha', e devolva-as: zanc reception resubmit {delivery.id} {rejected_file}",

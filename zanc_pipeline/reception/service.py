@@ -18,6 +18,7 @@ from zanc_pipeline.reception import ledger
 from zanc_pipeline.reception.archive import store
 from zanc_pipeline.reception.findings import RULES
 from zanc_pipeline.reception.finishing import APPLICATION, corrected_rows, finish, get, resume
+from zanc_pipeline.reception.joining import place_of
 from zanc_pipeline.reception.ledger import STATUS_WORDS, Decision, Delivery, RemoteFile
 from zanc_pipeline.reception.outputs import HTML_REPORT, TEXT_REPORT
 from zanc_pipeline.reception.process import UNKNOWN_CONVENIO
@@ -226,6 +227,11 @@ def _require_correctable(settings: Settings, original: Delivery) -> None:
         raise ConflictError(
             f"a entrega {original.id} está '{STATUS_WORDS[original.status]}' e tem "
             f"{original.rows_rejected or 0} linhas rejeitadas: não há o que corrigir"
+        )
+    if place_of(settings, original) is not None:
+        raise ConflictError(
+            f"a entrega {original.id} é de um conjunto: corrija o arquivo e envie o conjunto de "
+            "novo"
         )
     _require_uncorrected(settings, original)
 
