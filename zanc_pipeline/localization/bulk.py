@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +10,13 @@ from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
 from psycopg2.errors import UniqueViolation
 
-from zanc_pipeline.common.database import copy_table, transaction
+from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConflictError, DataError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.localization import queries
+from zanc_pipeline.localization.binary_copy import arrow, copy_columns, uuids
 from zanc_pipeline.localization.folding import fold
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 100_000
 """Rows of one transaction: so long do others wait who report calls to the same phones."""
-
-_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_COPY_TRAILER = b"\xff\xff"
 
 
 def load(
@@ -43,7 +39,7 @@ def load(
     the rows of each transaction that is through. Raises DataError when new calls lie in an archived
     month; what came before them stays loaded, and loading again goes on from there.
     """
-    count = workers or min(os.cpu_count() or 1, 4)
+    count = workers or 2 * min(os.cpu_count() or 1, 4)  # one waits for the disk, one works
     accepted, lock = 0, Lock()
 
     def write(chunk: Any) -> None:
@@ -99,7 +95,8 @@ def _load_chunk(settings: Settings, chunk: Any) -> int:
     with transaction(settings, "zanc", application="zanc localization load") as cursor:
         accepted = _new_calls(cursor, chunk)
         if accepted.num_rows:
-            copy_table(cursor, "localization.call", accepted)
+            columns = [arrow(name, accepted[name]) for name in accepted.column_names]
+            copy_columns(cursor, "localization.call", columns)
             merge(cursor, accepted)
     return int(accepted.num_rows)
 
@@ -108,8 +105,8 @@ def merge(cursor: Any, calls: Any) -> None:
     """Add the summaries of calls that are in the log, in the caller's transaction."""
     summaries = fold(calls)
     cursor.execute(queries.STAGE_SUMMARIES)
-    copy_table(cursor, "incoming_pair", summaries.pairs)
-    copy_table(cursor, "incoming_phone", summaries.phones)
+    copy_columns(cursor, "incoming_pair", summaries.pairs)
+    copy_columns(cursor, "incoming_phone", summaries.phones)
     cursor.execute(queries.MERGE_STAGED)
     row = cursor.fetchone()
     if row["recount_cpfs"]:
@@ -131,7 +128,7 @@ def _new_calls(cursor: Any, chunk: Any) -> Any:
     cursor.execute("SAVEPOINT keys")
     for _ in range(5):
         try:
-            _copy_binary(cursor, "localization.call_key (key)", ordered)
+            copy_columns(cursor, "localization.call_key", [uuids("key", ordered)])
         except UniqueViolation:
             # Some are known, or another process takes them at this moment: leave those out.
             cursor.execute("ROLLBACK TO SAVEPOINT keys")
@@ -148,7 +145,7 @@ def _known(cursor: Any, ordered: np.ndarray) -> np.ndarray:
     import numpy as np
 
     cursor.execute("CREATE TEMP TABLE incoming_key (key uuid, position serial) ON COMMIT DROP")
-    _copy_binary(cursor, "incoming_key (key)", ordered)
+    copy_columns(cursor, "incoming_key", [uuids("key", ordered)])
     cursor.execute("ANALYZE incoming_key")
     cursor.execute(queries.KNOWN_KEYS)
     known = np.zeros(len(ordered), dtype=bool)
@@ -180,13 +177,3 @@ def _keys(chunk: Any) -> np.ndarray:
         for crm, call_id in zip(chunk["crm"].to_pylist(), chunk["call_id"].to_pylist(), strict=True)
     ]
     return np.frombuffer(b"".join(digests), dtype=">u8").astype("u8").reshape(-1, 2)
-
-
-def _copy_binary(cursor: psycopg2.extensions.cursor, target: str, keys: np.ndarray) -> None:
-    """COPY uuids (each two halves) into ``target``, a name of ours."""
-    import numpy as np
-
-    rows = np.empty(len(keys), dtype=[("fields", ">i2"), ("size", ">i4"), ("key", ">u8", 2)])
-    rows["fields"], rows["size"], rows["key"] = 1, 16, keys
-    data = io.BytesIO(_COPY_HEADER + rows.tobytes() + _COPY_TRAILER)
-    cursor.copy_expert(f"COPY {target} FROM STDIN WITH (FORMAT binary)", data)

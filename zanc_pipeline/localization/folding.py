@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED, Outcome, Tabulation
+from zanc_pipeline.localization.binary_copy import Column, booleans, integers, moments, texts
 from zanc_pipeline.localization.queries import ANSWER_HOURS, MISSES, RIGHT_PARTIES
 
 if TYPE_CHECKING:
@@ -19,14 +20,11 @@ _HOUR = 3_600_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summaries:
-    """Two ``pyarrow.Table`` in the order in which rows are locked.
+    """Columns to be copied: of ``pairs`` cpf, phone, source, first_at and PAIR_COLUMNS; of
+    ``phones`` phone and PHONE_COLUMNS."""
 
-    ``pairs`` has cpf, phone, source, first_at and PAIR_COLUMNS by (phone, cpf); ``phones`` has
-    phone and PHONE_COLUMNS by phone.
-    """
-
-    pairs: Any
-    phones: Any
+    pairs: list[Column]
+    phones: list[Column]
 
 
 def fold(calls: Any) -> Summaries:
@@ -35,10 +33,7 @@ def fold(calls: Any) -> Summaries:
 
     columns = _Columns(calls)
     by_pair = np.lexsort((columns.outcome, columns.started, columns.cpf, columns.phone))
-    return Summaries(
-        pairs=_pairs(columns, by_pair),
-        phones=_phones(columns, by_pair),
-    )
+    return Summaries(pairs=_pairs(columns, by_pair), phones=_phones(columns, by_pair))
 
 
 class _Columns:
@@ -85,86 +80,79 @@ def _encoded(column: Any) -> tuple[np.ndarray, Any]:
     return rank[codes], encoded.dictionary.take(order)
 
 
-def _pairs(columns: _Columns, order: np.ndarray) -> Any:
+def _pairs(columns: _Columns, order: np.ndarray) -> list[Column]:
     import numpy as np
-    import pyarrow as pa
 
     cpf, phone, started = columns.cpf[order], columns.phone[order], columns.started[order]
     first = np.flatnonzero(_changes(phone) | _changes(cpf))
     last = np.append(first[1:], len(order)) - 1
 
-    def count(mask: np.ndarray) -> Any:
-        return pa.array(np.add.reduceat(mask.astype(np.int32), first))
+    def count(name: str, mask: np.ndarray) -> Column:
+        return integers(name, np.add.reduceat(mask.astype(np.int32), first))
 
     def latest(mask: np.ndarray) -> np.ndarray:
         return np.maximum.reduceat(np.where(mask, started, _NEVER), first)
 
     answered, invalid = columns.answered[order], columns.invalid[order]
+    right, wrong = columns.right_party[order], columns.wrong_person[order]
     answered_at = latest(answered)
     missed = columns.missed[order] & (started > np.repeat(answered_at, last - first + 1))
-    return pa.table(
-        {
-            "cpf": columns.cpfs.take(pa.array(cpf[first])),
-            "phone": columns.phones.take(pa.array(phone[first])),
-            "source": columns.crms.take(pa.array(columns.crm[order][first])),
-            "first_at": _moments(started[first]),
-            "attempts": pa.array((last - first + 1).astype(np.int32)),
-            "answers": count(answered),
-            "right_parties": count(columns.right_party[order]),
-            "misses_in_a_row": count(missed),
-            "last_outcome": columns.outcomes.take(pa.array(columns.outcome[order][last])),
-            "last_attempt_at": _moments(started[last]),
-            "last_answer_at": _moments(answered_at),
-            "last_right_party_at": _moments(latest(columns.right_party[order])),
-            "invalids": count(invalid),
-            "last_invalid_at": _moments(latest(invalid)),
-            "last_wrong_person_at": _moments(latest(columns.wrong_person[order])),
-            "deceased": pa.array(np.logical_or.reduceat(columns.deceased[order], first)),
-        }
-    )
+    return [
+        texts("cpf", columns.cpfs, cpf[first]),
+        texts("phone", columns.phones, phone[first]),
+        texts("source", columns.crms, columns.crm[order][first]),
+        moments("first_at", started[first]),
+        integers("attempts", last - first + 1),
+        count("answers", answered),
+        count("right_parties", right),
+        count("misses_in_a_row", missed),
+        texts("last_outcome", columns.outcomes, columns.outcome[order][last]),
+        moments("last_attempt_at", started[last]),
+        moments("last_answer_at", answered_at, never=_NEVER),
+        moments("last_right_party_at", latest(right), never=_NEVER),
+        count("invalids", invalid),
+        moments("last_invalid_at", latest(invalid), never=_NEVER),
+        moments("last_wrong_person_at", latest(wrong), never=_NEVER),
+        booleans("deceased", np.logical_or.reduceat(columns.deceased[order], first)),
+    ]
 
 
-def _phones(columns: _Columns, order: np.ndarray) -> Any:
+def _phones(columns: _Columns, order: np.ndarray) -> list[Column]:
     import numpy as np
-    import pyarrow as pa
 
     phone, started = columns.phone[order], columns.started[order]
     first = np.flatnonzero(_changes(phone))
     size = np.diff(np.append(first, len(order)))
     answered, invalid = columns.answered[order], columns.invalid[order]
 
-    def latest(mask: np.ndarray) -> Any:
-        return _moments(np.maximum.reduceat(np.where(mask, started, _NEVER), first))
+    def latest(name: str, mask: np.ndarray) -> Column:
+        values = np.maximum.reduceat(np.where(mask, started, _NEVER), first)
+        return moments(name, values, never=_NEVER)
 
     answers = np.add.reduceat(answered.astype(np.int32), first)
-    return pa.table(
-        {
-            "phone": columns.phones.take(pa.array(phone[first])),
-            "attempts": pa.array(size.astype(np.int32)),
-            "answers": pa.array(answers),
-            "invalids": pa.array(np.add.reduceat(invalid.astype(np.int32), first)),
-            "last_attempt_at": _moments(np.maximum.reduceat(started, first)),
-            "last_answer_at": latest(answered),
-            "last_invalid_at": latest(invalid),
-            "answer_hours": _answer_hours(phone[answered], started[answered], answers),
-        }
-    )
+    return [
+        texts("phone", columns.phones, phone[first]),
+        integers("attempts", size),
+        integers("answers", answers),
+        integers("invalids", np.add.reduceat(invalid.astype(np.int32), first)),
+        moments("last_attempt_at", np.maximum.reduceat(started, first)),
+        latest("last_answer_at", answered),
+        latest("last_invalid_at", invalid),
+        _answer_hours(phone[answered], started[answered], answers),
+    ]
 
 
-def _answer_hours(phone: np.ndarray, started: np.ndarray, answers: np.ndarray) -> Any:
-    """The hours of the week of each phone's last answers, as PostgreSQL writes bytes."""
+def _answer_hours(phone: np.ndarray, started: np.ndarray, answers: np.ndarray) -> Column:
+    """The hours of the week of each phone's last answers, a byte each."""
     import numpy as np
-    import pyarrow as pa
 
-    digits = hours_of_week(started[np.lexsort((started, phone))]).tobytes().hex()
     ends = np.cumsum(answers)
-    starts = np.maximum(ends - answers, ends - ANSWER_HOURS)
-    return pa.array(
-        [
-            f"\\x{digits[2 * start : 2 * end]}"
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        ],
-        pa.string(),
+    sizes = np.minimum(answers, ANSWER_HOURS)
+    return Column(
+        name="answer_hours",
+        data=hours_of_week(started[np.lexsort((started, phone))]),
+        starts=ends - sizes,
+        sizes=sizes,
     )
 
 
@@ -189,10 +177,3 @@ def _changes(codes: np.ndarray) -> np.ndarray:
     changed = np.ones(len(codes), dtype=bool)
     changed[1:] = codes[1:] != codes[:-1]
     return changed
-
-
-def _moments(microseconds: np.ndarray) -> Any:
-    import pyarrow as pa
-
-    kind = pa.timestamp("us", tz="UTC")
-    return pa.array(microseconds, pa.int64(), mask=microseconds == _NEVER).cast(kind)

@@ -11,6 +11,7 @@ from typing import Any
 from zanc_pipeline.common.database import copy_table, transaction
 from zanc_pipeline.common.masking import mask
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.localization.binary_copy import copy_columns
 from zanc_pipeline.localization.folding import fold
 from zanc_pipeline.localization.logbook import all_calls, archived_files, parquet_calls
 from zanc_pipeline.localization.queries import (
@@ -156,8 +157,8 @@ def _compare(
         if progress is not None:
             progress(table.num_rows)
     for one in folded:
-        copy_table(cursor, "incoming_pair", one.pairs)
-        copy_table(cursor, "incoming_phone", one.phones)
+        copy_columns(cursor, "incoming_pair", one.pairs)
+        copy_columns(cursor, "incoming_phone", one.phones)
     cursor.execute("ANALYZE incoming_pair; ANALYZE incoming_phone")
     cursor.execute(_COMPARE)
     cursor.execute(_COUNT)
