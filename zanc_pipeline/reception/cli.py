@@ -13,6 +13,7 @@ import click
 
 from zanc_pipeline.common.errors import DataError, UnknownConvenio
 from zanc_pipeline.common.settings import settings
+from zanc_pipeline.reception.drift.cli import approve, proposal, reject
 
 if TYPE_CHECKING:
     from zanc_pipeline.reception.ledger import Delivery
@@ -120,7 +121,7 @@ def receive(file: Path, convenio: str, as_json: bool) -> None:
     """Receive FILE into the ledger. Exit status 1 when it is quarantined or must wait."""
     from zanc_pipeline.reception import service
 
-    _conclude(service.receive(settings(), file, convenio), as_json=as_json)
+    conclude(service.receive(settings(), file, convenio), as_json=as_json)
 
 
 @reception.command()
@@ -130,7 +131,7 @@ def replay(delivery_id: int, as_json: bool) -> None:
     """Judge a quarantined delivery again, by the layouts and decisions as they are now."""
     from zanc_pipeline.reception import service
 
-    _conclude(service.replay(settings(), delivery_id), as_json=as_json)
+    conclude(service.replay(settings(), delivery_id), as_json=as_json)
 
 
 @reception.command()
@@ -144,7 +145,7 @@ def accept(delivery_id: int, rules: tuple[str, ...], by: str, reason: str, as_js
     from zanc_pipeline.reception import service
 
     delivery = service.accept(settings(), delivery_id, rules, by=by, reason=reason)
-    _conclude(delivery, as_json=as_json)
+    conclude(delivery, as_json=as_json)
 
 
 @reception.command()
@@ -157,7 +158,7 @@ def release(delivery_id: int, by: str, reason: str, as_json: bool) -> None:
     from zanc_pipeline.reception import service
 
     delivery = service.release(settings(), delivery_id, by=by, reason=reason)
-    _conclude(delivery, as_json=as_json)
+    conclude(delivery, as_json=as_json)
 
 
 @reception.command()
@@ -170,7 +171,7 @@ def resubmit(delivery_id: int, file: Path, as_json: bool) -> None:
 
     if not file.is_file():
         raise DataError(f"{file}: o arquivo não existe")
-    _conclude(service.resubmit(settings(), delivery_id, file), as_json=as_json)
+    conclude(service.resubmit(settings(), delivery_id, file), as_json=as_json)
 
 
 @reception.command()
@@ -209,7 +210,8 @@ def _require_convenio(convenio: str) -> None:
         raise UnknownConvenio(f"não há convênio '{convenio}': use um destes: {known}")
 
 
-def _conclude(delivery: Delivery, *, as_json: bool) -> None:
+def conclude(delivery: Delivery, *, as_json: bool) -> None:
+    """Print a delivery that has its verdict. Exit status 1 when it is quarantined or waits."""
     if as_json:
         click.echo(json.dumps(_record(delivery), ensure_ascii=False))
     else:
@@ -239,3 +241,7 @@ def _line(delivery: Delivery) -> str:
         f"{delivery.id:>5} {delivery.received_at.astimezone(LOCAL):%d/%m/%Y %H:%M} "
         f"{delivery.convenio} {delivery.file_name} · {STATUS_WORDS[delivery.status]}{rows}{reason}"
     )
+
+
+for _command in (proposal, approve, reject):
+    reception.add_command(_command)

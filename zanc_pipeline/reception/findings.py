@@ -18,6 +18,7 @@ RULES = {
     "vencimentos": "vencimentos que mudaram",
     "cpf": "contratos com outro CPF",
     "rejeicao": "a parte das linhas que foi rejeitada",
+    "aspecto": "campos que não parecem os do último arquivo",
 }
 """Rules that a person may overrule for one delivery, as they are called in a report."""
 

@@ -30,9 +30,12 @@ from zanc_pipeline.reception.aside import (
 )
 from zanc_pipeline.reception.content import same_rows
 from zanc_pipeline.reception.corrections import Corrections, Rows, merged, read_corrections
+from zanc_pipeline.reception.drift.fingerprint import Witness
+from zanc_pipeline.reception.drift.hook import judged as judged_with_drift
 from zanc_pipeline.reception.history import Gap, judge_sequence
 from zanc_pipeline.reception.joining import Parts, Place, place_of
 from zanc_pipeline.reception.judge import Judge
+from zanc_pipeline.reception.layout import Layout
 from zanc_pipeline.reception.ledger import Delivery, Verdict
 from zanc_pipeline.reception.outputs import write_folder
 from zanc_pipeline.reception.problems import FileRejected
@@ -159,6 +162,8 @@ def _finish_alone(settings: Settings, delivery: Delivery, *, again: bool = False
         )
         if not raced:
             ledger.settle(cursor, delivery.id, result.verdict, result.rejected)
+            if result.remember is not None:
+                result.remember(cursor)
     if raced:  # the same rows were accepted meanwhile
         _finish_alone(settings, delivery, again=True)
 
@@ -221,27 +226,39 @@ def _judge(
     with transaction(settings, "zanc", application=APPLICATION) as cursor:
         standing = ledger.standing(cursor, root)
     repeats = _Repeats(settings=settings, delivery=delivery, files=files)
-    with Judge(
-        settings=settings,
-        delivery=delivery,
-        standing=standing,
-        decided=decided,
-        root=root.id if delivery is not root else None,
-        better_than=(chain[-2].rows_accepted or 0) if delivery is not root else None,
-        repeats=repeats if delivery is root else lambda _digest: False,
-    ) as judge:
-        # A correction is read as the file that it corrects: by that file's name and size.
-        same = replace(delivery, file_name=root.file_name, size_bytes=root.size_bytes)
-        result = process(
-            settings,
-            same,
-            content,
-            judge=judge,
-            corrections=corrections,
-            sink=files,
-            scratch=files.folder,
-        )
+    # A correction is read as the file that it corrects: by that file's name and size.
+    same = replace(delivery, file_name=root.file_name, size_bytes=root.size_bytes)
+
+    def read(layout: Layout | None, witness: Witness, keep: bool) -> Processed:
+        other = (layout, choose_layout(settings, same)[1]) if layout is not None else None
+        if not keep:
+            return process(
+                settings, same, content, corrections=corrections, layout=other, watch=witness.watch
+            )
+        with Judge(
+            settings=settings,
+            delivery=delivery,
+            standing=standing,
+            decided=decided,
+            root=root.id if delivery is not root else None,
+            better_than=(chain[-2].rows_accepted or 0) if delivery is not root else None,
+            repeats=repeats if delivery is root else lambda _digest: False,
+        ) as judge:
+            return process(
+                settings,
+                same,
+                content,
+                judge=judge,
+                corrections=corrections,
+                sink=files,
+                scratch=files.folder,
+                layout=other,
+                watch=witness.watch,
+            )
+
+    result = judged_with_drift(settings, same, content, read, decided)
     if repeats.found:
+        result.remember = None
         result.verdict = repeats.verdict
         return result
     if result.verdict.status == "quarantined" and not result.findings:

@@ -23,7 +23,7 @@ from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProbl
 from zanc_pipeline.reception.process import (
     Processed,
     business_day,
-    convenio_folder,
+    layout_folders,
     process,
     status_of,
 )
@@ -52,7 +52,7 @@ class Place:
 def place_of(settings: Settings, delivery: Delivery) -> Place | None:
     """The delivery's place in a set of its convênio, or None when its name is of no set."""
     found: Place | None = None
-    for layout in load_layouts(convenio_folder(settings, delivery.convenio)):
+    for layout in load_layouts(*layout_folders(settings, delivery.convenio)):
         here = member_of(layout, delivery.file_name) if isinstance(layout, SetLayout) else None
         if here is None or not isinstance(layout, SetLayout):
             continue

@@ -120,16 +120,27 @@ def _understood(text: LayoutText) -> AnyLayout:
     return layout
 
 
-def load_layouts(folder: Path) -> list[AnyLayout]:
-    """Every version in a convênio's folder, the oldest first; empty when there is none."""
-    layouts = [load_any_layout(path) for path in sorted(folder.glob("layout*.yaml"))]
+def load_layouts(*folders: Path) -> list[AnyLayout]:
+    """Every version in a convênio's folders, the oldest first; empty when there is none.
+
+    Of two that take effect on one day, the one of the later folder and the later number counts.
+    """
+    paths = [
+        path for folder in folders for path in sorted(folder.glob("layout*.yaml"), key=_number)
+    ]
+    layouts = [load_any_layout(path) for path in paths]
     versions = [layout.version for layout in layouts]
     for version in versions:
         if versions.count(version) > 1:
             raise ConfigError(
-                f"{folder}: duas versões de layout se chamam '{version}': mude 'versao' em uma"
+                f"{folders[0]}: duas versões de layout se chamam '{version}': mude 'versao' em uma"
             )
     return sorted(layouts, key=lambda layout: layout.effective)
+
+
+def _number(path: Path) -> tuple[int, str]:
+    digits = path.stem.rpartition("-")[2]
+    return (int(digits) if digits.isdigit() else 0, path.name)
 
 
 def member_of(layout: SetLayout, file_name: str) -> tuple[Member, NameFacts] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError
@@ -47,6 +48,8 @@ class Processed:
     """What the history and the CRM have against the file."""
     adapted: Sequence[str] = ()
     """What was read otherwise than the layout says, in sentences of Portuguese."""
+    remember: Callable[[Any], None] | None = None
+    """What else is to be written, with a cursor, in the transaction that settles the verdict."""
 
     @property
     def rejected(self) -> Sequence[RejectedRow]:
@@ -57,6 +60,11 @@ class Processed:
 def convenio_folder(settings: Settings, convenio: str) -> Path:
     """``config/convenios/<convenio>``."""
     return settings.config / "convenios" / convenio
+
+
+def layout_folders(settings: Settings, convenio: str) -> tuple[Path, Path]:
+    """Where a convênio's layouts are: those written by hand, then the versions approved here."""
+    return convenio_folder(settings, convenio), settings.var / "layouts" / convenio
 
 
 def unreceived(path: Path, convenio: str, now: datetime) -> Delivery:
@@ -98,6 +106,7 @@ def process(
     sink: Sink | None = None,
     scratch: Path | None = None,
     layout: tuple[Layout, NameFacts] | None = None,
+    watch: Callable[[Iterable[Batch]], Iterable[Batch]] | None = None,
 ) -> Processed:
     """Judge the archived ``content`` of a delivery; its rows go to ``sink``, if there is one.
 
@@ -106,8 +115,8 @@ def process(
     ``corrections`` are cells that a person corrected, put over those of the file.
 
     ``layout`` (with what the file's name says by it) takes the place of the convênio's own: the
-    same bytes judged by another reading. Raises ConfigError when the layout itself is wrong; what
-    is wrong with the file is a verdict.
+    same bytes judged by another reading. ``watch`` sees the batches pass. Raises ConfigError when
+    the layout itself is wrong; what is wrong with the file is a verdict.
     """
     folder = f"deliveries/{delivery.id}"
     if delivery.convenio == UNKNOWN_CONVENIO:
@@ -138,7 +147,9 @@ def process(
         read: Iterable[Batch] = read_file(chosen, content, facts)
         if treatment is not None:
             read = treatment.batches(read)
-        return read if corrections is None else corrections.over(chosen, read)
+        if corrections is not None:
+            read = corrections.over(chosen, read)
+        return read if watch is None else watch(read)
 
     try:
         if not delivery.size_bytes:
@@ -208,7 +219,7 @@ def choose_layout(settings: Settings, delivery: Delivery) -> tuple[Layout, NameF
     Raises FileRejected when the name fits none, ConfigError when a layout is wrong.
     """
     folder = convenio_folder(settings, delivery.convenio)
-    layouts = load_layouts(folder)
+    layouts = load_layouts(*layout_folders(settings, delivery.convenio))
     if not layouts:
         raise FileRejected(
             f"o convênio '{delivery.convenio}' ainda não tem layout: crie layout.yaml com "

@@ -54,3 +54,24 @@ CREATE TABLE IF NOT EXISTS reception.rejected_row (
     problem     text NOT NULL,               -- in Portuguese: what was expected and what to do
     PRIMARY KEY (delivery_id, line, field)
 );
+
+-- What an accepted delivery looked like: its fields' traits and a hashed sample of its rows.
+CREATE TABLE IF NOT EXISTS reception.fingerprint (
+    delivery_id bigint PRIMARY KEY REFERENCES reception.delivery (id) ON DELETE CASCADE,
+    content     jsonb NOT NULL,
+    made_at     timestamptz NOT NULL DEFAULT now()
+);
+
+-- Another layout that explains a delivery: adapted by itself, or for a person to decide.
+CREATE TABLE IF NOT EXISTS reception.proposal (
+    delivery_id bigint PRIMARY KEY REFERENCES reception.delivery (id) ON DELETE CASCADE,
+    status      text NOT NULL CHECK (status IN ('proposed', 'adapted', 'approved', 'rejected')),
+    layout      text NOT NULL,               -- the layout's YAML
+    summary     text NOT NULL,               -- what changed, in Portuguese
+    evidence    jsonb NOT NULL,              -- before and after, field by field, masked
+    layout_file text,                        -- where the approved version was written
+    decided_by  text,
+    decided_at  timestamptz,
+    note        text,
+    made_at     timestamptz NOT NULL DEFAULT now()
+);

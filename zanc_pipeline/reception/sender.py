@@ -8,6 +8,7 @@ from pathlib import Path
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.layout import Layout, RecordsLayout, SetLayout, load_layouts
+from zanc_pipeline.reception.process import layout_folders
 
 _HEAD_BYTES = 4096
 
@@ -35,7 +36,7 @@ def whose(settings: Settings, convenio: str, file_name: str, content: Path) -> s
 
 def _layouts(settings: Settings, convenio: str) -> Iterator[Layout]:
     try:
-        found = load_layouts(settings.config / "convenios" / convenio)
+        found = load_layouts(*layout_folders(settings, convenio))
     except ConfigError:
         return  # another convênio's broken layout is not this file's trouble
     for layout in found:

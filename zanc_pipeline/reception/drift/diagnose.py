@@ -1,0 +1,168 @@
+"""What to do with a file that is not like the last accepted one: the judgement of drift.
+
+``fits``: the layout in force reads it, and every field holds what it held. ``adapt``: another
+layout reads it, nothing is lost and every field is proved. ``propose``: another layout reads it,
+but a person has to decide. ``quarantine``: no layout explains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from zanc_pipeline.reception.drift.candidates import Candidate, candidates
+from zanc_pipeline.reception.drift.compare import ENOUGH, Comparison, Doubt, compare
+from zanc_pipeline.reception.drift.content import content_of
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint
+from zanc_pipeline.reception.drift.sample import Hasher
+from zanc_pipeline.reception.layout import REQUIRED, Layout
+
+Kind = Literal["fits", "adapt", "propose", "quarantine"]
+
+REJECTED_SHARE = 0.01
+"""Rows that an adapted layout may reject: a file that needs more is looked at by a person."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A file read and judged by one layout; ``refusal`` says why it would be quarantined."""
+
+    layout: Layout
+    refusal: str | None
+    ruled: bool = False
+    """Whether it is refused by rules that a person may overrule, not for how it is written."""
+    rows: int = 0
+    rejected: int = 0
+    emptied: int = 0
+    seen: Fingerprint | None = None
+
+
+Attempt = Callable[[Layout], Trial]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """The judgement. ``layout`` is the one to read by: the layout in force, or the other one."""
+
+    kind: Kind
+    layout: Layout
+    content: dict[str, Any] = field(default_factory=dict)
+    """The other layout's keys, when there is one."""
+    trial: Trial
+    comparison: Comparison | None = None
+    doubts: tuple[Doubt, ...] = ()
+    candidate: Candidate | None = None
+    why: str = ""
+    """Why it is not adapted by itself, in Portuguese."""
+
+
+def diagnose(
+    first: Trial,
+    path: Path,
+    before: Fingerprint | None,
+    hasher: Hasher,
+    attempt: Attempt,
+) -> Diagnosis:
+    """Judge a file that ``first`` read by the layout in force, beside the last accepted one."""
+    if before is None:
+        kind: Kind = "quarantine" if first.refusal else "fits"
+        return Diagnosis(kind=kind, layout=first.layout, trial=first)
+    comparison = compare(first.seen, before) if first.seen is not None else None
+    if first.refusal is None and comparison is not None and not comparison.doubts:
+        return Diagnosis(kind="fits", layout=first.layout, trial=first, comparison=comparison)
+    readable = first.refusal is None or first.ruled
+    doubts = tuple(comparison.doubts) if comparison is not None and readable else ()
+    if first.ruled and not doubts:
+        return Diagnosis(kind="quarantine", layout=first.layout, trial=first, comparison=comparison)
+    best: Diagnosis | None = None
+    for candidate in candidates(first.layout, path, before, hasher):
+        found = _judged(candidate, attempt(candidate.layout), before)
+        if found is not None and (best is None or _rank(found) > _rank(best)):
+            best = found
+        if best is not None and best.kind == "adapt":
+            break
+    if best is not None:
+        return best
+    return Diagnosis(
+        kind="quarantine", layout=first.layout, trial=first, comparison=comparison, doubts=doubts
+    )
+
+
+def _rank(found: Diagnosis) -> tuple[bool, int]:
+    return (found.kind == "adapt", -len(found.doubts))
+
+
+def _judged(candidate: Candidate, trial: Trial, before: Fingerprint) -> Diagnosis | None:
+    if trial.refusal is not None or trial.seen is None:
+        return None
+    if any(name in candidate.missing for name in REQUIRED):
+        return None
+    comparison = compare(trial.seen, before)
+    why = _not_proved(candidate, trial, comparison, before)
+    wrong = [doubt for doubt in comparison.doubts if doubt.kind != "filled"]
+    if len(wrong) > max(2, len(before.fields) // 4):
+        return None
+    return Diagnosis(
+        kind="propose" if why else "adapt",
+        layout=candidate.layout,
+        content=candidate.content,
+        trial=trial,
+        comparison=comparison,
+        doubts=tuple(comparison.doubts),
+        candidate=candidate,
+        why=why,
+    )
+
+
+def _not_proved(
+    candidate: Candidate, trial: Trial, comparison: Comparison, before: Fingerprint
+) -> str:
+    """Why a person has to decide; empty when all is proved."""
+    if candidate.missing:
+        return f"não veio mais: {', '.join(candidate.missing)}"
+    if candidate.meanings:
+        return f"os códigos mudaram em: {', '.join(candidate.meanings)}"
+    if comparison.doubts:
+        return "; ".join(f"{doubt.field}: {doubt.text}" for doubt in comparison.doubts[:3])
+    if not candidate.sure:
+        return "há mais de um lugar possível para algum campo"
+    if trial.rejected > REJECTED_SHARE * trial.rows:
+        return f"{trial.rejected} de {trial.rows} linhas seriam rejeitadas"
+    if not candidate.moved:
+        return ""
+    if comparison.linked < ENOUGH:
+        return "poucos contratos conhecidos vieram neste arquivo: não há como provar"
+    changed = _changed(candidate, before)
+    for name in changed:
+        one = comparison.fields.get(name)
+        if one is None or not before.fields[name].traits.filled:
+            continue
+        if not comparison.proves(name) and one.linked >= 5:
+            return f"não há prova bastante de que '{name}' é o mesmo campo"
+    return ""
+
+
+def _changed(candidate: Candidate, before: Fingerprint) -> list[str]:
+    return [name for name in before.names if name not in candidate.missing]
+
+
+def same_layout(one: Layout, other: Layout) -> bool:
+    """Whether two layouts read alike, whatever their version and date of effect."""
+    skip = {"versao", "vigencia"}
+    first = {key: value for key, value in content_of(one).items() if key not in skip}
+    second = {key: value for key, value in content_of(other).items() if key not in skip}
+    return first == second
+
+
+def remembered(found: Diagnosis) -> Fingerprint:
+    """The fingerprint to keep of an accepted delivery: with what was usual up to now."""
+    seen = found.trial.seen
+    if seen is None:
+        raise ValueError("a delivery that was not read has no fingerprint")
+    if found.comparison is None:
+        return seen
+    return replace(
+        seen, agreement=found.comparison.agreement, overlap=round(found.comparison.overlap, 4)
+    )

@@ -1,0 +1,187 @@
+"""Drift where a delivery gets its verdict: accepted as it is, read otherwise, or held.
+
+The verdict by the layout in force comes first. Then the file is compared with the last accepted
+one; another layout is tried only when something is wrong, and taken only when it is proved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.reception.drift import store
+from zanc_pipeline.reception.drift.content import content_of, written
+from zanc_pipeline.reception.drift.diagnose import Diagnosis, Trial, diagnose, remembered
+from zanc_pipeline.reception.drift.evidence import evidence, summary
+from zanc_pipeline.reception.drift.facts import file_facts
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Witness
+from zanc_pipeline.reception.drift.known import known
+from zanc_pipeline.reception.drift.sample import Hasher
+from zanc_pipeline.reception.layout import Layout
+from zanc_pipeline.reception.ledger import Delivery, Verdict
+from zanc_pipeline.reception.process import Processed
+
+RULE = "aspecto"
+"""The rule that a person may overrule: the fields do not look like those of the last file."""
+
+Again = Callable[[Layout | None, Witness, bool], Processed]
+"""(another layout or None, who watches, whether the rows are to be kept) → the file's verdict."""
+
+
+def hasher_of(settings: Settings) -> Hasher:
+    """The keyed hashes of this installation."""
+    return Hasher(settings.secret("fingerprint"))
+
+
+def judged(
+    settings: Settings,
+    delivery: Delivery,
+    content: Path,
+    again: Again,
+    decided: frozenset[str],
+) -> Processed:
+    """The verdict on a delivery with drift taken into account; it knows what to remember."""
+    result, finding = _judged(settings, delivery, content, again, decided)
+
+    def remember(cursor: Any) -> None:
+        store.keep(cursor, delivery.id, finding)
+
+    result.remember = remember
+    return result
+
+
+def _judged(
+    settings: Settings,
+    delivery: Delivery,
+    content: Path,
+    again: Again,
+    decided: frozenset[str],
+) -> tuple[Processed, store.Finding | None]:
+    hasher = hasher_of(settings)
+    witness = Witness(hasher)
+    result = again(None, witness, True)
+    own = result.layout
+    if own is None or result.verdict.status == "held" or not delivery.size_bytes:
+        return result, None
+    with transaction(settings, "zanc", application="reception") as cursor:
+        before = store.previous(cursor, delivery)
+    first = _trial(own, result, witness, content)
+    doubts = known(settings, delivery.convenio, witness.sample())
+    if RULE in decided or before is None:
+        found = Diagnosis(kind="fits", layout=own, trial=first)
+        return result, _accepted(result, first, found)
+
+    def attempt(layout: Layout) -> Trial:
+        other = Witness(hasher)
+        try:
+            tried = again(layout, other, False)
+        except ConfigError as error:
+            return Trial(layout=layout, refusal=str(error))
+        return _trial(layout, tried, other, content)
+
+    if first.refusal is None and doubts is not None and doubts.doubts:
+        first = replace(first, refusal=doubts.doubts[0].text)
+    found = diagnose(first, content, before, hasher, attempt)
+    if found.kind == "fits":
+        return result, _accepted(result, first, found)
+    if found.kind == "quarantine":
+        return _held(result, found), store.Finding()
+    return _otherwise(settings, delivery, content, again, result, found, own, before, hasher)
+
+
+def _otherwise(
+    settings: Settings,
+    delivery: Delivery,
+    content: Path,
+    again: Again,
+    result: Processed,
+    found: Diagnosis,
+    own: Layout,
+    before: Fingerprint,
+    hasher: Hasher,
+) -> tuple[Processed, store.Finding | None]:
+    """Read by the other layout when that is proved; else held, with the other layout proposed."""
+    said = summary(found, own)
+    finding = store.Finding(
+        status="proposed",
+        layout=written(
+            content_of(found.layout),
+            [f"Layout proposto a partir da entrega {delivery.id} ({delivery.file_name}).", said],
+        ),
+        summary=said,
+        evidence=evidence(found, own, before),
+    )
+    if found.kind == "adapt":
+        witness = Witness(hasher)
+        adapted = again(found.layout, witness, True)
+        crm = known(settings, delivery.convenio, witness.sample())
+        if adapted.verdict.status == "accepted" and not (crm is not None and crm.doubts):
+            adapted.adapted = [f"O arquivo mudou e foi lido assim: {said}."]
+            trial = _trial(found.layout, adapted, witness, content)
+            kept = replace(
+                finding, status="adapted", fingerprint=remembered(replace(found, trial=trial))
+            )
+            return adapted, kept
+        result = adapted
+    why = found.why or result.verdict.reason or ""
+    result.verdict = replace(
+        result.verdict,
+        status="quarantined",
+        rows_accepted=0,
+        content_digest=None,
+        layout_version=own.version,
+        reason=f"o arquivo mudou ({said}): {why}; há um layout proposto: veja-o com "
+        f"'zanc reception proposal {delivery.id}' e aprove-o ou recuse-o",
+    )
+    return result, finding
+
+
+def _held(result: Processed, found: Diagnosis) -> Processed:
+    if found.trial.refusal is not None and not found.doubts:
+        if result.verdict.status == "accepted":
+            result.verdict = _quarantined(result, f"{found.trial.refusal}: confirme com o credor")
+        return result
+    doubts = "; ".join(f"'{doubt.field}': {doubt.text}" for doubt in found.doubts[:4])
+    result.verdict = _quarantined(
+        result,
+        f"o arquivo cabe no layout, mas não se parece com o último aceito ({doubts}): confirme com "
+        "o credor e, se estiver certo, aceite a regra 'aspecto'",
+    )
+    return result
+
+
+def _quarantined(result: Processed, reason: str) -> Verdict:
+    rules = dict.fromkeys((*result.verdict.rules, RULE))
+    return replace(
+        result.verdict,
+        status="quarantined",
+        reason=reason,
+        rows_accepted=0,
+        content_digest=None,
+        rules=tuple(rules),
+    )
+
+
+def _trial(layout: Layout, result: Processed, witness: Witness, content: Path) -> Trial:
+    seen = result.validation
+    refused = result.verdict.status != "accepted"
+    return Trial(
+        layout=layout,
+        refusal=result.verdict.reason if refused else None,
+        ruled=refused and bool(result.verdict.rules),
+        rows=seen.rows_total if seen else 0,
+        rejected=seen.rows_rejected if seen else 0,
+        emptied=sum(seen.warnings.values()) if seen else 0,
+        seen=witness.fingerprint(layout, file_facts(layout, content)) if seen else None,
+    )
+
+
+def _accepted(result: Processed, first: Trial, found: Diagnosis) -> store.Finding | None:
+    if result.verdict.status != "accepted" or first.seen is None:
+        return None
+    return store.Finding(fingerprint=remembered(found))

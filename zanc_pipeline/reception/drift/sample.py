@@ -1,0 +1,195 @@
+"""A small sample of a delivery that is the same sample every day: rows chosen by their contract.
+
+The rows kept are those whose contract has the smallest keyed hash, so that two deliveries of one
+portfolio keep the same contracts and can be compared row by row. Values are kept as short keyed
+hashes, amounts as cents and marks as they are: nothing personal can be read out of a fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from zanc_pipeline.reception.fields import convert
+from zanc_pipeline.reception.layout import ColumnField, FieldSpec
+from zanc_pipeline.reception.readers.base import Batch
+
+SAMPLE_ROWS = 1_500
+KEY = "contrato"
+"""The field by which the rows of two deliveries are known to be the same."""
+
+Token = str | int | None
+_LOOSE = re.compile(r"[^0-9a-z]")
+_BLANKS = re.compile(r"\s+")
+
+
+class Hasher:
+    """Keyed hashes of one installation: without the secret they can not be made again."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = hashlib.blake2b(secret.encode(), digest_size=32).digest()
+        self._siphash = self._key.hex()[:16]
+
+    def token(self, text: str) -> str:
+        """Eight hexadecimal digits that stand for ``text``."""
+        return hashlib.blake2b(text.encode(), key=self._key, digest_size=4).hexdigest()
+
+    def numbers(self, texts: Sequence[str]) -> Any:
+        """A 64-bit keyed hash of each text, as a numpy array."""
+        import numpy as np
+        from pandas.util import hash_array
+
+        values = np.array(texts, dtype=object)
+        return hash_array(values, hash_key=self._siphash, categorize=False)
+
+
+def loose(text: str) -> str:
+    """A contract without case, marks and leading zeros: what survives most rewritings."""
+    return _LOOSE.sub("", text.casefold()).lstrip("0")
+
+
+def plain(text: str) -> str:
+    """A text without the differences that change nothing: case and runs of blanks."""
+    return _BLANKS.sub(" ", text).strip().casefold()
+
+
+def typed(spec: FieldSpec, texts: Sequence[str]) -> tuple[list[Any], list[bool]]:
+    """The values that the field's type makes of ``texts`` (None: empty) and which are invalid.
+
+    The ranges of the layout do not count: a value out of range is still a value.
+    """
+    free = spec.model_copy(update={"minimum": None, "maximum": None})
+    cells = pa.array(texts, type=pa.string())
+    if isinstance(spec, ColumnField):
+        column = convert(free, cells, between=spec.between)
+    else:
+        column = convert(free, cells)
+    return column.values.to_pylist(), column.invalid.tolist()
+
+
+def tokens(spec: FieldSpec, values: Iterable[Any], hasher: Hasher) -> list[Token]:
+    """Typed values as they are kept; equal values give equal tokens, whatever their notation."""
+    made: dict[Any, Token] = {}
+    out: list[Token] = []
+    for value in values:
+        key = tuple(value) if isinstance(value, list) else value
+        if key not in made:
+            made[key] = _token(spec, key, hasher)
+        out.append(made[key])
+    return out
+
+
+def _token(spec: FieldSpec, value: Any, hasher: Hasher) -> Token:
+    if value is None or value == ():
+        return None
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Decimal):
+        return int(value.scaleb(2))
+    if isinstance(value, date):
+        return hasher.token(value.isoformat()) + hasher.token(_swapped(value))
+    if isinstance(value, tuple):
+        return hasher.token("/".join(map(str, value)))
+    if spec.name == KEY:
+        return hasher.token(str(value))
+    return hasher.token(plain(str(value)))
+
+
+def swapped_date(new: Token, old: Token) -> bool:
+    """Whether two tokens are one date with its day and month in each other's place."""
+    if not (isinstance(new, str) and isinstance(old, str) and len(new) == len(old) == 16):
+        return False
+    return new != old and new[:8] == old[8:]
+
+
+def _swapped(day: date) -> str:
+    return date(day.year, day.day, day.month).isoformat() if day.day <= 12 else ""
+
+
+@dataclass(kw_only=True)
+class Sample:
+    """Rows of a delivery as texts, by field; ``keys`` are the hashes of their contracts."""
+
+    rows_total: int = 0
+    keys: list[int] = field(default_factory=list)
+    cells: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The fields, in the layout's order."""
+        return list(self.cells)
+
+
+class Sampler:
+    """Takes batches as they pass and keeps the rows of the smallest contract hashes."""
+
+    def __init__(self, hasher: Hasher, *, size: int = SAMPLE_ROWS) -> None:
+        self._hasher, self._size = hasher, size
+        self._rows: dict[int, list[str]] = {}
+        self._limit: int | None = None
+        self._names: list[str] = []
+        self._total = 0
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches, looked at in passing from the start; memory is the sample's."""
+        self._rows, self._limit, self._total = {}, None, 0
+        for batch in batches:
+            self.see(batch.cells)
+            yield batch
+
+    def see(self, cells: Mapping[str, pa.Array]) -> None:
+        """Take the text columns of some rows."""
+        self._names = self._names or list(cells)
+        if KEY not in cells or not len(cells[KEY]):
+            return
+        contracts = [loose(text or "") for text in cells[KEY].to_pylist()]
+        self._total += len(contracts)
+        hashes = self._hasher.numbers(contracts)
+        chosen = [
+            index
+            for index in (range(len(contracts)) if self._limit is None else _below(hashes, self))
+            if contracts[index]
+        ]
+        if not chosen:
+            return
+        taken = {name: cells[name].take(pa.array(chosen)).to_pylist() for name in self._names}
+        for place, index in enumerate(chosen):
+            self._rows.setdefault(
+                int(hashes[index]), [taken[name][place] or "" for name in self._names]
+            )
+        self._trim()
+
+    @property
+    def limit(self) -> int | None:
+        """The largest hash kept when the sample is full."""
+        return self._limit
+
+    def sample(self) -> Sample:
+        """What was kept, in the order of the hashes."""
+        keys = sorted(self._rows)
+        columns = list(zip(*(self._rows[key] for key in keys), strict=True))
+        cells = {
+            name: list(columns[place]) if keys else [] for place, name in enumerate(self._names)
+        }
+        return Sample(rows_total=self._total, keys=keys, cells=cells)
+
+    def _trim(self) -> None:
+        if len(self._rows) < self._size:
+            return
+        kept = sorted(self._rows)[: self._size]
+        self._limit = kept[-1]
+        self._rows = {key: self._rows[key] for key in kept}
+
+
+def _below(hashes: Any, sampler: Sampler) -> list[int]:
+    import numpy as np
+
+    indices: list[int] = np.flatnonzero(hashes <= np.uint64(sampler.limit or 0)).tolist()
+    return indices
