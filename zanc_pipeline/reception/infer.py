@@ -1,273 +1,345 @@
-"""Drafts a layout from a sample: separators or positions, types, and a comment on each field.
+"""Drafts a layout from a sample: kind of file, fields, types, and a comment on each field.
 
-A draft is a proposal for a person: every field says how sure it is and why.
+A draft is a proposal for a person. What the sample proves (check digits, dates, titles, totals) is
+written plainly; what it only suggests carries ``confirmar: sim``, and no file is accepted by the
+layout while one of these is there.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from zanc_pipeline.common.codecs import (
-    STATES,
-    parse_cnpj,
-    parse_cpf,
-    parse_date,
-    parse_money,
-    parse_phone,
-)
+from zanc_pipeline.common.codecs import parse_date
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.detect import detect
-from zanc_pipeline.reception.layout import CANONICAL, REQUIRED
-from zanc_pipeline.reception.read import read_detected, rows_of, titles_in
-from zanc_pipeline.reception.readers.unzip import is_workbook, unzipped
+from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of
+from zanc_pipeline.reception.infer_records import Type, record_shape
+from zanc_pipeline.reception.infer_types import (
+    SAMPLE_ROWS,
+    Guess,
+    described,
+    field_name,
+    guess_type,
+    named_type,
+)
+from zanc_pipeline.reception.layout import REQUIRED
+from zanc_pipeline.reception.layout_schema import SCHEMA_FILE
+from zanc_pipeline.reception.names import NameFacts, NamePattern
+from zanc_pipeline.reception.read import rows_of, titles_in
+from zanc_pipeline.reception.readers.jsonl import steps
+from zanc_pipeline.reception.readers.sheet_cells import cell_text
+from zanc_pipeline.reception.readers.spreadsheet import is_sheet, sheet_rows
+from zanc_pipeline.reception.readers.unzip import is_gzip, ungzipped, unzipped
 from zanc_pipeline.reception.textlines import decode, to_lines
 
-SAMPLE_ROWS = 2_000
-SURE = 0.9
+__all__ = ["boundaries", "draft", "file_pattern"]
 
-_SYNONYMS = {
-    "cpf": ("cpf", "cpfcliente", "documento", "cpfcgc", "nrcpf"),
-    "nome": ("nome", "cliente", "nomecliente", "devedor", "nomedevedor", "razaosocial"),
-    "contrato": ("contrato", "nrcontrato", "numerocontrato", "numcontrato", "titulo", "instalacao"),
-    "produto": ("produto", "plano", "servico", "carteira", "modalidade"),
-    "valor": ("valor", "saldo", "valordivida", "vlr", "vlrdivida", "valoraberto", "saldodevedor"),
-    "vencimento": ("vencimento", "datavencimento", "dtvenc", "dtvencimento", "venc"),
-    "nascimento": ("nascimento", "datanascimento", "dtnasc", "dtnascimento"),
-    "email": ("email", "enderecoeletronico", "correio"),
-    "cidade": ("cidade", "municipio"),
-    "uf": ("uf", "estado"),
-    "telefone_1": ("telefone", "telefone1", "fone", "fone1", "celular", "celular1", "tel1"),
-    "telefone_2": ("telefone2", "fone2", "celular2", "tel2"),
-    "telefone_3": ("telefone3", "fone3", "celular3", "tel3"),
-    "telefones": ("telefones", "fones", "contatos"),
-    "obito": ("obito", "falecido"),
-}
-_DATE_SHAPES = ("dd/mm/aaaa", "aaaa-mm-dd", "aaaammdd", "ddmmaaaa", "dd-mm-aaaa", "dd.mm.aaaa")
+SAMPLE_BYTES = 4 * 1024 * 1024
+_SMALLEST_LINE = 20
+_PLAIN = frozenset({";", "|", "\t", ","})
 _YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Names that YAML would not read as text."""
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Guess:
-    """A field's type with its options as YAML text, and the share of values that prove it."""
-
-    type: str
-    options: str = ""
-    share: float = 1.0
 
 
 def draft(path: Path, *, today: date) -> str:
     """The text of a layout for files like ``path``. Raises DataError when nothing fits."""
     if not path.is_file():
         raise DataError(f"{path}: o arquivo não existe")
+    pattern = file_pattern(path.name)
+    facts = NamePattern.parse(pattern).match(path.name) or NameFacts()
     head = [
-        f"# Rascunho feito a partir de {path.name}. Confira cada campo antes de usar.",
+        f"# yaml-language-server: $schema=../{SCHEMA_FILE}",
+        f"# Rascunho feito a partir de {path.name}. Confira cada comentário antes de usar.",
+        "# Campo com 'confirmar: sim' é palpite: acerte o nome e o tipo e apague 'confirmar: sim'.",
         'versao: "1"',
-        f"vigencia: {today}",
-        f"arquivos: {_quoted(file_pattern(path.name))}",
+        f"vigencia: {facts.reference_date or today}",
+        f"arquivos: {_quoted(pattern)}",
     ]
-    if zipfile.is_zipfile(path):
-        if is_workbook(path):
-            return _join([*head, *_sheet(path)])
+    if is_sheet(path):
+        body = _sheet(path)
+    elif zipfile.is_zipfile(path):
         with unzipped(path) as inner:
-            body = _sheet(inner) if is_workbook(inner) else _text(inner)
-        return _join([*head, "zip: sim", *body])
-    return _join([*head, *_text(path)])
+            body = ["zip: sim", *(_sheet(inner) if is_sheet(inner) else _text(inner, facts, today))]
+    elif is_gzip(path):
+        with ungzipped(path) as inner:
+            body = ["gz: sim", *_text(inner, facts, today)]
+    else:
+        body = _text(path, facts, today)
+    return "\n".join([*head, *body, *_missing(body)]) + "\n"
 
 
 def file_pattern(name: str) -> str:
-    """The file's name with its date, when it has one, as ``{aaaammdd}`` or ``{ddmmaaaa}``."""
+    """The file's name with its date as ``{aaaammdd}`` or ``{ddmmaaaa}``, when it has one, and a
+    running number of three digits or more after it as ``{sequencia}``."""
     for digits in re.finditer(r"(?<!\d)\d{8}(?!\d)", name):
         for order, token in (("ymd", "{aaaammdd}"), ("dmy", "{ddmmaaaa}")):
             if parse_date(digits.group(), order=order):
-                return name[: digits.start()] + token + name[digits.end() :]
+                rest = re.sub(r"(?<!\d)\d{3,7}(?!\d)", "{sequencia}", name[digits.end() :], count=1)
+                return name[: digits.start()] + token + rest
     return name
 
 
-def guess_type(values: Sequence[str]) -> Guess:
-    """The most demanding type that nearly all filled values satisfy."""
-    filled = [value.strip() for value in values if value.strip().strip("0")]
-    if not filled:
-        return Guess(type="texto", share=0.0)
-    tests: list[tuple[Guess, Callable[[str], object]]] = [
-        (Guess(type="cpf"), parse_cpf),
-        (Guess(type="cnpj"), parse_cnpj),
-        *(
-            (Guess(type="data", options=f"formato: {shape}"), _date_test(shape))
-            for shape in _DATE_SHAPES
-        ),
-        (Guess(type="telefone"), parse_phone),
-        (Guess(type="email"), _EMAIL.fullmatch),
-        (Guess(type="uf"), lambda text: text in STATES),
-        (Guess(type="dinheiro", options='decimal: ","'), _money_test(",")),
-        (Guess(type="dinheiro", options='decimal: "."'), _money_test(".")),
-    ]
-    for guess, test in tests:
-        share = sum(1 for value in filled if test(value)) / len(filled)
-        if share >= SURE:
-            return Guess(type=guess.type, options=guess.options, share=share)
-    marks = {value.upper() for value in filled}
-    if marks <= {"S", "N"} or marks <= {"SIM", "NAO", "NÃO"}:
-        return Guess(type="sim_nao")
-    return Guess(type="texto")
-
-
-def field_name(title: str, kind: str, taken: set[str]) -> str:
-    """Our name for a column: a canonical one when title and type agree, else the title itself."""
-    plain = _plain(title)
-    for name, synonyms in _SYNONYMS.items():
-        if plain in synonyms and kind in CANONICAL[name][1] and name not in taken:
-            return name
-    base = re.sub(r"[^a-z0-9]+", "_", _unaccented(title).lower()).strip("_")
-    base = base if base[:1].isalpha() else f"campo_{base}".rstrip("_")
-    if base in CANONICAL and (kind not in CANONICAL[base][1] or base in taken):
-        base = f"{base}_original"
-    name, number = base, 2
-    while name in taken:
-        name, number = f"{base}_{number}", number + 1
-    return name
-
-
-def _text(path: Path) -> list[str]:
-    data = path.read_bytes()
+def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
+    with path.open("rb") as file:
+        data = file.read(SAMPLE_BYTES)
+        if file.read(1):
+            data = data[: data.rfind(b"\n") + 1] or data
     text, encoding = decode(data)
     lines = to_lines(text)
     if not any(line.strip() for line in lines):
         raise DataError(f"{path.name}: a amostra está vazia")
-    sizes = {len(line) for line in data.replace(b"\r", b"").rstrip(b"\n\x1a").split(b"\n")}
+    if lines[0].lstrip().startswith("{"):
+        return _json(path.name, lines)
     layout_encoding = {"utf-8-sig": "utf-8", "ascii": "latin-1"}.get(encoding, encoding)
     if layout_encoding.startswith(("utf-16", "utf-32")):
         raise DataError(
             f"{path.name}: o arquivo está em {encoding}, que um layout não lê: peça ao credor que "
             "o envie em UTF-8 ou Latin-1"
         )
-    dialect = detect(lines)
     ends = "sim" if data.endswith(b"\n") else "não"
     common = [f"codificacao: {layout_encoding}", f"termina_com_quebra_de_linha: {ends}"]
-    rows = rows_of(lines[:SAMPLE_ROWS], dialect) if dialect.delimiter else []
-    if rows and titles_in(rows):
-        titles, sample = [cell.strip() for cell in rows[0]], rows[1:]
-        return [
-            "formato: delimitado",
-            *common,
-            f"separador: {_quoted(dialect.delimiter)}",
-            *_column_fields(titles, [row for row in sample if len(row) == len(titles)]),
-        ]
-    if len(sizes) == 1 and next(iter(sizes)) >= 20:
-        size = next(iter(sizes))
-        return ["formato: largura_fixa", *common, f"tamanho_da_linha: {size}", *_positions(data)]
+    raw = [line for line in data.replace(b"\r", b"").rstrip(b"\n\x1a").split(b"\n") if line]
+    sizes = {len(line) for line in raw}
+    even = len(raw) > 1 and len(sizes) == 1 and next(iter(sizes)) >= _SMALLEST_LINE
+    delimited = _delimited(lines[:SAMPLE_ROWS], even=even)
+    if delimited:
+        return ["formato: delimitado", *common, *delimited]
+    if even:
+        return _fixed(common, [line.decode("latin-1") for line in raw], facts, today)
     raise DataError(
-        f"{path.name}: nem texto delimitado com cabeçalho, nem linhas de um tamanho só: escreva "
-        "o layout à mão, a partir de um exemplo em config/convenios"
+        f"{path.name}: nem texto delimitado, nem linhas de um tamanho só: escreva o layout à mão, "
+        "a partir de um exemplo em config/convenios"
     )
 
 
-def _sheet(path: Path) -> list[str]:
-    table = read_detected(path)
-    return ["formato: planilha", *_column_fields(table.header, list(table.rows))]
+def _delimited(lines: list[str], *, even: bool) -> list[str]:
+    """The keys of a delimited layout; empty when the lines are no table.
 
-
-def _column_fields(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    taken: set[str] = set()
-    out = ["campos:"]
-    for place, title in enumerate(titles):
-        values = [row[place] for row in rows[:SAMPLE_ROWS]]
-        guess = guess_type(values)
-        name = field_name(title, guess.type, taken)
-        taken.add(name)
-        coluna = "" if title == name else f", coluna: {_quoted(title)}"
-        out += _field(name, guess, coluna, values)
-    return [*out, *_missing(taken)]
-
-
-def _positions(data: bytes) -> list[str]:
-    lines = data.replace(b"\r", b"").rstrip(b"\n\x1a").split(b"\n")[:SAMPLE_ROWS]
-    texts = [line.decode("latin-1") for line in lines]
-    taken: set[str] = set()
-    out = ["campos:"]
-    for start, size in boundaries(texts):
-        values = [text[start : start + size] for text in texts]
-        if not any(value.strip() for value in values):
-            continue
-        guess = guess_type(values)
-        name = guess.type if guess.type in {"cpf", "uf", "email"} else f"campo_{start + 1}"
-        name = name if name not in taken else f"campo_{start + 1}"
-        taken.add(name)
-        out += _field(name, guess, f", inicio: {start + 1}, tamanho: {size}", values)
-    return [*out, *_missing(taken)]
-
-
-def boundaries(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """(start from 0, size) of the fields of lines of one size.
-
-    A field ends where a column of digits meets a column of letters, or where blank columns end;
-    runs of digits are cut again where a CPF or a date proves itself.
+    Lines of one size (``even``) are columns of bytes unless titles or a plain separator say no.
     """
-    width, rows = len(texts[0]), len(texts)
-    digit = [sum(text[place].isdigit() for text in texts) / rows for place in range(width)]
-    blank = [sum(text[place] == " " for text in texts) / rows for place in range(width)]
-    starts = [0]
-    for place in range(1, width):
-        jump = abs(digit[place] - digit[place - 1]) > 0.9
-        after_blank = blank[place - 1] > 0.95 and blank[place] < blank[place - 1] - 0.5
-        if jump or after_blank:
-            starts.append(place)
-    fields: list[tuple[int, int]] = []
-    for start, end in zip(starts, [*starts[1:], width], strict=True):
-        fields += _cut_digits(texts, start, end) if digit[start] > 0.99 else [(start, end - start)]
-    return fields
+    dialect = detect(lines)
+    if not dialect.delimiter:
+        return []
+    rows = rows_of(lines, dialect)
+    widths = Counter(len(row) for row in rows)
+    width = widths.most_common(1)[0][0] if rows else 1
+    if width < 2:
+        return []
+    before = next(place for place, row in enumerate(rows) if len(row) == width)
+    after = next(place for place, row in enumerate(reversed(rows)) if len(row) == width)
+    table = [row for row in rows if len(row) == width]
+    titled = titles_in(table)
+    if even and (dialect.delimiter not in _PLAIN or (not titled and len(widths) > 1)):
+        return []
+    out = [f"separador: {_quoted(dialect.delimiter)}"]
+    if before:
+        out.append(f"linhas_antes: {_physical(lines, before)}")
+    if after and len(lines) < SAMPLE_ROWS:
+        out.append(f"linhas_depois: {after}")
+    if not titled:
+        out.append("cabecalho: não")
+    titles = [cell.strip() for cell in table[0]] if titled else []
+    return [*out, *_columns(titles, table[1:] if titled else table, width)]
 
 
-def _cut_digits(texts: Sequence[str], start: int, end: int) -> list[tuple[int, int]]:
-    proofs: list[tuple[int, Callable[[str], object]]] = [
-        (11, parse_cpf),
-        (8, _date_test("aaaammdd")),
-        (8, _date_test("ddmmaaaa")),
+def _physical(lines: Sequence[str], records: int) -> int:
+    """How many lines hold the first ``records`` rows that are not blank, blank lines counted."""
+    seen = 0
+    for number, line in enumerate(lines):
+        if line.strip("\x1a\x00 \t"):
+            if seen == records:
+                return number
+            seen += 1
+    return len(lines)
+
+
+def _sheet(path: Path) -> list[str]:
+    rows = [
+        [cell_text(value, None) for value in values]
+        for _, values in islice(sheet_rows(path, None), SAMPLE_ROWS)
     ]
-    fields: list[tuple[int, int]] = []
-    place = begun = start
-    while place < end:
-        size = next(
-            (
-                size
-                for size, test in proofs
-                if place + size <= end
-                and sum(1 for text in texts if test(text[place : place + size]))
-                >= len(texts) * SURE
-            ),
-            0,
+    if not rows:
+        raise DataError(f"{path.name}: a planilha está vazia")
+    width = max(len(row) for row in rows)
+    rows = [[*row, *[""] * (width - len(row))] for row in rows]
+    before = next(
+        (
+            place
+            for place in range(min(20, len(rows)))
+            if sum(bool(cell) for cell in rows[place]) > 1 and titles_in(rows[place:])
+        ),
+        None,
+    )
+    if before is None:
+        raise DataError(
+            f"{path.name}: a planilha não tem uma linha de títulos: peça ao credor que a ponha"
         )
-        if not size:
-            place += 1
+    titles = [cell.strip() for cell in rows[before]]
+    while titles and not titles[-1]:
+        titles.pop()
+    out = ["formato: planilha"]
+    if before:
+        out.append(f"linhas_antes: {before}")
+    return [*out, *_columns(titles, rows[before + 1 :], len(titles))]
+
+
+def _columns(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    taken: set[str] = set()
+    out = ["campos:"]
+    ddds = _ddd_columns(titles, rows)
+    for place in range(width):
+        if place in ddds.values():
             continue
-        if place > begun:
-            fields.append((begun, place - begun))
-        fields.append((place, size))
-        place = begun = place + size
-    if begun < end:
-        fields.append((begun, end - begun))
-    return fields
+        values = [row[place] for row in rows[:SAMPLE_ROWS] if place < len(row)]
+        title = titles[place] if titles else ""
+        if place in ddds:
+            guess = guess_type(_joined(rows, ddds[place], place))
+            guess = replace(guess, type="telefone")
+        else:
+            guess = named_type(title, values) if titles else guess_type(values)
+        name = field_name(title or f"coluna_{place + 1}", guess.type, taken)
+        if not titles and guess.type in {"cpf", "uf", "email"} and guess.type not in taken:
+            name = guess.type
+        taken.add(name)
+        keys: dict[str, Any] = {}
+        if not titles:
+            keys["posicao"] = place + 1
+        elif title != name:
+            keys["coluna"] = title
+        if place in ddds:
+            keys["coluna_ddd"] = titles[ddds[place]]
+        out += _field(name, guess, keys, values)
+    return out
 
 
-def _field(name: str, guess: Guess, where: str, values: Sequence[str]) -> list[str]:
-    filled = sum(1 for value in values if value.strip())
-    share = f"{filled / len(values) * 100:.0f} % preenchido" if values else "sem exemplos"
-    sure = f"{guess.share * 100:.0f} % dos valores são {guess.type}" if guess.share else "vazio"
-    options = f", {guess.options}" if guess.options else ""
-    name = _quoted(name) if name in _YAML_WORDS else name
-    return [f"  # {share}; {sure}", f"  - {{nome: {name}, tipo: {guess.type}{where}{options}}}"]
+def _ddd_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[int, int]:
+    """Column of a phone → column of its DDD, where together they are phones (DDD1, FONE1)."""
+    found: dict[int, int] = {}
+    for place, title in enumerate(titles[:-1]):
+        following = titles[place + 1]
+        ddd = re.fullmatch(r"(?i)(?:cod_?)?ddd[\s_-]*(.*)", title.strip())
+        phone = re.fullmatch(r"(?i)(?:tele?fone|fone|tel|cel|celular|numero)[\s_-]*(.*)", following)
+        if ddd and phone and titles.count(title) == titles.count(following) == 1:
+            joined = _joined(rows, place, place + 1)
+            if guess_type(joined).type == "telefone" or not any(joined):
+                found[place + 1] = place
+    return found
 
 
-def _missing(taken: set[str]) -> list[str]:
-    missing = [name for name in REQUIRED if name not in taken]
+def _joined(rows: Sequence[Sequence[str]], ddd: int, phone: int) -> list[str]:
+    pairs = [(row[ddd].strip(), row[phone].strip()) for row in rows[:SAMPLE_ROWS]]
+    return [code + number if number else "" for code, number in pairs]
+
+
+def _json(name: str, lines: Sequence[str]) -> list[str]:
+    values: dict[str, list[str]] = {}
+    for number, line in enumerate(lines[:SAMPLE_ROWS]):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            raise DataError(f"{name}: a linha {number + 1} não é JSON") from None
+        for path, value in _leaves(record, ""):
+            values.setdefault(path, []).append(cell_text(value, None))
+    out, taken = ["formato: jsonl", "campos:"], set[str]()
+    for path, texts in values.items():
+        last = str(next((step for step in reversed(steps(path)) if isinstance(step, str)), path))
+        guess = named_type(last, texts)
+        field = field_name(last, guess.type, taken)
+        taken.add(field)
+        out += _field(field, guess, {} if path == field else {"caminho": path}, texts)
+    return out
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{place}]")
+    else:
+        yield path, value
+
+
+def _fixed(common: list[str], lines: list[str], facts: NameFacts, today: date) -> list[str]:
+    size = [f"tamanho_da_linha: {len(lines[0])}"]
+    shape = record_shape(lines, facts, today=today)
+    if shape is None:
+        fields = fields_of(lines[:SAMPLE_ROWS], today=today)
+        placed = [line for found in fields for line in _placed(found, {})]
+        return ["formato: largura_fixa", *common, *size, "campos:", *placed]
+    out = ["formato: registros", *common, *size, "registros:", f"  inicio: {shape.start + 1}"]
+    by_key = {one.key: one for one in shape.types}
+    if "cabecalho" in by_key:
+        out += _record(by_key["cabecalho"], "  cabecalho:", "    ")
+    if "lote.cabecalho" in by_key:
+        out.append("  lote:")
+        out += _record(by_key["lote.cabecalho"], "    cabecalho:", "      ")
+        out += _record(by_key["lote.rodape"], "    rodape:", "      ")
+    out += _record(by_key["detalhe"], "  detalhe:", "    ")
+    children = [one for one in shape.types if one.key == "filho"]
+    if children:
+        out.append("  filhos:")
+    for child in children:
+        out += _record(
+            child, f"    - nome: registro_{(child.segment or child.code).lower()}", "      "
+        )
+    return [*out, *_record(by_key["rodape"], "  rodape:", "    ")]
+
+
+def _record(one: Type, title: str, indent: str) -> list[str]:
+    out = [title, f"{indent}codigo: {_quoted(one.code)}"]
+    if one.segment:
+        out.append(f'{indent}quando: [{{onde: 14, igual: "{one.segment}"}}]')
+    if one.required:
+        out.append(f"{indent}obrigatorio: sim")
+    if one.at_most > 1:
+        out.append(f"{indent}ate: {one.at_most}")
+    out.append(f"{indent}campos:")
+    for found in one.fields:
+        out += [indent + line for line in _placed(found, dict(one.checks.get(found.name, {})))]
+    return out
+
+
+def _placed(found: Found, more: dict[str, Any]) -> list[str]:
+    keys = {"inicio": found.start + 1, "tamanho": found.size, **more}
+    return _field(found.name, found.guess, keys, found.values)
+
+
+def _field(name: str, guess: Guess, keys: dict[str, Any], values: Sequence[str]) -> list[str]:
+    every: dict[str, Any] = {"nome": name, "tipo": guess.type, **keys, **guess.keys}
+    if guess.doubt:
+        every["confirmar"] = True
+    written = ", ".join(f"{key}: {_value(key, value)}" for key, value in every.items())
+    return [f"  # {described(name, guess, values)}", f"  - {{{written}}}"]
+
+
+def _value(key: str, value: Any) -> str:
+    if value is True:
+        return "sim"
+    if isinstance(value, int):
+        return str(value)
+    if key in {"tipo", "formato", "confere", "de", "sinal"} or (
+        key == "nome" and value not in _YAML_WORDS
+    ):
+        return str(value)
+    return _quoted(value)
+
+
+def _missing(body: Sequence[str]) -> list[str]:
+    names = set(re.findall(r"\{nome: \"?(\w+)", "\n".join(body)))
+    missing = [name for name in REQUIRED if name not in names]
     if not missing:
         return []
     return [
@@ -276,32 +348,5 @@ def _missing(taken: set[str]) -> list[str]:
     ]
 
 
-def _date_test(shape: str) -> Callable[[str], object]:
-    order = "".join(sorted("amd", key=shape.index)).replace("a", "y")
-    marks = [(place, char) for place, char in enumerate(shape) if char not in "dma"]
-
-    def test(text: str) -> object:
-        fits = len(text) == len(shape) and all(text[place] == char for place, char in marks)
-        return parse_date(text, order=order) if fits else None
-
-    return test
-
-
-def _money_test(decimal: str) -> Callable[[str], object]:
-    return lambda text: decimal in text and parse_money(text, decimal=decimal) is not None
-
-
-def _plain(title: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", _unaccented(title).lower())
-
-
-def _unaccented(text: str) -> str:
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-
-
-def _quoted(text: str) -> str:
+def _quoted(text: Any) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def _join(lines: Sequence[str]) -> str:
-    return "\n".join(lines) + "\n"

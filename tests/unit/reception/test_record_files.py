@@ -130,7 +130,7 @@ def place(size: int, *parts: tuple[int, str]) -> str:
     return line
 
 
-def batch(number: int, cents: list[int]) -> list[str]:
+def batch(number: int, cents: list[int], names: tuple[str, ...] = ("ANA",)) -> list[str]:
     lot = f"341{number:04}"
     lines = [place(240, (1, f"{lot}1"))]
     for turn, value in enumerate(cents):
@@ -142,7 +142,12 @@ def batch(number: int, cents: list[int]) -> list[str]:
                 (78, "31012026"),
                 (86, f"{value:015}"),
             ),
-            place(240, (1, f"{lot}3{turn * 3 + 2:05}Q"), (19, f"0000{CPFS[turn]}"), (34, "ANA")),
+            place(
+                240,
+                (1, f"{lot}3{turn * 3 + 2:05}Q"),
+                (19, f"0000{CPFS[turn % len(CPFS)]}"),
+                (34, names[turn % len(names)]),
+            ),
             place(240, (1, f"{lot}3{turn * 3 + 3:05}R")),
         ]
     trailer = f"{len(lines) + 1:06}{len(cents):06}{sum(cents):017}"

@@ -1,0 +1,241 @@
+"""The type of a field from examples: the most demanding one that they satisfy, and how sure it is.
+
+Candidates are tried with the very rules that will judge the files (``fields.convert``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import pyarrow as pa
+
+from zanc_pipeline.reception.fields import convert, masked
+from zanc_pipeline.reception.layout import CANONICAL, ColumnField
+
+SAMPLE_ROWS = 2_000
+SURE = 0.9
+_FIRST = 50
+_MARKED = 0.3
+"""Part of the values that must write their decimals, for the mark to be one of decimals."""
+
+_DATES = (
+    "dd/mm/aaaa",
+    "aaaa-mm-dd",
+    "aaaammdd",
+    "ddmmaaaa",
+    "dd-mm-aaaa",
+    "dd.mm.aaaa",
+    "aaaa/mm/dd",
+    "mm/dd/aaaa",
+)
+_TIMES = (
+    "aaaa-mm-dd hh:mm:ss",
+    "dd/mm/aaaa hh:mm:ss",
+    "dd/mm/aaaa hh:mm",
+    "aaaa-mm-ddThh:mm:ss",
+    "aaaammddhhmmss",
+)
+_WORDS = {
+    "cpf": "CPF com dígitos verificadores certos",
+    "cnpj": "CNPJ com dígitos verificadores certos",
+    "cpf_cnpj": "CPF ou CNPJ com dígitos verificadores certos",
+    "telefone": "telefone com DDD",
+    "telefones": "telefones com DDD",
+    "dinheiro": "valor em reais",
+    "decimal": "número com decimais",
+    "inteiro": "número inteiro",
+    "data": "data",
+    "data_hora": "data e hora",
+    "email": "e-mail",
+    "uf": "sigla de estado",
+    "sim_nao": "sim ou não",
+    "texto": "texto",
+}
+_MASKED = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"})
+_SYNONYMS = {
+    "cpf": ("cpf", "cpfcliente", "cpfdevedor", "documento", "cpfcgc", "nrcpf", "numcpf", "cpfcnpj"),
+    "nome": ("nome", "cliente", "nomecliente", "devedor", "nomedevedor", "razaosocial", "sacado"),
+    "contrato": (
+        "contrato", "nrcontrato", "numerocontrato", "numcontrato", "nocontrato", "ncontrato",
+        "titulo", "instalacao", "idcontrato", "codcontrato",
+    ),
+    "produto": ("produto", "plano", "servico", "carteira", "modalidade"),
+    "valor": (
+        "valor", "saldo", "valordivida", "vlr", "vlrdivida", "valoraberto", "saldodevedor",
+        "vlrsaldo", "vlraberto", "valordevido", "vldivida", "valortotal", "vlrtotal",
+    ),
+    "vencimento": ("vencimento", "datavencimento", "dtvenc", "dtvencimento", "venc", "datavenc"),
+    "nascimento": ("nascimento", "datanascimento", "dtnasc", "dtnascimento", "datanasc"),
+    "email": ("email", "enderecoeletronico", "correio"),
+    "cidade": ("cidade", "municipio"),
+    "uf": ("uf", "estado", "siglauf"),
+    "telefone_1": ("telefone", "telefone1", "fone", "fone1", "celular", "celular1", "tel1", "tel"),
+    "telefone_2": ("telefone2", "fone2", "celular2", "tel2"),
+    "telefone_3": ("telefone3", "fone3", "celular3", "tel3"),
+    "telefones": ("telefones", "fones", "contatos"),
+    "obito": ("obito", "falecido"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guess:
+    """A field's type with its other keys, and the share of values that prove it."""
+
+    type: str
+    keys: dict[str, Any] = field(default_factory=dict)
+    share: float = 1.0
+    doubt: str = ""
+    """What a person must decide, in Portuguese; empty when there is nothing."""
+
+    @property
+    def sureness(self) -> str:
+        """``alta``, ``média`` or ``baixa``."""
+        if self.doubt or self.share < SURE:
+            return "baixa"
+        proving = self.type in {"cpf", "cnpj", "cpf_cnpj", "uf", "email", "telefone", "telefones"}
+        return "alta" if self.share >= 0.99 and (proving or self.type != "texto") else "média"
+
+
+def guess_type(values: Sequence[str]) -> Guess:
+    """The most demanding type that nearly all filled values satisfy."""
+    texts = [value.strip() for value in values[:SAMPLE_ROWS]]
+    filled = [text for text in texts if text.strip("0")]
+    if not filled:
+        return Guess(type="texto", share=0.0)
+    for kind, keys in _candidates():
+        head = filled[:_FIRST]
+        if _share(kind, keys, head) < 0.5:
+            continue
+        share = _share(kind, keys, filled)
+        if share < SURE:
+            continue
+        zeros = sorted({text for text in texts if text and not text.strip("0")})[:5]
+        found = Guess(type=kind, keys=dict(keys), share=share)
+        if zeros and kind not in {"inteiro", "dinheiro", "decimal", "texto", "sim_nao"}:
+            found = replace(found, keys={**found.keys, "vazios": zeros})
+        return _doubted(found, filled)
+    return Guess(type="texto")
+
+
+def _candidates() -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "cpf", {}
+    yield "cnpj", {}
+    yield "cpf_cnpj", {}
+    for shape in _DATES:
+        yield "data", {"formato": shape}
+    yield "data", {"formato": "dd/mm/aa", "seculo": 50}
+    for shape in _TIMES:
+        yield "data_hora", {"formato": shape}
+    yield "telefone", {}
+    for mark in ("/", ";", ",", "|"):
+        yield "telefones", {"separador": mark}
+    yield "email", {}
+    yield "uf", {}
+    yield "sim_nao", {}
+    for mark in (",", "."):
+        yield "dinheiro", {"decimal": mark}
+        yield "dinheiro", {"decimal": mark, "sinal": "depois"}
+    for mark in (",", "."):
+        yield "decimal", {"decimal": mark}
+
+
+@cache
+def _field(kind: str, keys: str) -> ColumnField:
+    return ColumnField.model_validate({"nome": "x", "tipo": kind, **json.loads(keys)})
+
+
+def _share(kind: str, keys: dict[str, Any], values: Sequence[str]) -> float:
+    spec = _field(kind, json.dumps(keys))
+    if kind == "sim_nao" and len({value.upper() for value in values}) < 2:
+        return 0.0
+    if kind in {"dinheiro", "decimal"} and "decimal" in keys:
+        marked = sum(keys["decimal"] in value for value in values)
+        signed = sum(value.endswith(("-", "+")) for value in values)
+        if marked < _MARKED * len(values) or ("sinal" in keys and not signed):
+            return 0.0
+    column = convert(spec, pa.array(values), between=keys.get("separador", "/"))
+    return float(1 - column.invalid.mean())
+
+
+def _doubted(found: Guess, filled: Sequence[str]) -> Guess:
+    keys, doubt = found.keys, ""
+    if (
+        keys.get("formato") == "dd/mm/aaaa"
+        and _share("data", {"formato": "mm/dd/aaaa"}, filled) == 1
+    ):
+        doubt = "os exemplos não dizem se é dia/mês ou mês/dia"
+    if keys.get("formato") in {"aaaammdd", "ddmmaaaa"}:
+        other = "ddmmaaaa" if keys["formato"] == "aaaammdd" else "aaaammdd"
+        if _share("data", {"formato": other}, filled) == 1:
+            doubt = "os exemplos não dizem a ordem de dia, mês e ano"
+    if "seculo" in keys:
+        doubt = "o ano tem dois algarismos: confira o 'seculo'"
+    if found.type == "sim_nao":
+        words = sorted({value.upper() for value in filled})
+        if set(words) <= {"0", "1"}:
+            doubt = "0 e 1 podem ser um código: confira o que querem dizer"
+    return replace(found, doubt=doubt)
+
+
+def named_type(title: str, values: Sequence[str]) -> Guess:
+    """The type of a column with a title, which may say what digits alone do not."""
+    found = guess_type(values)
+    plain = _plain(title)
+    if plain in _SYNONYMS["valor"] and found.type in {"texto", "decimal", "sim_nao"}:
+        filled = [value.strip() for value in values if value.strip()]
+        if filled and all(re.fullmatch(r"-?\d{1,15}", value, re.ASCII) for value in filled):
+            doubt = "sem vírgula: se forem centavos, escreva também decimais: 2"
+            return Guess(type="dinheiro", doubt=doubt)
+    if plain in _SYNONYMS["obito"] and found.type == "texto":
+        words = {value.strip().upper() for value in values if value.strip()}
+        if words and words <= {"S", "N", "SIM", "NÃO", "NAO"}:
+            return Guess(type="sim_nao")
+    dates = {"vencimento", "nascimento"}
+    if found.type == "data_hora" and any(plain in _SYNONYMS[name] for name in dates):
+        return replace(found, type="data")
+    return found
+
+
+def field_name(title: str, kind: str, taken: set[str]) -> str:
+    """Our name for a column: a canonical one when title and type agree, else the title itself."""
+    plain = _plain(title)
+    for name, synonyms in _SYNONYMS.items():
+        if plain in synonyms and kind in CANONICAL[name][1] and name not in taken:
+            return name
+    base = re.sub(r"[^a-z0-9]+", "_", _unaccented(title).lower()).strip("_")
+    base = base if base[:1].isalpha() else f"campo_{base}".rstrip("_")
+    if base in CANONICAL and (kind not in CANONICAL[base][1] or base in taken):
+        base = f"{base}_original"
+    name, number = base, 2
+    while name in taken:
+        name, number = f"{base}_{number}", number + 1
+    return name
+
+
+def described(name: str, guess: Guess, values: Sequence[str]) -> str:
+    """The comment on a field: how filled, what it is taken for, how surely, an example, a doubt."""
+    texts = [value.strip() for value in values]
+    filled = [text for text in texts if text]
+    if not filled:
+        return "vazio em toda a amostra: não se sabe o que é"
+    said = f"{100 * len(filled) / len(texts):.0f} % preenchido"
+    if guess.share:
+        said += f"; {100 * guess.share:.0f} % {_WORDS[guess.type]}"
+    said += f"; confiança {guess.sureness}"
+    spec = _field(guess.type if guess.type in _MASKED else "texto", "{}")
+    said += f"; ex.: {masked(spec.model_copy(update={'name': name}), filled[0])}"
+    return said + (f"; CONFIRA: {guess.doubt}" if guess.doubt else "")
+
+
+def _plain(title: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", _unaccented(title).lower())
+
+
+def _unaccented(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
