@@ -33,6 +33,7 @@ _STAGE = """
 _COMPARE = """
     SELECT count(own.contract) AS known,
            count(*) FILTER (WHERE own.status = 'open') AS still_open,
+           count(*) FILTER (WHERE own.cpf <> j.cpf) AS other_cpf,
            count(*) FILTER (WHERE own.status = 'open' AND abs(j.amount - own.amount)
                             > %(changed_by)s * greatest(abs(own.amount), 1)) AS changed,
            count(*) FILTER (WHERE own.status = 'open' AND j.due_date <> own.due_date) AS moved,
@@ -117,18 +118,15 @@ class CrmWitness:
             self._cursor.execute("ANALYZE judged")
             self._cursor.execute(_COMPARE, self._values)
             found = self._cursor.fetchone()
-            for name in ("known", "still_open", "changed", "moved", "debt_before", "debt_after"):
-                setattr(seen, name, getattr(seen, name) + found[name])
+            for name, value in found.items():
+                setattr(seen, name, getattr(seen, name) + value)
             if found["known"] < rows.num_rows * _FOREIGN_SHARE:
                 self._cursor.execute(_FOREIGN, self._values)
                 seen.foreign.update({row["convenio"]: row["rows"] for row in self._cursor})
-            if not found["known"]:
+            if self._any_cpf or not found["other_cpf"]:
                 return {}
             self._cursor.execute(_OTHER_CPF, self._values)
             other = {row["line"]: row["cpf"] for row in self._cursor}
-        seen.other_cpf += len(other)
-        if self._any_cpf or not other:
-            return {}
         places = {line: index for index, line in enumerate(rows["line"].to_pylist())}
         return {
             places[line]: [_other_cpf(line, rows["cpf"][places[line]].as_py(), cpf)]

@@ -29,6 +29,9 @@ from zanc_pipeline.reception.process import Processed
 RULE = "aspecto"
 """The rule that a person may overrule: the fields do not look like those of the last file."""
 
+_OF_ITS_TURN = frozenset({"", "sequencia", "volume"})
+"""Rules about when and how much a convênio sends; the empty one is of files that are too old."""
+
 Again = Callable[[Layout | None, Witness, bool], Processed]
 """(another layout or None, who watches, whether the rows are to be kept) → the file's verdict."""
 
@@ -68,6 +71,8 @@ def _judged(
     own = result.layout
     if own is None or result.verdict.status == "held" or not delivery.size_bytes:
         return result, None
+    if result.findings and all(one.rule in _OF_ITS_TURN for one in result.findings):
+        return result, None  # too old, out of turn or of another size: the layout is not to blame
     with transaction(settings, "zanc", application="reception") as cursor:
         before = store.previous(cursor, delivery)
     first = _trial(own, result, witness, content)
