@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
 from zanc_pipeline.airflow import assets
 from zanc_pipeline.airflow.operators import (
+    ApplyDecisionOperator,
     BuildMailingOperator,
+    DecideOperator,
     InspectReceptionOperator,
     ReceiveOperator,
     ReturnOutcomesOperator,
@@ -23,10 +26,13 @@ from zanc_pipeline.common.settings import Settings, load_settings, read_yaml
 
 TIMEZONE = "America/Sao_Paulo"
 UNKNOWN_CONVENIO = "desconhecido"
+DECISION_DAG = "decision__entregas"
 
 _SUNDAYS = "0 5 * * 0"
 _OWNER = "zanc"
-_PATIENT = {
+_OPEN_DECISIONS = 1000
+"""Runs that wait for a person hold no slot; each must be seen."""
+_PATIENT: dict[str, Any] = {
     "retries": 8,
     "retry_delay": timedelta(seconds=5),
     "retry_exponential_backoff": 2.0,
@@ -41,6 +47,30 @@ def reception_dags(doc: str) -> list[DAG]:
     names = _named(settings, "convenios/*/convenio.yaml", lambda path: path.parent.name)
     names[UNKNOWN_CONVENIO] = "Convênio desconhecido"
     return [_reception(convenio, name, doc) for convenio, name in names.items()]
+
+
+def decision_dag(doc: str) -> DAG:
+    """``decision__entregas``: one run for each delivery about which a person has a choice."""
+    with _dag(
+        DECISION_DAG,
+        "Decisão · entregas em quarentena",
+        doc,
+        schedule=None,
+        tags=["recepção", "decisão"],
+        max_active_runs=_OPEN_DECISIONS,
+    ) as dag:
+        ask = DecideOperator(task_id="decidir", task_display_name="Decidir", **_PATIENT)
+        apply = ApplyDecisionOperator(
+            task_id="aplicar", task_display_name="Aplicar", asked_by=ask.task_id, **_PATIENT
+        )
+        load = TriggerDagRunOperator(
+            task_id="carregar",
+            task_display_name="Carregar",
+            trigger_dag_id="reception__{{ dag_run.conf['convenio'] }}",
+            **_PATIENT,
+        )
+        ask >> apply >> load
+    return dag
 
 
 def mailing_dags(doc: str) -> list[DAG]:
@@ -74,8 +104,16 @@ def _reception(convenio: str, name: str, doc: str) -> DAG:
         inspect = InspectReceptionOperator(
             task_id="conferir",
             task_display_name="Conferir o que não entrou",
+            convenio=convenio,
             received_by=receive.task_id,
         )
+        TriggerDagRunOperator.partial(
+            task_id="pedir_decisao",
+            task_display_name="Pedir uma decisão",
+            trigger_dag_id=DECISION_DAG,
+            skip_when_already_exists=True,
+            **_PATIENT,
+        ).expand_kwargs(inspect.output)
         receive >> inspect
     return dag
 
@@ -140,7 +178,9 @@ def _training(model: str, spec: str, doc: str) -> DAG:
 _MODEL_NAMES = {"answer": "quem atende", "payment": "quem paga"}
 
 
-def _dag(dag_id: str, name: str, doc: str, *, schedule: Any, tags: list[str]) -> DAG:
+def _dag(
+    dag_id: str, name: str, doc: str, *, schedule: Any, tags: list[str], max_active_runs: int = 1
+) -> DAG:
     return DAG(
         dag_id,
         dag_display_name=name,
@@ -150,7 +190,7 @@ def _dag(dag_id: str, name: str, doc: str, *, schedule: Any, tags: list[str]) ->
         # No start date: with one, Airflow runs the training of last Sunday as soon as it is new.
         start_date=None,
         catchup=False,
-        max_active_runs=1,
+        max_active_runs=max_active_runs,
         default_args={"owner": _OWNER},
         tags=tags,
     )

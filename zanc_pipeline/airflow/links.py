@@ -19,3 +19,13 @@ class MlflowModelLink(BaseOperatorLink):
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """The address, asked by the worker as the task ends; empty when no version was made."""
         return str(getattr(operator, "model_url", ""))
+
+
+class ReceptionLink(BaseOperatorLink):
+    """The deliveries of the task's convênio, each with its report."""
+
+    name = "Entregas e relatórios"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """The page, in the Airflow UI itself."""
+        return f"/zanc/recepcao?convenio={getattr(operator, 'convenio', '')}"

@@ -7,13 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 
-from zanc_pipeline.airflow import assets
+from zanc_pipeline.airflow import assets, decisions
 from zanc_pipeline.airflow.errors import plain_errors
 from zanc_pipeline.airflow.hooks import DialerClient
-from zanc_pipeline.airflow.links import MlflowModelLink
+from zanc_pipeline.airflow.links import MlflowModelLink, ReceptionLink
 from zanc_pipeline.airflow.steps import (
     Reception,
     build_mailing,
@@ -45,6 +46,7 @@ class ReceiveOperator(BaseOperator):
     """
 
     template_fields = ("convenio",)
+    operator_extra_links = (ReceptionLink(),)
     ui_color = "#e8f1fb"
 
     def __init__(self, *, convenio: str, **kwargs: Any) -> None:
@@ -84,18 +86,21 @@ class ReceiveOperator(BaseOperator):
 class InspectReceptionOperator(BaseOperator):
     """Shows what did not go through: skipped when all did, failed when a person must act.
 
-    A quarantined file is the clerk's daily bread and stays green; what neither the file nor a
-    retry explains (a wrong configuration, a bug) is red.
+    Returns the runs of the decision DAG to ask for: one a delivery about which a person has a
+    choice, whichever run left it. A quarantined file is the clerk's daily bread and stays green;
+    what neither the file nor a retry explains (a wrong configuration, a bug) is red.
     """
 
+    operator_extra_links = (ReceptionLink(),)
     ui_color = "#fdf3d8"
 
-    def __init__(self, *, received_by: str, **kwargs: Any) -> None:
+    def __init__(self, *, convenio: str, received_by: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.convenio = convenio
         self.received_by = received_by
 
-    def execute(self, context: Context) -> list[str]:
-        """Log one line a file that is not loaded; the lines are the task's result."""
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Log one line a file that is not loaded; the result is what to ask persons."""
         result = Reception(**context["ti"].xcom_pull(task_ids=self.received_by))
         lines = [
             *(_line("em quarentena", one) for one in result.quarantined),
@@ -106,9 +111,65 @@ class InspectReceptionOperator(BaseOperator):
             self.log.warning(line)
         if errors := result.problems + result.unexpected:
             raise AirflowFailException("; ".join(errors))
-        if not lines:
+        with plain_errors():
+            asked = decisions.open_questions(load_settings(), self.convenio)
+        if not lines and not asked:
             raise AirflowSkipException("every file was loaded")
-        return lines
+        return [decisions.request(delivery, self.convenio) for delivery in asked]
+
+
+class DecideOperator(HITLOperator):
+    """Asks a person about the delivery of the run's ``conf``, with the choices it has.
+
+    Skipped when there is nothing to decide any more.
+    """
+
+    ui_color = "#fdf3d8"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            subject="Entrega em quarentena",
+            options=list(decisions.CHOICES),
+            params={
+                "motivo": Param(
+                    "", type="string", title="Motivo", description="Fica registrado com a decisão"
+                )
+            },
+            **kwargs,
+        )
+
+    def execute(self, context: Context) -> Any:
+        """Ask, and wait without a slot."""
+        with plain_errors():
+            asked = decisions.question(load_settings(), _delivery(context))
+        if asked is None:
+            raise AirflowSkipException(f"entrega {_delivery(context)}: nada mais a decidir")
+        self.subject, self.body, self.options = asked.subject, asked.body, list(asked.options)
+        return super().execute(context)
+
+
+class ApplyDecisionOperator(BaseOperator):
+    """Carries out what a person chose in the task ``asked_by``; repeated, it changes nothing."""
+
+    ui_color = "#e8f1fb"
+
+    def __init__(self, *, asked_by: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.asked_by = asked_by
+
+    def execute(self, context: Context) -> str:
+        """Approve, refuse, accept, release or replay; the result says what became of it."""
+        answer = context["ti"].xcom_pull(task_ids=self.asked_by)
+        person = answer.get("responded_by_user") or {}
+        by = str(person.get("name") or person.get("id") or "Airflow")
+        reason = str((answer.get("params_input") or {}).get("motivo") or "")
+        (choice,) = answer["chosen_options"]
+        with plain_errors():
+            told = decisions.decide(
+                load_settings(), _delivery(context), choice, by=by, reason=reason
+            )
+        self.log.info(told)
+        return told
 
 
 class BuildMailingOperator(BaseOperator):
@@ -237,6 +298,16 @@ class TrainModelOperator(BaseOperator):
         version = f"{result['name']}/versions/{result['model_version']}"
         self.model_url = f"{mlflow}/#/models/{version}"
         return result
+
+
+def _delivery(context: Context) -> int:
+    conf = context["dag_run"].conf or {}
+    try:
+        return int(conf["delivery"])
+    except (KeyError, TypeError, ValueError):
+        raise AirflowFailException(
+            'this run names no delivery: start it with {"delivery": number, "convenio": name}'
+        ) from None
 
 
 def _mailings(context: Context) -> set[str]:

@@ -22,6 +22,7 @@ EXPECTED = {
         "reception__telecom_brisa",
         "reception__desconhecido",
     },
+    "decision_dags.py": {"decision__entregas"},
     "mailing_dags.py": {"mailing__cobranca_geral"},
     "campaign_dags.py": {"campaign__cobranca_geral"},
     "training_dags.py": {"training__answer", "training__payment"},
@@ -69,7 +70,8 @@ def test_ops_know_it_by_name_and_find_a_runbook(bag: DagBag, dag_id: str) -> Non
 @pytest.mark.parametrize("dag_id", dags())
 def test_one_run_at_a_time_and_none_for_the_past(bag: DagBag, dag_id: str) -> None:
     dag = bag.dags[dag_id]
-    assert dag.max_active_runs == 1
+    # Each delivery that waits for a person is a run of its own; such a run holds no slot.
+    assert dag.max_active_runs == (1000 if dag_id == "decision__entregas" else 1)
     assert dag.catchup is False
     dag.check_cycle()
 

@@ -1,0 +1,129 @@
+"""What a person decides about a delivery that did not go through by itself.
+
+The question is asked by a task of ``decision__entregas``; the same decisions can be taken with
+``zanc reception approve|reject|accept|release|replay``. Whoever comes first decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zanc_pipeline.common.errors import ConflictError, DataError
+from zanc_pipeline.common.masking import mask_text
+from zanc_pipeline.common.settings import Settings
+
+if TYPE_CHECKING:
+    from zanc_pipeline.reception.service import Delivery
+
+APPROVE = "Aprovar o layout proposto"
+REJECT = "Recusar o layout proposto"
+ACCEPT = "Aceitar o arquivo assim mesmo"
+RELEASE = "Liberar sem esperar"
+REPLAY = "Reprocessar (o layout já foi corrigido)"
+LEAVE = "Deixar em quarentena"
+CHOICES = (APPROVE, REJECT, ACCEPT, RELEASE, REPLAY, LEAVE)
+
+_MAX_BODY_CHARS = 12_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a person is asked about a delivery; ``options`` are some of ``CHOICES``."""
+
+    delivery: int
+    convenio: str
+    subject: str
+    body: str
+    options: tuple[str, ...]
+
+
+def open_questions(settings: Settings, convenio: str) -> list[int]:
+    """The deliveries of ``convenio`` that wait for a person who has a choice, oldest first."""
+    from zanc_pipeline.reception import service
+
+    waiting = [
+        delivery.id
+        for delivery in service.list_deliveries(settings, convenio)
+        if delivery.status in {"quarantined", "held"} and _choices(settings, delivery)
+    ]
+    return sorted(waiting)
+
+
+def question(settings: Settings, delivery_id: int) -> Question | None:
+    """What to ask about a delivery; None when there is nothing to decide (any more)."""
+    from zanc_pipeline.reception import service
+
+    delivery = service.get_delivery(settings, delivery_id)
+    choices = _choices(settings, delivery)
+    if not choices:
+        return None
+    report = service.report_path(settings, delivery, "text")
+    lines = report.read_text() if report is not None and report.is_file() else ""
+    body = f"**{mask_text(delivery.reason or 'sem motivo registrado')}**\n\n"
+    if lines:
+        body += f"```\n{lines.replace('```', '')[:_MAX_BODY_CHARS]}\n```\n"
+    return Question(
+        delivery=delivery.id,
+        convenio=delivery.convenio,
+        subject=f"{delivery.convenio} · {delivery.file_name} · entrega {delivery.id}",
+        body=body,
+        options=choices,
+    )
+
+
+def decide(settings: Settings, delivery_id: int, choice: str, *, by: str, reason: str) -> str:
+    """Carry a choice out; what became of the delivery, in Portuguese.
+
+    Repeated, or after somebody else decided, it changes nothing and says so. Raises DataError for
+    a choice that is none of ``CHOICES``.
+    """
+    from zanc_pipeline.reception import service
+    from zanc_pipeline.reception.drift import proposals
+
+    if choice not in CHOICES:
+        raise DataError(f"entrega {delivery_id}: não há a opção '{choice}'")
+    before = service.get_delivery(settings, delivery_id)
+    if choice != LEAVE and choice not in _choices(settings, before):
+        return f"entrega {delivery_id}: já decidida, está '{before.status}'; nada foi mudado"
+    reason = reason.strip() or "decidido no Airflow"
+    try:
+        if choice == APPROVE:
+            proposals.approve(settings, delivery_id, by=by, note=reason)
+        elif choice == REJECT:
+            proposals.reject(settings, delivery_id, by=by, reason=reason)
+        elif choice == ACCEPT:
+            service.accept(settings, delivery_id, before.rules, by=by, reason=reason)
+        elif choice == RELEASE:
+            service.release(settings, delivery_id, by=by, reason=reason)
+        elif choice == REPLAY:
+            service.replay(settings, delivery_id)
+    except ConflictError as conflict:
+        return f"entrega {delivery_id}: {conflict}"
+    after = service.get_delivery(settings, delivery_id)
+    told = f": {after.reason}" if after.reason else ""
+    return mask_text(f"entrega {delivery_id}: '{choice}' por {by}; agora '{after.status}'{told}")
+
+
+def request(delivery_id: int, convenio: str) -> dict[str, Any]:
+    """How one run of ``decision__entregas`` is asked for: its id is the delivery's, so once."""
+    return {
+        "trigger_run_id": f"entrega-{delivery_id}",
+        "conf": {"delivery": delivery_id, "convenio": convenio},
+    }
+
+
+def _choices(settings: Settings, delivery: Delivery) -> tuple[str, ...]:
+    from zanc_pipeline.reception.drift import proposals
+
+    if delivery.status == "held":
+        return (RELEASE, LEAVE)
+    if delivery.status != "quarantined":
+        return ()
+    found = []
+    proposal = proposals.get(settings, delivery.id)
+    if proposal is not None and proposal.status == "proposed":
+        found += [APPROVE, REJECT]
+    if delivery.rules:
+        found.append(ACCEPT)
+    return (*found, REPLAY, LEAVE) if found else ()
