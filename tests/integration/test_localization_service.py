@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from crm_world import cpf
 
@@ -23,7 +26,8 @@ from tests.ports import free_port_offset
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.migrations import migrate
 from zanc_pipeline.common.settings import Settings, load_settings
-from zanc_pipeline.localization import rebuild
+from zanc_pipeline.localization import rebuild, tokens
+from zanc_pipeline.localization.audit import asked_about
 from zanc_pipeline.stack import postgres
 
 pytestmark = pytest.mark.integration
@@ -300,10 +304,11 @@ def test_health_metrics_and_the_document_are_open(service: str, client: httpx.Cl
 
 
 def test_the_log_shows_no_cpf_and_no_phone(client: httpx.Client, log: Path) -> None:
+    before = log.read_text().count("/v1/dial-check")
     client.post("/v1/calls", json=[call(1)])
     client.get(f"/v1/people/{cpf(1)}/phones")
     client.post("/v1/dial-check", json={"cpf": cpf(1), "phones": [PHONE]})
-    wait_until(lambda: "/v1/dial-check" in log.read_text())
+    wait_until(lambda: log.read_text().count("/v1/dial-check") > before)
     text = log.read_text()
     entries = [json.loads(line) for line in text.splitlines()]
     [asked] = [one for one in entries if one.get("route") == "/v1/people/{cpf}/phones"][-1:]
@@ -314,6 +319,177 @@ def test_the_log_shows_no_cpf_and_no_phone(client: httpx.Client, log: Path) -> N
     )
     assert cpf(1) not in text
     assert PHONE not in text
+
+
+def reserve(client: httpx.Client, number: int, *phones: str, **more: Any) -> dict[str, Any]:
+    question = {"cpf": cpf(number), "phones": phones or (PHONE,), "reserve": True, **more}
+    answer = client.post("/v1/dial-check", json=question)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def test_a_reserved_person_and_phone_are_nobody_elses(
+    client: httpx.Client, database: Database
+) -> None:
+    second = "11987654322"
+    with as_crm(database.settings, "larga") as other:
+        mine = reserve(client, 1, PHONE, second, reference="a1")
+        assert mine["lease"]["phone"] == PHONE
+        assert [(one["dial"], one["reason"]) for one in mine["phones"]] == [
+            (True, None),
+            (False, "other_phone_reserved"),
+        ]
+        # asked again it is the same lease; another reference is another attempt
+        assert reserve(client, 1, PHONE, second, reference="a1")["lease"] == mine["lease"]
+        for asker, person, phone in ((other, 1, second), (other, 2, PHONE), (client, 1, PHONE)):
+            refused = reserve(asker, person, phone, reference="a2")
+            assert refused["lease"] is None
+            assert refused["phones"][0]["reason"] == "reserved"
+        # only its holder may end it
+        path = f"/v1/leases/{mine['lease']['id']}/release"
+        assert other.post(path).json() == {"released": False}
+        assert client.post(path).json() == {"released": True}
+        assert client.post(path).json() == {"released": False}
+        theirs = reserve(other, 1, PHONE, reference="b1")
+        assert theirs["lease"]["phone"] == PHONE
+        # the report of its call ends a lease, one of an earlier call does not
+        other.post("/v1/calls", json=[call(7)])
+        assert reserve(client, 1)["lease"] is None
+        now = datetime.now(UTC).isoformat()
+        other.post("/v1/calls", json=[call(8, call_id="b1", started_at=now)])
+        assert reserve(client, 1)["lease"] is not None
+
+
+def test_a_lease_ends_by_itself(client: httpx.Client) -> None:
+    assert reserve(client, 1, lease_seconds=1)["lease"] is not None
+    wait_until(lambda: reserve(client, 1, reference="later")["lease"] is not None)
+
+
+def test_an_agreed_call_is_allowed_after_a_talk(client: httpx.Client) -> None:
+    now = datetime.now(UTC).isoformat()
+    client.post("/v1/calls", json=[call(1, started_at=now, outcome="human", tabulation="callback")])
+    assert reserve(client, 1)["phones"][0]["reason"] == "talked_recently"
+    assert reserve(client, 1, agreed=True)["lease"] is not None
+
+
+def test_crms_that_ask_at_once_never_both_get_yes(database: Database, tmp_path: Path) -> None:
+    """Limits hold exactly: 3 a phone and day, whoever reserves, dials and reports when he wants."""
+    settings = load_settings(var=database.settings.var, port_offset=database.settings.port_offset)
+    settings.localization.port += 80
+    more = {
+        "ZANC_LOCALIZATION__PORT": str(settings.localization.port - settings.port_offset),
+        "ZANC_LOCALIZATION__PROCESSES": "2",
+    }
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("TRUNCATE localization.call, localization.person_phone")
+    phones = [f"1198765433{n}" for n in range(4)]
+    held: dict[str, str] = {}
+    lock, dialled, clashes = threading.Lock(), Counter[str](), list[str]()
+
+    def dial(crm: str, seed: int) -> None:
+        chosen = random.Random(seed)
+        with as_crm(settings, crm) as mine:
+            for turn in range(30):
+                person, wanted = 1 + chosen.randrange(3), chosen.sample(phones, 2)
+                name = f"{crm}{seed}-{turn}"
+                lease = reserve(mine, person, *wanted, reference=name)["lease"]
+                if lease is None:
+                    continue
+                keys = {f"person {person}", f"phone {lease['phone']}"}
+                with lock:
+                    clashes.extend(keys & held.keys())
+                    held.update(dict.fromkeys(keys, name))
+                if chosen.random() < 0.3:
+                    with lock:
+                        for key in keys:
+                            del held[key]
+                    mine.post(f"/v1/leases/{lease['id']}/release")
+                    continue
+                now = datetime.now(UTC).isoformat()
+                report = call(0, call_id=name, cpf=cpf(person), phone=lease["phone"])
+                with lock:
+                    dialled[lease["phone"]] += 1
+                    dialled[str(person)] += 1
+                    for key in keys:
+                        del held[key]
+                assert mine.post("/v1/calls", json=[{**report, "started_at": now}]).is_success
+
+    with running(settings, tmp_path / "log", **more):
+        crms = ("norma", "larga", "leve", "remessa")
+        dialers = [
+            threading.Thread(target=dial, args=(crm, seed)) for seed in range(2) for crm in crms
+        ]
+        for dialer in dialers:
+            dialer.start()
+        for dialer in dialers:
+            dialer.join()
+    assert clashes == []
+    assert 0 < max(dialled[phone] for phone in phones) <= 3
+    assert max(dialled[str(person)] for person in (1, 2, 3)) <= 6
+
+
+def test_many_people_are_asked_for_at_once(client: httpx.Client) -> None:
+    client.post("/v1/calls", json=[call(1), call(2, cpf=cpf(2), phone="1133334444")])
+    people = client.post("/v1/people/phones", json={"cpfs": [cpf(2), cpf(3), cpf(1)]}).json()[
+        "people"
+    ]
+    assert [(one["cpf"], len(one["phones"])) for one in people] == [
+        (cpf(2), 1),
+        (cpf(3), 0),
+        (cpf(1), 1),
+    ]
+    checks = [
+        {"cpf": cpf(1), "phones": [PHONE], "reserve": True},
+        {"cpf": cpf(2), "phones": [PHONE], "reserve": True},
+        {"cpf": cpf(1), "phones": [PHONE]},
+    ]
+    found = client.post("/v1/dial-checks", json={"checks": checks}).json()["checks"]
+    assert found[0]["lease"]["phone"] == PHONE
+    assert (found[1]["lease"], found[1]["phones"][0]["reason"]) == (None, "reserved")
+    assert "lease" not in found[2]
+    for wrong in ({"cpfs": []}, {"cpfs": [cpf(1), "1"]}, {"cpfs": [cpf(1)] * 501}, []):
+        assert client.post("/v1/people/phones", json=wrong).status_code == 400
+    wrong_checks: list[Any] = [
+        {"checks": [{"cpf": cpf(1)}]},
+        {"checks": [{"cpf": cpf(1), "phones": [PHONE], "reserve": "yes"}]},
+        {"checks": [{"cpf": cpf(1), "phones": [PHONE], "reserve": True, "lease_seconds": 0}]},
+        {"checks": [{"cpf": cpf(1), "phones": [PHONE], "reserve": True, "reference": "a b"}]},
+    ]
+    for wrong in wrong_checks:
+        assert client.post("/v1/dial-checks", json=wrong).status_code == 400
+    assert client.post("/v1/leases/1/release").status_code == 400
+
+
+def test_a_token_may_do_what_it_was_given_for(
+    client: httpx.Client, database: Database, service: str
+) -> None:
+    token = tokens.create(database.settings, "larga", may=["phones"])
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def status(method: str, path: str) -> int:
+        return httpx.request(method, service + path, headers=headers).status_code
+
+    wait_until(lambda: status("GET", f"/v1/people/{cpf(1)}/phones") == 200)
+    assert status("POST", "/v1/dial-check") == 403
+    assert status("POST", "/v1/calls") == 403
+    tokens.revoke(database.settings, tokens.listing(database.settings)[-1]["name"])
+    wait_until(lambda: status("GET", f"/v1/people/{cpf(1)}/phones") == 401)
+
+
+def test_who_asked_for_whom_is_kept_without_the_cpf(
+    client: httpx.Client, database: Database
+) -> None:
+    person = cpf(4711)
+    client.get(f"/v1/people/{person}/phones")
+    reserve(client, 4711, "1133334455")
+    wait_until(lambda: len(asked_about(database.settings, person)) == 2)
+    assert {(row["crm"], row["action"]) for row in asked_about(database.settings, person)} == {
+        ("norma", "phones"),
+        ("norma", "reserve"),
+    }
+    with transaction(database.settings, "zanc") as cursor:
+        cursor.execute("SELECT person::text FROM localization.audit")
+        assert person not in str(cursor.fetchall())
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -358,33 +534,39 @@ def test_a_taken_port_is_one_clear_line(service: str, database: Database, tmp_pa
     assert (tmp_path / "log").read_text().strip().endswith("config/stack.yaml")
 
 
-def test_killed_service_and_killed_postgres_lose_and_double_nothing(
-    client: httpx.Client, database: Database, tmp_path: Path
-) -> None:
-    """Three CRMs send until answered, two processes serve, everything is killed in between."""
+def test_random_kills_lose_and_double_nothing(database: Database, tmp_path: Path) -> None:
+    """Three CRMs send until answered; service, one of its processes and PostgreSQL are killed."""
     settings = load_settings(var=database.settings.var, port_offset=database.settings.port_offset)
     settings.localization.port += 60
     more = {
         "ZANC_LOCALIZATION__PORT": str(settings.localization.port - settings.port_offset),
         "ZANC_LOCALIZATION__PROCESSES": "2",
     }
-    acknowledged = dict.fromkeys(("norma", "larga", "leve"), 0)
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("TRUNCATE localization.call, localization.person_phone")
+    acknowledged: dict[str, set[str]] = {"norma": set(), "larga": set(), "leve": set()}
+    sent = {crm: set[str]() for crm in acknowledged}
     done = threading.Event()
+
+    def batch_of(batch: int) -> list[dict[str, Any]]:
+        return [
+            call(
+                batch * 20 + n,
+                cpf=cpf(1 + n % 3),
+                phone=f"1198765432{n % 4}",
+                outcome=("human", "busy", "no_answer")[(batch + n) % 3],
+            )
+            for n in range(20)
+        ]
 
     def send(crm: str) -> None:
         batch = 0
         with as_crm(settings, crm) as mine:
-            while not done.is_set() or batch < 30:
-                calls = [
-                    call(
-                        batch * 20 + n,
-                        cpf=cpf(1 + n % 3),
-                        phone=f"1198765432{n % 4}",
-                        outcome=("human", "busy", "no_answer")[(batch + n) % 3],
-                    )
-                    for n in range(20)
-                ]
-                while True:
+            while not done.is_set():
+                calls = batch_of(batch)
+                ids = {one["call_id"] for one in calls}
+                sent[crm] |= ids
+                while not done.is_set():
                     try:
                         answer = mine.post("/v1/calls", json=calls)
                     except httpx.TransportError:
@@ -392,33 +574,54 @@ def test_killed_service_and_killed_postgres_lose_and_double_nothing(
                         continue
                     if answer.status_code == 200:
                         assert sum(answer.json().values()) == 20
+                        acknowledged[crm] |= ids
+                        batch += 1
                         break
                     assert answer.status_code == 503
                     time.sleep(0.05)
-                acknowledged[crm] += 20
-                batch += 1
+
+    def goes_on() -> None:
+        before = {crm: len(ids) for crm, ids in acknowledged.items()}
+        wait_until(lambda: all(len(acknowledged[crm]) > before[crm] for crm in before))
 
     log = tmp_path / "log"
+    chosen = random.Random(20261123)
     senders = [threading.Thread(target=send, args=(crm,), daemon=True) for crm in acknowledged]
     for sender in senders:
         sender.start()
-    with running(settings, log, **more) as first:
-        wait_until(lambda: min(acknowledged.values()) > 60)
-        first.kill()
-        first.wait()
-    log.unlink()
-    wait_until(lambda: _port_is_free(settings))
-    with running(settings, log, **more):
-        before = min(acknowledged.values())
-        wait_until(lambda: min(acknowledged.values()) > before + 60)
-        database.stop(signal.SIGKILL)
-        database.start()
-        done.set()
-        for sender in senders:
-            sender.join(120)
+    kills = ["service", "process", "postgres", "process", "service", "postgres"]
+    chosen.shuffle(kills)
+    while kills:
+        log.unlink(missing_ok=True)
+        wait_until(lambda: _port_is_free(settings))
+        with running(settings, log, **more) as service:
+            while kills:
+                goes_on()
+                time.sleep(chosen.random() / 5)
+                kill = kills.pop()
+                if kill == "postgres":
+                    database.stop(signal.SIGKILL)
+                    database.start()
+                elif kill == "process":
+                    chosen.choice(psutil.Process(service.pid).children()).kill()
+                else:
+                    service.kill()
+                    service.wait()
+                    break
+            else:
+                goes_on()
+    done.set()
+    for sender in senders:
+        sender.join(120)
     assert not any(sender.is_alive() for sender in senders)
-    result = rebuild.verify(database.settings)
-    assert (result.calls, result.differing) == (sum(acknowledged.values()), 0)
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("SELECT crm, call_id FROM localization.call")
+        rows = [(row["crm"], row["call_id"]) for row in cursor.fetchall()]
+    assert len(rows) == len(set(rows))
+    for crm, ids in acknowledged.items():
+        kept = {call_id for owner, call_id in rows if owner == crm}
+        assert ids <= kept <= sent[crm]
+    assert rebuild.verify(database.settings).right
 
 
 def _port_is_free(settings: Settings) -> bool:

@@ -86,6 +86,13 @@ def _archive(settings: Settings, month: date) -> ArchivedMonth:
     name = f"call_{month:%Y_%m}"
     path = archive_folder(settings) / f"{name}.parquet"
     with transaction(settings, "zanc", application="zanc localization archive") as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('zanc localization archive'))")
+        cursor.execute("SELECT * FROM localization.archive WHERE month = %s", (month,))
+        row = cursor.fetchone()
+        if row["state"] == "archived":  # by another process, meanwhile
+            return ArchivedMonth(
+                month=month, calls=row["calls"], path=path if row["calls"] else None
+            )
         # Waits for those who began before the month was closed.
         cursor.execute(f"LOCK TABLE localization.{name} IN SHARE MODE")
         calls = _write(cursor, name, path)
@@ -100,8 +107,6 @@ def _archive(settings: Settings, month: date) -> ArchivedMonth:
             "sha256": _sha256(path) if calls else None,
         }
         cursor.execute(_ARCHIVED, facts)
-    if not calls:
-        path.unlink()
     return ArchivedMonth(month=month, calls=calls, path=path if calls else None)
 
 
@@ -119,6 +124,9 @@ def _write(cursor: Any, name: str, path: Path) -> int:
             calls += table.num_rows
     with aside.open("rb") as file:
         os.fsync(file.fileno())
+    if not calls:
+        aside.unlink()
+        return 0
     aside.rename(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

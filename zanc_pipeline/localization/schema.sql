@@ -125,7 +125,8 @@ END $$;
 CREATE OR REPLACE TRIGGER call_truncated AFTER TRUNCATE ON localization.call
     FOR EACH STATEMENT EXECUTE FUNCTION localization.call_truncated();
 
--- The partition of the month of a day, made when it is missing; what waited in call_rest moves in.
+-- The partition of the month of a day, made when it is missing and the month is not archived; what
+-- waited in call_rest moves in.
 CREATE OR REPLACE FUNCTION localization.ensure_month(day date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     name text := to_char(day, '"call_"YYYY_MM');
@@ -133,7 +134,8 @@ DECLARE
     ends timestamptz :=
         (date_trunc('month', day::timestamp) + interval '1 month') AT TIME ZONE 'America/Sao_Paulo';
 BEGIN
-    IF to_regclass('localization.' || name) IS NOT NULL THEN
+    IF to_regclass('localization.' || name) IS NOT NULL
+       OR ends <= (SELECT max(ends_at) FROM localization.archive WHERE state = 'archived') THEN
         RETURN;
     END IF;
     -- In this order, as a recorder takes them; nobody may put a call of the month into call_rest now.
