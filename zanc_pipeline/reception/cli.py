@@ -57,17 +57,17 @@ def read(file: Path, layout: Path | None, output: Path | None) -> None:
 @reception.command()
 @click.argument("file", type=_FILE)
 @click.option("--output", type=_FILE, required=True, help="Where to write the drafted layout.")
+@click.option("--crm", help="Of a new convênio: the CRM of config/crms that it loads into.")
 @click.option("--force", is_flag=True, help="Replace the output when it exists.")
-def infer(file: Path, output: Path, force: bool) -> None:
-    """Draft a layout from the sample FILE, with a comment in Portuguese on every field."""
-    from zanc_pipeline.reception.archive import write_atomically
-    from zanc_pipeline.reception.infer import draft
+def infer(file: Path, output: Path, crm: str | None, force: bool) -> None:
+    """Draft a layout from the sample FILE, with a comment in Portuguese on every field.
 
-    if output.exists() and not force:
-        raise DataError(f"{output} já existe: dê outro nome ou use --force")
-    text = draft(file, today=datetime.now(tz=UTC).date())
-    write_atomically(output, lambda target: target.write(text.encode("utf-8")))
-    click.echo(f"{output}: rascunho escrito; confira os comentários antes de usar")
+    In the folder of a new convênio, --crm writes its convenio.yaml too.
+    """
+    from zanc_pipeline.reception.onboarding import onboard
+
+    for line in onboard(settings(), file, output, crm=crm, force=force):
+        click.echo(line)
 
 
 @reception.command()

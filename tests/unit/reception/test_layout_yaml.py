@@ -201,3 +201,10 @@ def test_the_command_prints_the_schema() -> None:
     result = CliRunner().invoke(cli, ["reception", "schema"])
     assert result.exit_code == 0
     assert json.loads(result.stdout) == layout_schema()
+
+
+def test_the_schema_beside_the_convenios_is_that_of_the_model() -> None:
+    written = json.loads((CONVENIOS / "layout.schema.json").read_text(encoding="utf-8"))
+    assert written == layout_schema(), (
+        "run: zanc reception schema > config/convenios/layout.schema.json"
+    )
