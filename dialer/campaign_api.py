@@ -43,7 +43,7 @@ class Campaign(Handler):
         live = self.dialer.engine.campaigns.get(campaign_id)
         content = summary(row) | figures
         content["operators"] = self.dialer.engine.floor.by_state()
-        content["why"] = "" if live is None else live.why
+        content["why"] = (row.why or "") if live is None else live.why
         content["mode"] = row.section.get("modo")
         content["live"] = None if live is None else monitor.campaign(self.dialer.engine, live)
         self.answer(content)

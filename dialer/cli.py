@@ -114,6 +114,32 @@ def simulate(scenario: Path, as_json: bool) -> None:
     click.echo(f"at the end: {result.why}")
 
 
+@dialer.command()
+@click.option("--campaign", required=True, help="The id of a campaign that was dialled.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def replay(campaign: str, as_json: bool) -> None:
+    """Simulate a campaign that was dialled in every mode, with its own times and answer rate."""
+    from dataclasses import asdict
+
+    from dialer.pacing import MODES
+    from dialer.replay import expected, scenario_of
+
+    scenario = scenario_of(settings(), campaign)
+    results = [expected(scenario, mode) for mode in MODES]
+    if as_json:
+        click.echo(json.dumps([asdict(result) for result in results]))
+        return
+    click.echo(
+        f"{scenario.operators} operators, {scenario.answer[0][1]:.1%} of the lines answered by"
+        f" people; the campaign ran {scenario.mode}"
+    )
+    for result in results:
+        click.echo(
+            f"  {result.mode:12} busy {result.occupancy:.1%} of the time,"
+            f" {result.abandoned_share:.1%} abandoned"
+        )
+
+
 class _Client:
     """The dialer's service, with its own token."""
 
@@ -221,4 +247,5 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
     click.echo(f"  tabulations   {listed(figures['tabulations'])}")
     click.echo(f"  occupancy     {number(figures['occupancy'], '{:.1%}')}")
     click.echo(f"  abandoned     {figures['abandoned_share']:.1%}")
+    click.echo(f"  mode          {figures['mode']}")
     click.echo(f"  mean wait     {number(figures['mean_wait_seconds'], '{:.2f} s')}")

@@ -402,7 +402,9 @@ class Engine:
         if leads["waiting"] or leads["active"]:
             return False
         reason = campaign.closing or ("completed" if leads["ended"] else "empty_mailing")
-        await self.store.set_campaign_status(campaign.id, "finished", reason, idle_until=now)
+        await self.store.set_campaign_status(
+            campaign.id, "finished", reason, idle_until=now, why=campaign.pace.pacer.why()
+        )
         for agent in self.floor.agents.values():
             if agent.state == "idle":
                 agent.since = now

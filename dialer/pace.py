@@ -44,7 +44,7 @@ def events_of(
     if after.connected_at is not None and after.ended_at is not None:
         seconds = max(0.0, (after.ended_at - after.connected_at).total_seconds())
         found.append(pacing.Released(at=at, talk_seconds=seconds))
-    elif not after.person and after.outcome is not None:
+    elif not (before.person or after.person) and after.outcome is not None:
         found.append(pacing.NotAnswered(at=at, outcome=after.outcome, expected=expected))
     return found
 

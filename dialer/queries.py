@@ -13,7 +13,7 @@ CAMPAIGN = "SELECT * FROM campaign WHERE id = $1"
 CAMPAIGNS = "SELECT * FROM campaign ORDER BY submitted_at, id"
 
 SET_CAMPAIGN_STATUS = """
-UPDATE campaign SET status = $2, reason = $3,
+UPDATE campaign SET status = $2, reason = $3, why = coalesce($4, why),
        finished_at = CASE WHEN $2 IN ('finished', 'failed') THEN now() END
 WHERE id = $1
 """

@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS campaign (
     status      text NOT NULL DEFAULT 'running'
                 CHECK (status IN ('running', 'paused', 'stopping', 'finished', 'failed')),
     reason      text,
+    why         text,                        -- the last decision on how many lines to open
     submitted_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz
 );

@@ -51,6 +51,7 @@ class CampaignRow:
     sha256: str
     status: str
     reason: str | None
+    why: str | None
     submitted_at: datetime
     finished_at: datetime | None
 
@@ -207,14 +208,15 @@ class Store:
         *,
         end_leads: str | None = None,
         idle_until: datetime | None = None,
+        why: str | None = None,
     ) -> None:
-        """Change a campaign's status.
+        """Change a campaign's status; ``why`` is the pacer's last decision.
 
         With ``end_leads`` its waiting leads end for that reason; with ``idle_until`` the idle time
         of the operators until then is booked on it.
         """
         async with self._transaction() as connection:
-            await connection.execute(queries.SET_CAMPAIGN_STATUS, campaign_id, status, reason)
+            await connection.execute(queries.SET_CAMPAIGN_STATUS, campaign_id, status, reason, why)
             if end_leads is not None:
                 await connection.execute(queries.END_WAITING_LEADS, campaign_id, end_leads)
             if idle_until is not None:

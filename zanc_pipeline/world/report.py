@@ -9,7 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from dialer import replay
+from dialer.settings import parse_campaign
 from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.masking import mask
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED
 from zanc_pipeline.common.settings import Settings
@@ -34,6 +37,7 @@ def gather(
         "models": _models(settings),
         "mailing": _mailing(settings, mailing),
         "campaign": campaign_figures(settings, mailing),
+        "forecast": forecast_of(settings, mailing),
         "lines": _lines(settings),
         "runs": _runs(airflow, began),
         "addresses": _addresses(settings),
@@ -84,11 +88,20 @@ def problems(facts: dict[str, Any]) -> list[str]:
 def campaign_figures(settings: Settings, campaign: str) -> dict[str, Any] | None:
     """The campaign as the dialer's database holds it, or None before it was submitted."""
     with transaction(settings, "dialer") as cursor:
-        cursor.execute("SELECT status FROM campaign WHERE id = %s", (campaign,))
+        cursor.execute(
+            "SELECT status, why, settings || changes AS section FROM campaign WHERE id = %s",
+            (campaign,),
+        )
         row = cursor.fetchone()
         if row is None:
             return None
-        figures: dict[str, Any] = {"id": campaign, "status": row["status"]}
+        figures: dict[str, Any] = {
+            "id": campaign,
+            "status": row["status"],
+            "mode": row["section"]["modo"],
+            "limit": parse_campaign(row["section"], campaign).abandono_maximo,
+            "why": row["why"],
+        }
         cursor.execute(
             "SELECT count(*) AS leads, count(*) FILTER (WHERE status = 'ended') AS leads_ended"
             " FROM lead WHERE campaign_id = %s",
@@ -134,6 +147,14 @@ def campaign_figures(settings: Settings, campaign: str) -> dict[str, Any] | None
         figures["abandoned"] / figures["humans"] if figures["humans"] else None
     )
     return figures
+
+
+def forecast_of(settings: Settings, campaign: str) -> replay.Expected | None:
+    """What the simulator makes of the campaign's own times; None when it had too few calls."""
+    try:
+        return replay.expected(replay.scenario_of(settings, campaign))
+    except DataError:
+        return None
 
 
 def _delivery_problems(row: dict[str, Any]) -> list[str]:
@@ -406,6 +427,16 @@ def _show_campaign(console: Console, facts: dict[str, Any]) -> None:
     console.print(f"\nCampaign {campaign['id']}: {campaign['status']}")
     console.print(f"  attempts     {campaign['attempts']}: {outcomes}")
     console.print(f"  tabulated    {tabulations or 'nothing'}")
+    forecast = facts["forecast"]
+    console.print(
+        f"  mode         {campaign['mode']}, at most {_share(campaign['limit'])} abandoned"
+        + (f"; its last decision: {campaign['why']}" if campaign["why"] else "")
+    )
+    console.print(
+        f"  simulator    with these times and people without end: occupied "
+        f"{_share(forecast and forecast.occupancy)}, abandoned "
+        f"{_share(forecast and forecast.abandoned_share)}"
+    )
     console.print(
         f"  operators    occupied {_share(campaign['occupancy'])} of the time; abandoned "
         f"{_share(campaign['abandoned_share'])} of those who answered; a person waited "
