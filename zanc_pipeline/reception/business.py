@@ -16,7 +16,7 @@ import pyarrow as pa
 from zanc_pipeline.common.database import connect, copy_table, unavailable
 from zanc_pipeline.common.masking import mask
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception.findings import Finding, percent, thousands
+from zanc_pipeline.reception.findings import Finding, percent, reais, thousands
 from zanc_pipeline.reception.layout import Limits
 from zanc_pipeline.reception.problems import RowProblem
 
@@ -192,8 +192,8 @@ def judge(seen: Comparison, limits: Limits) -> Iterator[Finding]:
     if before and abs(after / before - 1) > Decimal(str(limits.debt_change)):
         yield Finding(
             rule="divida",
-            found=f"a dívida dos contratos conhecidos iria de R$ {_reais(before)} a "
-            f"R$ {_reais(after)}",
+            found=f"a dívida dos contratos conhecidos iria de R$ {reais(before)} a "
+            f"R$ {reais(after)}",
             expected=f"mudança de até {percent(limits.debt_change)}",
             remedy="talvez as casas decimais ou a coluna do valor tenham mudado; confirme com o "
             "credor",
@@ -222,7 +222,3 @@ def _sender(seen: Comparison) -> Iterator[Finding]:
 
 def _of(part: int, whole: int) -> str:
     return f"{thousands(part)} de {thousands(whole)} ({percent(part / whole)})"
-
-
-def _reais(amount: Decimal) -> str:
-    return f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))

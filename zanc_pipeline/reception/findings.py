@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from zanc_pipeline.reception.problems import FileRejected
 
@@ -63,3 +64,8 @@ def percent(share: float) -> str:
 def thousands(number: int) -> str:
     """``12345`` as ``12.345``."""
     return f"{number:,}".replace(",", ".")
+
+
+def reais(amount: Decimal) -> str:
+    """``1234.5`` as ``1.234,50``."""
+    return f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))

@@ -10,7 +10,7 @@ from typing import Any
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception.findings import RULES, Finding
+from zanc_pipeline.reception.findings import RULES, Finding, reais, thousands
 from zanc_pipeline.reception.layout import is_partial
 from zanc_pipeline.reception.ledger import Decision, Delivery
 from zanc_pipeline.reception.problems import RowProblem
@@ -70,7 +70,7 @@ def facts(
             "Recebido em" if delivery.id else "Conferido em",
             f"{delivery.received_at.astimezone(LOCAL):%d/%m/%Y %H:%M:%S}",
         ),
-        ("Tamanho", f"{_thousands(delivery.size_bytes)} bytes"),
+        ("Tamanho", f"{thousands(delivery.size_bytes)} bytes"),
         ("SHA-256", delivery.sha256),
     ]
     if delivery.corrects is not None:
@@ -81,14 +81,14 @@ def facts(
         lines.append(("Versão do layout", verdict.layout_version))
     if verdict.rows_total is not None:
         lines += [
-            ("Linhas no arquivo", _thousands(verdict.rows_total)),
-            ("Linhas aceitas", _thousands(verdict.rows_accepted or 0)),
-            ("Linhas rejeitadas", _thousands(verdict.rows_rejected or 0)),
+            ("Linhas no arquivo", thousands(verdict.rows_total)),
+            ("Linhas aceitas", thousands(verdict.rows_accepted or 0)),
+            ("Linhas rejeitadas", thousands(verdict.rows_rejected or 0)),
         ]
     if verdict.rows_removed:
-        lines.append(("Linhas retiradas", f"{_thousands(verdict.rows_removed)} (pelo tratamento)"))
+        lines.append(("Linhas retiradas", f"{thousands(verdict.rows_removed)} (pelo tratamento)"))
     if amount is not None:
-        lines.append(("Valor aceito", f"R$ {_reais(amount)}"))
+        lines.append(("Valor aceito", f"R$ {reais(amount)}"))
     return Facts(
         title=f"{convenio} · {delivery.file_name}",
         status=verdict.status,
@@ -184,14 +184,6 @@ def _trial_actions(result: Processed) -> list[str]:
     if result.rejected:
         return ["Foi só uma conferência. Recebido assim, as linhas rejeitadas ficariam de fora."]
     return ["Foi só uma conferência. Recebido assim, todas as linhas seguiriam para o CRM."]
-
-
-def _thousands(number: int) -> str:
-    return f"{number:,}".replace(",", ".")
-
-
-def _reais(amount: Any) -> str:
-    return f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))
 
 
 @cache
