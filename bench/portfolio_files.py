@@ -89,26 +89,29 @@ def write_fixed(path: Path, rows: int, *, seed: int = 1) -> None:
             file.write(lines.tobytes())
 
 
-def write_delimited(path: Path, rows: int, *, seed: int = 1) -> None:
+def write_delimited(path: Path, rows: int, *, seed: int = 1, quoted: bool = False) -> None:
     """Write the same rows between ``;``, without the blanks, under a header."""
+    quote = np.full((BLOCK, int(quoted)), ord('"'), dtype=np.uint8)
     with path.open("wb") as file:
         file.write(";".join(field["nome"] for field in FIELDS).encode() + b"\n")
         for block in _blocks(rows, seed):
             parts = []
+            mark = quote[: len(block)]
             for start, size in spans():
-                parts += [block[:, start : start + size], np.full((len(block), 1), 59, np.uint8)]
+                cell = block[:, start : start + size]
+                parts += [mark, cell, mark, np.full((len(block), 1), 59, np.uint8)]
             parts[-1][:] = 10
             flat = np.concatenate(parts, axis=1)
             file.write(flat[_kept(flat)].tobytes())
 
 
 def _kept(flat: Bytes) -> npt.NDArray[np.bool_]:
-    """All but the blanks before a separator."""
+    """All but the blanks at the end of a cell."""
     kept = flat != 32
     for place in range(flat.shape[1] - 2, -1, -1):
-        kept[:, place] |= (
-            kept[:, place + 1] & (flat[:, place + 1] != 59) & (flat[:, place + 1] != 10)
-        )
+        after = flat[:, place + 1]
+        within = (after != 59) & (after != 10) & (after != 34)
+        kept[:, place] |= kept[:, place + 1] & within
     return kept
 
 

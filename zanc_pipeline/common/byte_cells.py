@@ -6,6 +6,7 @@ look at it eight bytes at a time, as little-endian 64-bit words: the first byte 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,17 @@ class ByteCells:
         if isinstance(self.start, int):
             return self.start + np.arange(self.rows, dtype=np.int64) * self._stride
         return self.start
+
+    @classmethod
+    def stacked(cls, parts: Sequence[ByteCells]) -> ByteCells:
+        """The rows of several columns of one buffer, one column after the other."""
+        first = parts[0].size
+        even = isinstance(first, int) and all(
+            isinstance(part.size, int) and part.size == first for part in parts
+        )
+        starts = np.concatenate([part.starts for part in parts])
+        sizes = first if even else np.concatenate([part.sizes for part in parts])
+        return cls(parts[0].buffer, starts, sizes, len(starts))
 
     def byte(self, place: int) -> Bytes:
         """The byte ``place`` of every cell, from its start (from its end when negative)."""

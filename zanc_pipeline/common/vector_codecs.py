@@ -198,7 +198,7 @@ def phones(cells: ByteCells, *, between: str = "") -> Decided:
         rows = np.flatnonzero(~known & (count > 0) & (count <= 40))
         some = cells.take(rows)
         kept = _PHONE_MARKS
-        if between:
+        if between and (cells.buffer == ord(between)).any():
             # What other white space there is in the number decides whether the DDD is alone.
             mark = ord(between)
             marks = some.only(np.arange(256) == mark).sizes

@@ -26,7 +26,7 @@ from zanc_pipeline.reception.layout import AnyLayout, FieldSpec, Layout, is_part
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
 from zanc_pipeline.reception.readers.base import Batch, Integers
 from zanc_pipeline.reception.unique import KeyHashes, Repeats
-from zanc_pipeline.reception.vectors import convert
+from zanc_pipeline.reception.vectors import convert_all
 
 KEPT_ROWS = 10_000
 KEPT_EXAMPLES = 20
@@ -218,7 +218,7 @@ class _Pass:
 
     def _take(self, batch: Batch) -> None:
         self._result.notes.update(batch.notes)
-        columns = {spec.name: convert(spec, batch) for spec in self._layout.fields}
+        columns = convert_all(self._layout.fields, batch)
         faults = list(self._faults(columns))
         keep = np.ones(len(batch.line), dtype=np.bool_)
         for fault in faults:

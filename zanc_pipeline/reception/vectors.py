@@ -7,7 +7,7 @@ text that is not of a usual shape, and every option that is not known here, goes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -29,6 +29,50 @@ from zanc_pipeline.reception.layout import ColumnField, FieldSpec
 from zanc_pipeline.reception.readers.base import Batch
 
 Decide = Callable[[FieldSpec, ByteCells, str], Decided]
+
+
+def convert_all(specs: Sequence[FieldSpec], batch: Batch) -> dict[str, Column]:
+    """The typed columns of a batch, by field; fields of one kind are decided in one go."""
+    groups: dict[object, list[FieldSpec]] = {}
+    for spec in specs:
+        groups.setdefault(_kind(spec) if spec.name in batch.raw else spec.name, []).append(spec)
+    found: dict[str, Column] = {}
+    for group in groups.values():
+        if len(group) > 1:
+            found |= _together(group, batch)
+    return {spec.name: found.get(spec.name) or convert(spec, batch) for spec in specs}
+
+
+def _kind(spec: FieldSpec) -> object:
+    """The same for fields that are decided in the same way; a kind of its own for the others."""
+    if spec.type not in _DECIDERS or not _plain(spec) or spec.empty:
+        return spec.name
+    limits = (spec.minimum, spec.maximum, spec.implied_decimals, spec.decimal_mark)
+    words = (spec.true, spec.false, tuple((spec.table or {}).items()))
+    return (spec.type, spec.date_format, *words, *limits)
+
+
+def _together(group: Sequence[FieldSpec], batch: Batch) -> dict[str, Column]:
+    """The columns of the group of which every value is valid as it stands.
+
+    Cells of a fixed width lie at even distances, and are read faster column by column.
+    """
+    parts = [batch.raw[spec.name] for spec in group]
+    if isinstance(parts[0].start, int):
+        return {}
+    cells = ByteCells.stacked(parts)
+    decided = _DECIDERS[group[0].type](group[0], cells, batch.encoding)
+    rows = len(batch.line)
+    found = {}
+    for place, spec in enumerate(group):
+        part = slice(place * rows, (place + 1) * rows)
+        if decided.valid[part].all():
+            found[spec.name] = Column(
+                values=decided.values.slice(place * rows, rows),
+                invalid=np.zeros(rows, dtype=np.bool_),
+                inferred=None if decided.inferred is None else decided.inferred[part],
+            )
+    return found
 
 
 def convert(spec: FieldSpec, batch: Batch) -> Column:

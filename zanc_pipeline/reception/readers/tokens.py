@@ -76,13 +76,19 @@ def find_tokens(buffer: Bytes, width: int, delimiter: int | None, quote: int | N
     """
     inner = buffer[PAD:-PAD]
     marked = inner == 10
+    line_count = int(np.count_nonzero(marked))
     if delimiter is not None and width > 1:
         marked |= inner == delimiter
     marks = np.flatnonzero(marked)
-    ends_line = inner[marks] == 10
     if len(inner) and inner[-1] != 10:
-        marks, ends_line = np.append(marks, len(inner)), np.append(ends_line, True)
-    newlines = np.flatnonzero(ends_line)
+        marks, line_count = np.append(marks, len(inner)), line_count + 1
+    wanted = np.arange(width - 1, len(marks), width)
+    if len(marks) == line_count * width and (inner[marks[wanted[:-1]]] == 10).all():
+        # As many line ends as lines, each in its place: there is none within a line.
+        newlines = wanted
+    else:
+        ends_line = np.append(inner, np.uint8(10))[marks] == 10
+        newlines = np.flatnonzero(ends_line)
     line_ends = marks[newlines]
     line_starts = np.concatenate((np.zeros(1, dtype=np.int64), line_ends[:-1] + 1))[
         : len(line_ends)
