@@ -21,7 +21,7 @@ from typing import Any
 from zanc_pipeline.common.codecs import parse_date
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.detect import detect
-from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of
+from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of, guessed_name
 from zanc_pipeline.reception.infer_records import Type, record_shape
 from zanc_pipeline.reception.infer_types import (
     SAMPLE_ROWS,
@@ -65,10 +65,13 @@ def draft(path: Path, *, today: date) -> str:
         f"arquivos: {_quoted(pattern)}",
     ]
     if is_sheet(path):
-        body = _sheet(path)
+        body = _sheet(path, today)
     elif zipfile.is_zipfile(path):
         with unzipped(path) as inner:
-            body = ["zip: sim", *(_sheet(inner) if is_sheet(inner) else _text(inner, facts, today))]
+            body = [
+                "zip: sim",
+                *(_sheet(inner, today) if is_sheet(inner) else _text(inner, facts, today)),
+            ]
     elif is_gzip(path):
         with ungzipped(path) as inner:
             body = ["gz: sim", *_text(inner, facts, today)]
@@ -110,7 +113,7 @@ def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
     raw = [line for line in data.replace(b"\r", b"").rstrip(b"\n\x1a").split(b"\n") if line]
     sizes = {len(line) for line in raw}
     even = len(raw) > 1 and len(sizes) == 1 and next(iter(sizes)) >= _SMALLEST_LINE
-    delimited = _delimited(lines[:SAMPLE_ROWS], even=even)
+    delimited = _delimited(lines[:SAMPLE_ROWS], today, even=even)
     if delimited:
         return ["formato: delimitado", *common, *delimited]
     if even:
@@ -121,7 +124,7 @@ def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
     )
 
 
-def _delimited(lines: list[str], *, even: bool) -> list[str]:
+def _delimited(lines: list[str], today: date, *, even: bool) -> list[str]:
     """The keys of a delimited layout; empty when the lines are no table.
 
     Lines of one size (``even``) are columns of bytes unless titles or a plain separator say no.
@@ -148,7 +151,7 @@ def _delimited(lines: list[str], *, even: bool) -> list[str]:
     if not titled:
         out.append("cabecalho: não")
     titles = [cell.strip() for cell in table[0]] if titled else []
-    return [*out, *_columns(titles, table[1:] if titled else table, width)]
+    return [*out, *_columns(titles, table[1:] if titled else table, width, today)]
 
 
 def _physical(lines: Sequence[str], records: int) -> int:
@@ -162,7 +165,7 @@ def _physical(lines: Sequence[str], records: int) -> int:
     return len(lines)
 
 
-def _sheet(path: Path) -> list[str]:
+def _sheet(path: Path, today: date) -> list[str]:
     rows = [
         [cell_text(value, None) for value in values]
         for _, values in islice(sheet_rows(path, None), SAMPLE_ROWS)
@@ -189,10 +192,12 @@ def _sheet(path: Path) -> list[str]:
     out = ["formato: planilha"]
     if before:
         out.append(f"linhas_antes: {before}")
-    return [*out, *_columns(titles, rows[before + 1 :], len(titles))]
+    return [*out, *_columns(titles, rows[before + 1 :], len(titles), today)]
 
 
-def _columns(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+def _columns(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], width: int, today: date
+) -> list[str]:
     taken: set[str] = set()
     out = ["campos:"]
     ddds = _ddd_columns(titles, rows)
@@ -206,9 +211,11 @@ def _columns(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -
             guess = replace(guess, type="telefone")
         else:
             guess = named_type(title, values) if titles else guess_type(values)
-        name = field_name(title or f"coluna_{place + 1}", guess.type, taken)
-        if not titles and guess.type in {"cpf", "uf", "email"} and guess.type not in taken:
-            name = guess.type
+        name, doubt = ("", "") if titles else guessed_name(guess, values, taken, today)
+        if not name or name in taken:
+            name = field_name(title or f"coluna_{place + 1}", guess.type, taken)
+        elif doubt:
+            guess = replace(guess, doubt="; ".join(part for part in (doubt, guess.doubt) if part))
         taken.add(name)
         keys: dict[str, Any] = {}
         if not titles:

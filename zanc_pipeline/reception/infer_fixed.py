@@ -189,7 +189,7 @@ def _without_filler(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _recognised(start: int, values: tuple[str, ...], taken: set[str], today: date) -> Found:
     guess = _fixed_type(values)
-    name, doubt = _guessed_name(guess, values, taken, today)
+    name, doubt = guessed_name(guess, values, taken, today)
     if not name or name in taken:
         name, doubt = f"campo_{start + 1}", ""
     if doubt or guess.doubt:
@@ -210,9 +210,10 @@ def _fixed_type(values: Sequence[str]) -> Guess:
     return replace(guess, doubt="") if guess.type == "sim_nao" else guess
 
 
-def _guessed_name(
+def guessed_name(
     guess: Guess, values: Sequence[str], taken: set[str], today: date
 ) -> tuple[str, str]:
+    """Our name for a field without a title, by what it holds, and the doubt that this leaves."""
     filled = [value.strip() for value in values if value.strip(" 0")]
     if guess.type in {"cpf", "uf", "email"}:
         return guess.type, ""

@@ -110,6 +110,20 @@ def test_a_confirmed_draft_accepts_its_sample(
     assert (found.accepted.num_rows, found.rows_rejected) == (rows, 0)
 
 
+def test_a_file_without_titles_asks_for_its_names(tmp_path: Path) -> None:
+    lines = [
+        f"{cpf(n + 1)};C{n};{NAMES[n % 5]};1{n},50;31/01/2026;11;98765{n:04}" for n in range(30)
+    ]
+    text = drafted(tmp_path, "x.csv", "".join(f"{line}\n" for line in lines).encode())
+    assert "cabecalho: não" in text
+    assert "{nome: cpf, tipo: cpf, posicao: 1}" in text
+    asked = re.findall(r"nome: (\w+).*confirmar: sim", text)
+    assert asked == ["contrato", "nome", "valor", "vencimento"]
+    found = judged(tmp_path, confirmed(tmp_path, text), "x.csv")
+    assert (found.rows_accepted, found.rows_rejected) == (30, 0)
+    assert found.accepted["amount"][3].as_py() == Decimal("13.50")
+
+
 def test_what_titles_and_digits_prove_needs_no_confirmation(tmp_path: Path) -> None:
     text = drafted(tmp_path, "AURORA_20261123.csv", aurora(*[aurora_row(n) for n in range(20)]))
     path = tmp_path / "layout.yaml"
