@@ -14,7 +14,7 @@ from typing import Any
 
 from zanc_pipeline.reception.drift.compare import ENOUGH, distance
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
-from zanc_pipeline.reception.drift.notation import Reading, read_as
+from zanc_pipeline.reception.drift.notation import Reading, read_as, settled
 from zanc_pipeline.reception.drift.raw import RawTable
 from zanc_pipeline.reception.drift.sample import KEY, Hasher, Token, loose
 from zanc_pipeline.reception.drift.traits import Traits, traits
@@ -81,10 +81,14 @@ def align(
         if linked:
             tokens = before.column(spec.name)
             known = [tokens[key] for key in hashes]
-        for at in range(table.width):
+        first = own.get(spec.name, (0, 0.0))[0]
+        for at in [first, *(at for at in range(table.width) if at != first)]:
             one = _candidate(spec, at, texts, known, before, hasher, own)
-            if one is not None:
-                candidates[spec.name, at] = one
+            if one is None:
+                continue
+            candidates[spec.name, at] = one
+            if at == first and spec.name in own and settled(one[1].reading):
+                break
     _assign(specs, table.width, candidates, before, alignment, texts)
     return alignment
 

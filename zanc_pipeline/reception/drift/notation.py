@@ -12,6 +12,8 @@ from zanc_pipeline.reception.drift.sample import Hasher, Token, plain, tokens, t
 from zanc_pipeline.reception.drift.traits import DATE_SHAPES
 from zanc_pipeline.reception.layout import FieldSpec
 
+_SETTLED, _SETTLED_BEYOND_CHANCE = 0.9, 0.7
+
 PURE = 0.97
 """Share of the rows with one word that must mean the same for the word to have that meaning."""
 
@@ -52,6 +54,15 @@ def read_as(
         if reading.rank > best.rank and reading.invalid <= best.invalid + 0.02:
             best = reading
     return best
+
+
+def settled(reading: Reading) -> bool:
+    """Whether a column where the field was expected agrees so well that no other is looked at."""
+    return (
+        reading.linked >= ENOUGH
+        and reading.agreement >= _SETTLED
+        and reading.beyond_chance >= _SETTLED_BEYOND_CHANCE
+    )
 
 
 def _reading(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from zanc_pipeline.reception.drift.compare import ENOUGH
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
-from zanc_pipeline.reception.drift.notation import Reading, read_as
+from zanc_pipeline.reception.drift.notation import Reading, read_as, settled
 from zanc_pipeline.reception.drift.sample import KEY, Hasher, Token, loose
 from zanc_pipeline.reception.layout import PositionField
 
@@ -27,6 +27,8 @@ _ROWS_OF_KEY = 60_000
 _KEY_WINDOWS = 16
 _NEAR_BYTES = 3
 _WIDTHS = {"data": (8, 10), "cpf": (11, 14), "cnpj": (14, 18)}
+
+_DIGITS = frozenset({"dinheiro", "data", "cpf", "cnpj", "telefone", "inteiro"})
 
 Matrix = npt.NDArray[np.uint8]
 
@@ -149,9 +151,34 @@ class _Search:
 
     def find(self, spec: PositionField, shifts: set[int]) -> Window | None:
         """The window where a field agrees best; None when nowhere well enough."""
+        at_home = self._at_home(spec, shifts)
+        return at_home if at_home is not None else self._anywhere(spec, shifts)
+
+    def _at_home(self, spec: PositionField, shifts: set[int]) -> Window | None:
+        """The field where its neighbours say that it should be, when it agrees there."""
+        found: list[Window] = []
+        for start in sorted(spec.start - 1 + shift for shift in shifts):
+            if start >= 0 and start + spec.size <= self.lines.shape[1]:
+                reading = self.read(spec, start, spec.size, LINKED_ROWS)
+                if not reading.changes and settled(reading):
+                    found.append(
+                        Window(name=spec.name, start=start, size=spec.size, reading=reading)
+                    )
+        # A text that is padded agrees one byte too early too: it starts where something stands.
+        return max(found, key=lambda one: self._begins(one.start), default=None)
+
+    def _begins(self, start: int) -> float:
+        return round(float((self.lines[:, start] != ord(" ")).mean()), 1)
+
+    def _anywhere(self, spec: PositionField, shifts: set[int]) -> Window | None:
         wanted = 0.5
+        own = spec.start - 1
         good: list[tuple[tuple[float, float, int], int, int, float]] = []
         for start, size in self._windows(spec, shifts):
+            if size != spec.size and any(one[0][0] >= 0.95 for one in good):
+                break  # the usual size explains it
+            if not self._may_hold(spec, start, size):
+                continue
             rare = spec.type in {"sim_nao", "codigo"}
             few = self.read(spec, start, size, LINKED_ROWS if rare else FEW_ROWS)
             if few.agreement >= 0.35 or few.linked < 8:
@@ -160,13 +187,12 @@ class _Search:
                     good.append((full.rank, start, size, full.beyond_chance))
         if not good:
             return None
-        own = spec.start - 1
         good.sort(
             key=lambda one: (
                 one[0][:2],
                 one[2] == spec.size,
                 one[2],
-                round(float((self.lines[:, one[1]] != ord(" ")).mean()), 1),
+                self._begins(one[1]),
                 any(one[1] - own == shift for shift in shifts),
                 -abs(one[1] - own),
             ),
@@ -183,6 +209,14 @@ class _Search:
         return Window(
             name=spec.name, start=start, size=size, reading=reading, sure=not apart or at_home
         )
+
+    def _may_hold(self, spec: PositionField, start: int, size: int) -> bool:
+        """Whether the bytes of a window are of the sort that a field of numbers has."""
+        if spec.type not in _DIGITS:
+            return True
+        few = CLASS[self.lines[self.rows[:FEW_ROWS], start : start + size]]
+        odd = (few == 11) | (few == 12) | (few == 13) | (few == 15)
+        return bool(odd.any(axis=1).mean() < 0.3)
 
     def read(self, spec: PositionField, start: int, size: int, rows: int) -> Reading:
         """The bytes of a window read as a field, in the rows that are known."""

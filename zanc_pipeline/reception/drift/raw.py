@@ -7,12 +7,12 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from zanc_pipeline.reception.cut import Dialect, Record, records
-from zanc_pipeline.reception.detect import detect, usual_width
+from zanc_pipeline.reception.detect import QUOTES, detect, usual_width
 from zanc_pipeline.reception.drift.traits import TESTS
 from zanc_pipeline.reception.layout import ColumnField, DelimitedLayout, Layout, SheetLayout
 from zanc_pipeline.reception.readers.spreadsheet import cell_text, sheet_rows
@@ -126,8 +126,8 @@ def _text(layout: DelimitedLayout | SheetLayout, data: bytes) -> RawTable | None
         "codificacao": encoding,
         "separador": dialect.delimiter,
     }
-    if dialect.quote != (getattr(layout, "quote", '"') or dialect.quote):
-        changes["aspas"] = dialect.quote or '"'
+    if dialect.quote and dialect.quote != getattr(layout, "quote", '"'):
+        changes["aspas"] = dialect.quote
     if getattr(layout, "ends_with_newline", True) and not data.endswith((b"\n", b"\x1a")):
         changes["termina_com_quebra_de_linha"] = "não"
     return _titled(found, changes)
@@ -157,8 +157,18 @@ def _dialect(layout: Layout, lines: Sequence[str]) -> Dialect:
         width = usual_width(rows) if rows else 1
         regular = sum(len(row) == width for row in rows)
         if width > 2 and regular >= 0.8 * len(rows):
-            return own
+            return replace(own, quote=_other_quote(rows) or own.quote)
     return detect(lines)
+
+
+def _other_quote(rows: Sequence[Sequence[str]]) -> str:
+    """The sign that stands around nearly every cell and is still there after cutting."""
+    cells = [cell.strip() for row in rows for cell in row if cell.strip()]
+    for quote in QUOTES:
+        around = sum(len(cell) > 1 and cell[0] == cell[-1] == quote for cell in cells)
+        if around > 0.8 * len(cells):
+            return quote
+    return ""
 
 
 def _titled(found: Sequence[Record], changes: dict[str, Any]) -> RawTable | None:
