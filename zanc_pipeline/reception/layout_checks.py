@@ -74,6 +74,8 @@ def _of_records(layout: RecordsLayout | DelimitedRecordsLayout) -> Iterator[str]
                 "diferentes entre si, ou ter um 'quando' que os separe"
             )
         seen.add((mark.code, mark.when))
+    if isinstance(layout, RecordsLayout):
+        yield from _of_marks(layout, marks)
     if sum(child.rows for child in records.children) > 1:
         yield "registros.filhos: só um tipo de filho pode ter 'linhas: sim'"
     summable = {
@@ -86,6 +88,20 @@ def _of_records(layout: RecordsLayout | DelimitedRecordsLayout) -> Iterator[str]
         for field in record.fields:
             if field.check == "soma" and field.summed not in summable:
                 yield f"registros.{key}.campos: 'de: {field.summed}' não é um dinheiro do detalhe"
+
+
+def _of_marks(layout: RecordsLayout, marks: Sequence[RecordMark]) -> Iterator[str]:
+    for mark in marks:
+        places = [(layout.records.start, mark.code)]
+        places += [(condition.place, condition.equals) for condition in mark.when]
+        for start, text in places:
+            if start + len(text) - 1 > layout.record_size:
+                yield (
+                    f"registros: '{text}' no byte {start} não cabe na linha de "
+                    f"{layout.record_size} bytes"
+                )
+            if not text.isascii():
+                yield f"registros: o código '{text}' precisa ser de letras sem acento e algarismos"
 
 
 def _of_members(layout: SetLayout) -> Iterator[str]:

@@ -128,6 +128,8 @@ def refused(folder: Path, text: str) -> str:
         (SET, "picture: X(40)", "picture: Z(40)", "layout.yaml:26: membros[2º].layout."
          "campos[2º].picture: 'Z(40)'"),
         (SET, "picture: X(40)", "tamnho: 40", "você quis dizer 'tamanho'?"),
+        (CNAB, "onde: 14, igual: P", "onde: 240, igual: PP", "'PP' no byte 240 não cabe"),
+        (CNAB, 'codigo: "9"', 'codigo: "ç"', "precisa ser de letras sem acento"),
         (CNAB, "igual: Q", "igual: P", "o código 3 anuncia dois tipos de registro"),
         (CNAB, "obrigatorio: sim", "obrigatoria: sim", "layout.yaml:20: registros.filhos[1º]."
          "obrigatoria: chave desconhecida; você quis dizer 'obrigatorio'?"),

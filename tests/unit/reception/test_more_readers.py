@@ -224,6 +224,16 @@ def test_a_formula_with_a_saved_value_is_accepted_and_said(tmp_path: Path) -> No
             ),
             "16384 colunas",
         ),
+        (
+            "x.ods",
+            ods(
+                [],
+                body='<table:table-row table:number-rows-repeated="900000"><table:table-cell '
+                'table:number-columns-repeated="9"><text:p>x</text:p></table:table-cell>'
+                "</table:table-row>",
+            ),
+            "se repete 900000 vezes",
+        ),
         ("x.csv", b"a;b\n1;2\n", "não é uma planilha"),
     ],
 )
@@ -294,6 +304,8 @@ def test_json_lines_are_read_by_their_paths(tmp_path: Path) -> None:
         "[" * 5000,
         json.dumps(record("C7", valor={"x": 1})),
         '{"contrato": NaN}',
+        f'{{"contrato": {"9" * 5000}}}',
+        json.dumps(record("C11")).replace("10.1", "1e999999999"),
     ]
     path.write_text("\n".join(lines), encoding="utf-8-sig")
     found = judged(path, JSON)
@@ -309,7 +321,15 @@ def test_json_lines_are_read_by_their_paths(tmp_path: Path) -> None:
         (7, "o registro tem mais de 32 níve"),
         (8, "'valor' não é um valor, e sim "),
         (9, "NaN não é um valor JSON: peça "),
+        (10, "há um número longo demais no r"),
+        (11, "esperado um valor em reais (co"),
     ]
+
+
+def test_many_items_are_not_many_levels(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(record(interno=[{"a": ["[{"]}] * 60)), encoding="utf-8")
+    assert judged(path, JSON).rows_accepted == 1
 
 
 def test_json_lines_whose_names_changed_are_rejected_whole(tmp_path: Path) -> None:
@@ -317,6 +337,21 @@ def test_json_lines_whose_names_changed_are_rejected_whole(tmp_path: Path) -> No
     path.write_text('{"interno": 1}\n' * 3, encoding="utf-8")
     with pytest.raises(FileRejected, match="os nomes mudaram"):
         judged(path, JSON)
+
+
+@given(place=st.integers(0, 900), noise=st.binary(max_size=60), keep=st.integers(0, 200))
+@QUIET
+def test_damaged_json_lines_never_crash(
+    tmp_path: Path, place: int, noise: bytes, keep: int
+) -> None:
+    path = tmp_path / "x.jsonl"
+    sample = "".join(json.dumps(record(f"C{n}")) + "\n" for n in range(4)).encode()
+    path.write_bytes(sample[:place] + noise + sample[place + keep :])
+    try:
+        found = judged(path, JSON)
+    except FileRejected:
+        return
+    assert set(found.accepted["cpf"].to_pylist()) <= {CPFS[0]}
 
 
 def test_gzip_is_opened_and_a_bomb_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

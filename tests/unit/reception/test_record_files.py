@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from reception_files import CPFS
 
 from zanc_pipeline.reception.layout import Layout, SetLayout, parse_layout
@@ -400,3 +402,23 @@ def test_packed_records_without_line_ends(tmp_path: Path) -> None:
     path.write_bytes(good[:-1])
     with pytest.raises(FileRejected, match="registros de 30 bytes: sobram 29"):
         list(read_file(layout, path, NameFacts()))
+
+
+@pytest.mark.parametrize(
+    ("layout", "lines"), [(CNAB_240, GOOD), (CNAB_400, cnab_400()), (FAMILY, CLIENTS)]
+)
+@given(place=st.integers(0, 4000), noise=st.binary(max_size=30), keep=st.integers(0, 500))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_damaged_records_never_crash_nor_load_what_was_not_sent(
+    tmp_path: Path, layout: Layout, lines: list[str], place: int, noise: bytes, keep: int
+) -> None:
+    sample = "".join(f"{line}\r\n" for line in lines).encode()
+    path = tmp_path / "x"
+    path.write_bytes(sample[:place] + noise + sample[place + keep :])
+    try:
+        found = validate(layout, read_file(layout, path, NameFacts()))
+    except FileRejected:
+        return
+    assert set(found.accepted["cpf"].to_pylist()) <= set(CPFS)

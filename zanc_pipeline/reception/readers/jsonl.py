@@ -20,8 +20,10 @@ from zanc_pipeline.reception.readers.positions import with_ddd
 from zanc_pipeline.reception.readers.sheet_cells import cell_text
 
 MAX_DEPTH = 32
+MAX_DIGITS = 100
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d{1,4})\]")
 _OPENING = re.compile(r"[\[{]")
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 Path_ = tuple[str | int, ...]
 
@@ -104,7 +106,11 @@ def _record(raw: bytes, known: set[Path_]) -> dict[str, Any]:
         raise ValueError(f"o registro tem mais de {MAX_DEPTH} níveis: {ask}")
     try:
         record = json.loads(
-            text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_once
+            text,
+            parse_float=Decimal,
+            parse_int=_integer,
+            parse_constant=_no_constant,
+            object_pairs_hook=_once,
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"não é JSON (coluna {error.colno}): {ask}") from None
@@ -121,19 +127,23 @@ def _record(raw: bytes, known: set[Path_]) -> dict[str, Any]:
 
 
 def _depth(text: str) -> int:
-    """A bound on the nesting, without parsing: a deep one would exhaust the parser's stack."""
-    return len(_OPENING.findall(text)) if len(text) < 10_000 else _exact_depth(text)
-
-
-def _exact_depth(text: str) -> int:
+    """How deep the record is nested, found without parsing: a parser's stack is finite."""
+    if len(_OPENING.findall(text)) <= MAX_DEPTH:
+        return 0
     depth = deepest = 0
-    for char in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        if char in "[{":
+    for mark in _MARKS.findall(text):
+        if mark in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif char in "]}":
+        elif mark in "]}":
             depth -= 1
     return deepest
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError("há um número longo demais no registro: peça a correção ao credor")
+    return int(text)
 
 
 def _no_constant(name: str) -> Any:

@@ -23,6 +23,9 @@ MAX_ROWS = 1_048_576
 MAX_COLUMNS = 16_384
 """What a spreadsheet program opens; a file that claims more is refused."""
 
+MAX_REPEATED_CELLS = 1_000_000
+"""A row written once may stand for many; for so many cells it is no portfolio but a bomb."""
+
 MIMETYPE = b"application/vnd.oasis.opendocument.spreadsheet"
 
 
@@ -75,6 +78,11 @@ def _rows(content: Any, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...
                     raise FileRejected(
                         f"a planilha diz ter mais de {MAX_ROWS} linhas, o que não é normal: não "
                         "foi lida; confirme com o credor o que ele enviou"
+                    )
+                if repeated > 1 and repeated * len(values) > MAX_REPEATED_CELLS:
+                    raise FileRejected(
+                        f"a linha {number + 1} da planilha se repete {repeated} vezes, o que não é "
+                        "normal: não foi lida; confirme com o credor o que ele enviou"
                     )
                 for extra in range(repeated):
                     yield number + extra + 1, values

@@ -15,6 +15,10 @@ ERRORS = frozenset(
 """What a spreadsheet shows where a formula has no value."""
 
 
+MOST_PLACES = 400
+"""More digits than a number of a spreadsheet (a double) has before or after its point."""
+
+
 @dataclass(frozen=True, slots=True)
 class Formula:
     """A cell that is calculated: the value that was saved with it, None when there is none."""
@@ -35,6 +39,8 @@ def cell_text(value: Any, field: ColumnField | JsonField | None) -> str:
         return ""
     if isinstance(value, bool):
         return "S" if value else "N"
+    if isinstance(value, Decimal) and abs(value.adjusted()) > MOST_PLACES:
+        return str(value)  # with its exponent, which no field accepts: written out it has no end
     if isinstance(value, int | float | Decimal):
         # Fifteen significant digits are what a spreadsheet holds and shows of a number.
         text = f"{Decimal(format(value, '.15g')):f}" if isinstance(value, float) else f"{value:f}"

@@ -15,6 +15,8 @@ from zanc_pipeline.reception.readers.unzip import check_sizes
 
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
 _PIECE = 1024 * 1024
+MAX_TEXT_BYTES = 256 * 1024 * 1024
+"""The texts of a workbook are kept apart from its cells and are read whole into memory."""
 
 
 def xlsx_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...]]]:
@@ -42,6 +44,14 @@ def _open(path: Path, *, values: bool) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             check_sizes(archive)
+            texts = [
+                item.file_size for item in archive.infolist() if "sharedStrings" in item.filename
+            ]
+        if sum(texts) > MAX_TEXT_BYTES:
+            raise FileRejected(
+                f"a planilha tem {sum(texts)} bytes de textos, o que não cabe na memória: peça ao "
+                "credor um arquivo de texto (csv)"
+            )
         return load_workbook(path, read_only=True, data_only=values)
     except FileRejected:
         raise
