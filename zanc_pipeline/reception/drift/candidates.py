@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from zanc_pipeline.reception.layout import (
 )
 from zanc_pipeline.reception.layout_models import SetLayout
 
+_LOG = logging.getLogger(__name__)
 _MEANING = frozenset({"verdadeiro", "falso", "tabela"})
 """Keys that say what a code means: nobody but a person changes them."""
 
@@ -56,6 +58,8 @@ def candidates(
                 yield from _of_lines(layout, inner, changes, before, hasher)
     except (DataError, OSError, EOFError):
         return
+    except Exception:  # a proposal is help: failing to make one must not keep the verdict back
+        _LOG.exception("no layout could be proposed for %s", path.name)
 
 
 def _of_table(

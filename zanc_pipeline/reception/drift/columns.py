@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zanc_pipeline.reception.drift.compare import ENOUGH, distance
@@ -65,7 +65,7 @@ def align(
 ) -> Alignment | None:
     """Put each field on a column; None when not even the contracts are found."""
     keys = _linked_rows(table, before, hasher)
-    own = _own_columns(specs, table)
+    own = _own_columns(specs, table, before)
     alignment = Alignment()
     linked: list[int] = []
     hashes: list[int] = []
@@ -90,7 +90,19 @@ def align(
             if at == first and spec.name in own and settled(one[1].reading):
                 break
     _assign(specs, table.width, candidates, before, alignment, texts)
+    if table.titles is None or any(spec.position for spec in specs):
+        _doubt_places(alignment, own)
     return alignment
+
+
+def _doubt_places(alignment: Alignment, own: dict[str, tuple[int, float]]) -> None:
+    """Once a proved field is elsewhere, the place of the others proves nothing."""
+    placed = alignment.placed
+    if all(own.get(name, (one.column, 0.0))[0] == one.column for name, one in placed.items()):
+        return
+    for name, one in placed.items():
+        if not settled(one.reading) and one.reading.beyond_chance < PROVED:
+            placed[name] = replace(one, sure=False)
 
 
 class _Texts:
@@ -138,20 +150,24 @@ def _linked_rows(
     return (rows, chosen) if len(best[0]) >= ENOUGH else None
 
 
-def _own_columns(specs: Sequence[ColumnField], table: RawTable) -> dict[str, tuple[int, float]]:
-    """Field → (column, bonus) by its title or its place in the layout."""
+def _own_columns(
+    specs: Sequence[ColumnField], table: RawTable, before: Fingerprint
+) -> dict[str, tuple[int, float]]:
+    """Field → (column, bonus) by its title, or by its place in the last file."""
     found: dict[str, tuple[int, float]] = {}
     titles = [plain_title(title) for title in table.titles or []]
-    for place, spec in enumerate(specs):
+    old: list[str] = before.file.get("titles") or []
+    by_place = _LIKE_TITLE if table.width == before.file.get("columns") else _SAME_PLACE
+    for spec in specs:
         position = getattr(spec, "position", None)
         if table.titles and spec.title in table.titles and not position:
             found[spec.name] = (table.titles.index(spec.title), _SAME_TITLE)
         elif titles and plain_title(spec.title) in titles:
             found[spec.name] = (titles.index(plain_title(spec.title)), _LIKE_TITLE)
-        elif position:
-            found[spec.name] = (position - 1, _SAME_PLACE)
-        elif not titles and not any(one.ddd_column for one in specs):
-            found[spec.name] = (place, _SAME_PLACE / 2)
+        elif position and position <= table.width:
+            found[spec.name] = (position - 1, by_place)
+        elif not titles and spec.title in old and old.index(spec.title) < table.width:
+            found[spec.name] = (old.index(spec.title), by_place)
     return found
 
 

@@ -105,7 +105,8 @@ def compare(seen: Fingerprint, before: Fingerprint) -> Comparison:
         one = _compare_field(name, new, old, common, seen, before)
         comparison.fields[name] = one
         comparison.doubts += _row_doubts(one, new, old[name], common, seen.fields[name])
-        comparison.doubts += _look_doubts(name, seen.fields[name], before.fields[name], one)
+        if min(len(seen.links), len(before.links)) >= ENOUGH:
+            comparison.doubts += _look_doubts(name, seen.fields[name], before.fields[name], one)
     return comparison
 
 
@@ -195,7 +196,7 @@ def _row_doubts(
                 text=f"traz os valores que o campo '{one.like}' trazia no último arquivo",
             )
         )
-    elif one.linked >= ENOUGH and one.agreement < one.wanted:
+    elif one.agreement < (one.wanted if one.linked >= ENOUGH else _few_wanted(one)):
         doubts.append(
             Doubt(
                 field=one.name,
@@ -226,6 +227,11 @@ def _row_doubts(
                 )
             )
     return doubts
+
+
+def _few_wanted(one: FieldComparison) -> float:
+    """What a handful of rows must agree in: only a gross difference speaks."""
+    return one.wanted - 0.35 if one.linked >= 6 else -1.0
 
 
 def _scaled(new: dict[int, Token], old: dict[int, Token], common: list[int]) -> tuple[int, str]:
