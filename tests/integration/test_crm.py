@@ -20,7 +20,7 @@ from crm_world import contract, cpf, deliver
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError, ConflictError, DataError, UnavailableError
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.crm import service
+from zanc_pipeline.crm import service, withdrawals
 from zanc_pipeline.crm.adapters import adapter_for
 from zanc_pipeline.crm.entities import CallOutcome
 
@@ -52,7 +52,7 @@ def empty(settings: Settings) -> None:
         with transaction(settings, database) as cursor:
             cursor.execute(f"TRUNCATE {tables}, zanc_delivery, zanc_journal, zanc_outcome CASCADE")
     (settings.var / "crm" / "leve.sqlite3").unlink(missing_ok=True)
-    for path in (settings.var / "crm" / "remessa").glob("*/*"):
+    for path in (settings.var / "crm" / "remessa").rglob("*.txt"):
         path.unlink()
     service.ensure(settings)
 
@@ -418,6 +418,41 @@ def test_outcomes_that_a_crm_took_before_a_crash_are_not_doubled(
     more = [outcome(7, crm) for crm in settings.crms]
     assert service.return_outcomes(settings, more) == 16
     assert taken(settings) == {"norma": 4, "larga": 4, "leve": 4, "remessa": 4}
+
+
+def test_a_call_that_is_tabulated_late_is_returned_once_more(settings: Settings) -> None:
+    waiting = [outcome(1, crm, tabulation="no_tabulation") for crm in settings.crms]
+    late = [outcome(1, crm, tabulation="promise") for crm in settings.crms]
+    assert service.return_outcomes(settings, waiting) == 4
+    assert service.return_outcomes(settings, late) == 4
+    assert service.return_outcomes(settings, [*late, *waiting]) == 0
+    assert taken(settings) == {"norma": 1, "larga": 1, "leve": 1, "remessa": 2}
+    query = "SELECT tabulation FROM zanc_outcome"
+    assert rows(settings, "crm_norma", query) == [{"tabulation": "promise"}]
+    engine = sa.create_engine(f"sqlite:///{settings.var}/crm/leve.sqlite3")
+    with engine.connect() as connection:
+        assert connection.execute(sa.text(query)).scalar_one() == "promise"
+    engine.dispose()
+
+
+def test_a_contract_that_ends_leaves_the_campaigns_until_the_dialer_knows(
+    settings: Settings,
+) -> None:
+    service.load(
+        settings, deliver(settings, "banco_aurora", DAY_1, [contract(n) for n in range(3)])
+    )
+    [first] = withdrawals.pending(settings)
+    assert (first.paid, first.withdrawn, first.deceased) == ((), (), ())
+    withdrawals.mark_told(settings, first.delivery_id)
+    second = deliver(settings, "banco_aurora", DAY_2, [contract(1), contract(2, deceased=True)])
+    service.load(settings, second)
+    for _ in range(2):  # until it is told
+        [one] = withdrawals.pending(settings)
+        assert (one.delivery_id, one.paid) == (second, ())
+        assert one.withdrawn == (("banco_aurora", "C000000"),)
+        assert one.deceased == (cpf(1002),)
+    withdrawals.mark_told(settings, second)
+    assert list(withdrawals.pending(settings)) == []
 
 
 def test_the_import_file_has_one_row_a_client(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -14,6 +14,7 @@ ENDED = frozenset({"finished", "failed"})
 """The states that a campaign does not leave."""
 
 _PAGE = 500
+_WITHDRAWN_AT_ONCE = 500
 
 
 class DialerClient:
@@ -50,9 +51,24 @@ class DialerClient:
         """Place no more calls in the campaign; those under way end by themselves."""
         self._call("POST", f"/v1/campaigns/{_checked(campaign_id)}/stop")
 
-    def attempts(self, campaign_id: str) -> Iterator[dict[str, Any]]:
-        """All attempts of the campaign that ended, page by page."""
-        after: str | None = None
+    def withdraw(
+        self, reason: str, *, contracts: Sequence[tuple[str, str]] = (), people: Sequence[str] = ()
+    ) -> None:
+        """Have contracts (convênio, number) and people (CPF) called no more, in any campaign."""
+        for start in range(0, max(len(contracts), len(people)), _WITHDRAWN_AT_ONCE):
+            some = slice(start, start + _WITHDRAWN_AT_ONCE)
+            body = {
+                "reason": reason,
+                "contracts": [
+                    {"convenio": convenio, "contract": contract}
+                    for convenio, contract in contracts[some]
+                ],
+                "people": list(people[some]),
+            }
+            self._call("POST", "/v1/leads/withdraw", json=body)
+
+    def attempts(self, campaign_id: str, after: str | None = None) -> Iterator[dict[str, Any]]:
+        """The attempts of the campaign that ended, after attempt ``after`` or all, by pages."""
         while True:
             params: dict[str, Any] = {"limit": _PAGE} | ({"after": after} if after else {})
             path = f"/v1/campaigns/{_checked(campaign_id)}/attempts"

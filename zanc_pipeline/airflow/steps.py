@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -104,6 +104,11 @@ def receive_convenio(
     for delivery in _accepted(settings, convenio):  # those that waited for one of these
         if delivery.id not in tried:
             _load(settings, delivery, result)
+    if result.loaded:
+        try:
+            tell_withdrawals(settings, DialerClient(settings))
+        except ZancError as error:  # the files are loaded; the next step of a campaign tells it
+            log.warning("the dialer is told of withdrawals later: %s", mask_text(str(error)))
     return result
 
 
@@ -224,9 +229,60 @@ def return_outcomes(
         if client.campaign(campaign_id) is None:
             log.warning("campaign %s: the dialer never had it", campaign_id)
             continue
-        returned[campaign_id] = service.return_outcomes(settings, _outcomes(client, campaign_id))
+        returned[campaign_id] = service.return_outcomes(
+            settings, _outcomes(client.attempts(campaign_id))
+        )
         log.info("campaign %s: %d outcomes returned", campaign_id, returned[campaign_id])
     return returned
+
+
+def tell_withdrawals(settings: Settings, client: DialerClient) -> int:
+    """Tell the dialer whom the loaded files take out of its campaigns; deliveries told.
+
+    Raises UnavailableError when the dialer is away: nobody is called meanwhile, and the next call
+    tells what this one did not.
+    """
+    from zanc_pipeline.crm import withdrawals
+
+    told = 0
+    for one in withdrawals.pending(settings):
+        client.withdraw("pago", contracts=one.paid)
+        client.withdraw("retirado pelo credor", contracts=one.withdrawn)
+        client.withdraw("óbito", people=one.deceased)
+        withdrawals.mark_told(settings, one.delivery_id)
+        told += 1
+    return told
+
+
+def keep_in_step(settings: Settings, client: DialerClient, campaigns: dict[str, str]) -> None:
+    """What must not wait for the end of a campaign: withdrawals, outcomes, the CRMs' answers.
+
+    ``campaigns`` holds the last attempt returned of each (empty at first) and is kept up to date.
+    A part that is away holds back only itself: it is logged, and served by the next call.
+    """
+    from zanc_pipeline.crm import service
+
+    def outcomes() -> None:
+        latest = dict(campaigns)
+        fresh = []
+        for campaign_id, after in campaigns.items():
+            if client.campaign(campaign_id) is None:
+                continue
+            for attempt in client.attempts(campaign_id, after or None):
+                fresh.append(attempt)
+                latest[campaign_id] = str(attempt["id"])
+        service.return_outcomes(settings, _outcomes(fresh))
+        campaigns.update(latest)
+
+    for part in (
+        lambda: tell_withdrawals(settings, client),
+        outcomes,
+        lambda: service.read_returns(settings),
+    ):
+        try:
+            part()
+        except ZancError as error:
+            log.warning("tried again later: %s", mask_text(str(error)))
 
 
 def _complete_arrivals(
@@ -350,10 +406,10 @@ def _mailing_ids(settings: Settings, campaign: str) -> list[str]:
         return [row["id"] for row in cursor.fetchall()]
 
 
-def _outcomes(client: DialerClient, campaign_id: str) -> Iterator[CallOutcome]:
+def _outcomes(attempts: Iterable[dict[str, Any]]) -> Iterator[CallOutcome]:
     from zanc_pipeline.crm.service import CallOutcome
 
-    for attempt in client.attempts(campaign_id):
+    for attempt in attempts:
         if not attempt["placed"]:
             continue  # no call left the PBX: nothing happened to the debtor
         promised = attempt.get("promise_amount")

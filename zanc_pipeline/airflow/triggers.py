@@ -145,6 +145,9 @@ class CampaignTrigger(BaseTrigger):
     campaigns: a restart of the triggerer, a clear or a retry finds them running by their ids.
     """
 
+    STEP_SECONDS = 60.0
+    """How often outcomes go back to the CRMs, and withdrawals to the dialer, while it waits."""
+
     def __init__(
         self,
         campaign_ids: list[str],
@@ -167,7 +170,12 @@ class CampaignTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield ``{"problem": None}`` when all ended, ``{"problem": <one line>}`` to give up."""
         lost_at: float | None = None
+        returned = dict.fromkeys(self.campaign_ids, "")
+        next_step = time.monotonic() + self.STEP_SECONDS
         while True:
+            if time.monotonic() >= next_step:
+                await asyncio.to_thread(self._keep_in_step, returned)
+                next_step = time.monotonic() + self.STEP_SECONDS
             try:
                 if await asyncio.to_thread(self._all_ended):
                     yield TriggerEvent({"problem": None})
@@ -196,6 +204,15 @@ class CampaignTrigger(BaseTrigger):
     @cached_property
     def _dialer(self) -> DialerClient:
         return DialerClient(load_settings())
+
+    def _keep_in_step(self, returned: dict[str, str]) -> None:
+        from zanc_pipeline.airflow import steps
+
+        try:
+            steps.keep_in_step(load_settings(), self._dialer, returned)
+        except Exception as error:
+            # The end of the campaign returns everything once more; waiting for it must go on.
+            log.warning("while the campaign runs: %s", _one_line(error))
 
     def _all_ended(self) -> bool:
         states = [self._dialer.campaign(campaign_id) for campaign_id in self.campaign_ids]

@@ -31,6 +31,7 @@ def load(delivery_id: int, as_json: bool) -> None:
         click.echo(
             f"delivery {result.delivery_id} is in {result.crm}: "
             f"{result.rows} contracts, {result.changed} rows written"
+            + ("" if result.refused is None else f", {result.refused} refused by the CRM")
         )
 
 
@@ -42,6 +43,41 @@ def rollback(delivery_id: int) -> None:
 
     service.rollback(settings(), delivery_id)
     click.echo(f"delivery {delivery_id} is out of its CRM")
+
+
+@crm.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, one object a file.")
+def returns(as_json: bool) -> None:
+    """Read the return files in which CRMs say which rows of an import they accepted."""
+    from zanc_pipeline.crm import service
+
+    answers = service.read_returns(settings())
+    if as_json:
+        click.echo(json.dumps([asdict(answer) for answer in answers]))
+        return
+    for answer in answers:
+        click.echo(
+            f"delivery {answer.delivery_id}: {answer.crm} accepted {answer.accepted} rows, "
+            f"refused {answer.refused}"
+        )
+
+
+@crm.command()
+@click.argument("delivery_id", type=_DELIVERY)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, one object a row.")
+def refused(delivery_id: int, as_json: bool) -> None:
+    """List the rows of DELIVERY_ID that its CRM refused, with the CRM's reason; CPFs masked."""
+    from zanc_pipeline.common.masking import mask
+    from zanc_pipeline.crm import service
+
+    rows = [
+        {**row, "cpf": mask(row["cpf"])} for row in service.refused_rows(settings(), delivery_id)
+    ]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for row in rows:
+        click.echo(f"{row['row']:>8}  {row['cpf']}  {row['contract']:<20}  {row['reason']}")
 
 
 @crm.command()

@@ -102,12 +102,26 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadResult:
-    """The end of ``zanc crm load``."""
+    """The end of ``zanc crm load``.
+
+    ``refused`` rows of an import file, as the CRM's return file says; None while it has not come.
+    """
 
     delivery_id: int
     crm: str
     rows: int
     changed: int
+    refused: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What a CRM's return file said of the rows of a delivery."""
+
+    delivery_id: int
+    crm: str
+    accepted: int
+    refused: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

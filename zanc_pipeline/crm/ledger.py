@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zanc_pipeline.common.database import connect, transaction, unavailable
+from zanc_pipeline.common.database import connect, copy_rows, transaction, unavailable
 from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.common.settings import Settings
+
+if TYPE_CHECKING:
+    from zanc_pipeline.crm.adapters.fixed_width import Answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +27,7 @@ class Entry:
     status: str | None
     rows: int | None
     changed: int | None
+    refused: int | None
 
     @property
     def order(self) -> tuple[date, int]:
@@ -35,7 +39,7 @@ _ENTRY = """
     SELECT d.id, d.convenio, d.status AS reception_status, d.reason,
            coalesce(d.reference_date, (d.received_at AT TIME ZONE 'America/Sao_Paulo')::date)
                AS reference_date,
-           l.status, l.rows_loaded, l.rows_changed
+           l.status, l.rows_loaded, l.rows_changed, l.rows_refused
     FROM reception.delivery d LEFT JOIN crm.load l ON l.delivery_id = d.id
 """
 
@@ -74,7 +78,8 @@ def begin(settings: Settings, load: Entry) -> None:
         cursor.execute(
             "INSERT INTO crm.load (delivery_id, convenio, crm, status) "
             "VALUES (%s, %s, %s, 'loading') ON CONFLICT (delivery_id) DO UPDATE "
-            "SET status = 'loading', crm = excluded.crm, started_at = now(), finished_at = NULL",
+            "SET status = 'loading', crm = excluded.crm, started_at = now(), finished_at = NULL, "
+            "withdrawn_at = NULL",
             (load.delivery_id, load.convenio, load.crm),
         )
 
@@ -115,13 +120,43 @@ def latest_digest(cursor: Any, convenio: str) -> str | None:
 def finish_rollback(cursor: Any, delivery_id: int) -> None:
     """Mark the delivery rolled back, and accepted again in reception."""
     cursor.execute(
-        "UPDATE crm.load SET status = 'rolled_back', finished_at = now() WHERE delivery_id = %s",
+        "UPDATE crm.load SET status = 'rolled_back', finished_at = now(), "
+        "rows_refused = NULL, answered_at = NULL WHERE delivery_id = %s",
         (delivery_id,),
     )
+    cursor.execute("DELETE FROM crm.refusal WHERE delivery_id = %s", (delivery_id,))
     cursor.execute(
         "UPDATE reception.delivery SET status = 'accepted' WHERE id = %s AND status = 'loaded'",
         (delivery_id,),
     )
+
+
+def record_answer(settings: Settings, crm: str, answer: Answer) -> None:
+    """Keep what the CRM's return file said; said again, it changes nothing.
+
+    Raises DataError when the delivery is not loaded in that CRM.
+    """
+    with transaction(settings, "zanc", application="zanc crm returns") as cursor:
+        cursor.execute(
+            "UPDATE crm.load SET rows_refused = %s, answered_at = coalesce(answered_at, now()) "
+            "WHERE delivery_id = %s AND crm = %s AND status = 'loaded'",
+            (len(answer.refusals), answer.delivery_id, crm),
+        )
+        if cursor.rowcount == 0:
+            raise DataError(
+                f"CRM {crm}: o arquivo de devolução fala da entrega {answer.delivery_id}, que não "
+                "está carregada"
+            )
+        cursor.execute("DELETE FROM crm.refusal WHERE delivery_id = %s", (answer.delivery_id,))
+        copy_rows(
+            cursor,
+            "crm.refusal",
+            ("delivery_id", "row_number", "cpf", "contract", "reason"),
+            (
+                (answer.delivery_id, one.row, one.cpf, one.contract, one.reason)
+                for one in answer.refusals
+            ),
+        )
 
 
 @contextmanager
@@ -152,4 +187,5 @@ def _entry(settings: Settings, row: Any) -> Entry:
         status=row["status"],
         rows=row["rows_loaded"],
         changed=row["rows_changed"],
+        refused=row["rows_refused"],
     )

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS crm.load (
     digest       text,                       -- of accepted.parquet: the same again changes nothing
     rows_refused integer,                    -- by the CRM, in its return file
     answered_at  timestamptz,                -- when its return file was read; NULL: none (yet)
+    withdrawn_at timestamptz,                -- when the dialer knew who must not be called any more
     started_at   timestamptz NOT NULL DEFAULT now(),
     finished_at  timestamptz
 );

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from itertools import groupby
+from typing import Any
 
 from zanc_pipeline.common.database import copy_rows, transaction
 from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
@@ -17,8 +18,10 @@ from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.crm import ledger, mirror
 from zanc_pipeline.crm.adapters import adapter_for
 from zanc_pipeline.crm.adapters.base import CrmAdapter
+from zanc_pipeline.crm.adapters.fixed_width import FixedWidthFiles
 from zanc_pipeline.crm.entities import (
     OUTCOME_COLUMNS,
+    Answered,
     CallOutcome,
     LoadResult,
     Portfolio,
@@ -26,13 +29,16 @@ from zanc_pipeline.crm.entities import (
 )
 
 __all__ = [
+    "Answered",
     "CallOutcome",
     "LoadResult",
     "Reconciliation",
     "counts",
     "ensure",
     "load",
+    "read_returns",
     "reconcile",
+    "refused_rows",
     "return_outcomes",
     "rollback",
 ]
@@ -121,6 +127,52 @@ def rollback(settings: Settings, delivery_id: int) -> None:
         with transaction(settings, "zanc", application="zanc crm rollback") as cursor:
             mirror.take_out(cursor, delivery_id)
             ledger.finish_rollback(cursor, delivery_id)
+
+
+def read_returns(settings: Settings) -> list[Answered]:
+    """Read the return files of the CRMs that answer by file: what each accepted and refused.
+
+    A file that was read is put aside; killed before that, it is read again with the same result.
+    One that is wrong stays where it is and holds back no other: then DataError is raised at the
+    end, which names the file and line.
+    """
+    answered: list[Answered] = []
+    failures: list[DataError] = []
+    for crm in settings.crms:
+        adapter = adapter_for(settings, crm)
+        if not isinstance(adapter, FixedWidthFiles):
+            continue
+        with ledger.serialised(settings, crm, "answers"):
+            for path in adapter.answers():
+                try:
+                    answer = adapter.read_answer(path)
+                    ledger.record_answer(settings, crm, answer)
+                except DataError as error:
+                    failures.append(error)
+                    continue
+                adapter.put_aside(path)
+                answered.append(
+                    Answered(
+                        delivery_id=answer.delivery_id,
+                        crm=crm,
+                        accepted=answer.accepted,
+                        refused=len(answer.refusals),
+                    )
+                )
+    if failures:
+        raise failures[0]
+    return answered
+
+
+def refused_rows(settings: Settings, delivery_id: int) -> list[dict[str, Any]]:
+    """The rows of a delivery that its CRM refused: row of the file, CPF, contract, reason."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            'SELECT row_number AS "row", cpf, contract, reason FROM crm.refusal '
+            "WHERE delivery_id = %s ORDER BY row_number",
+            (delivery_id,),
+        )
+        return [dict(row) for row in cursor.fetchall()]
 
 
 def counts(settings: Settings) -> dict[str, int]:
@@ -221,6 +273,7 @@ def _result(entry: ledger.Entry) -> LoadResult:
         crm=entry.crm,
         rows=entry.rows or 0,
         changed=entry.changed or 0,
+        refused=entry.refused,
     )
 
 
@@ -234,7 +287,11 @@ def _record(settings: Settings, outcomes: list[CallOutcome]) -> None:
         copy_rows(cursor, "outcome_row", OUTCOME_COLUMNS, map(astuple, outcomes))
         cursor.execute(
             f"INSERT INTO crm.outcome ({columns}) SELECT DISTINCT ON (call_id) {columns} "  # noqa: S608 (constants)
-            "FROM outcome_row ORDER BY call_id ON CONFLICT (call_id) DO NOTHING"
+            "FROM outcome_row ORDER BY call_id ON CONFLICT (call_id) DO UPDATE SET "
+            # A call may be tabulated late: then it is returned once more.
+            "tabulation = excluded.tabulation, promise_date = excluded.promise_date, "
+            "promise_amount = excluded.promise_amount, returned_at = NULL, return_batch = NULL "
+            "WHERE outcome.tabulation = 'no_tabulation' AND excluded.tabulation <> 'no_tabulation'"
         )
 
 

@@ -135,6 +135,15 @@ def carrier() -> None:
     asyncio.run(run())
 
 
+@world.command("answer-imports")
+def answer_imports() -> None:
+    """Be the CRM that takes import files: take those that wait and write its return files."""
+    from zanc_pipeline.world import import_crm
+
+    for delivery, refused in import_crm.answer_imports(settings()).items():
+        click.echo(f"delivery {delivery}: answered, {refused} clients refused")
+
+
 @world.command()
 def operators() -> None:
     """Sit the simulated operators at the dialer until SIGTERM."""

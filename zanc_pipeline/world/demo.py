@@ -66,6 +66,7 @@ def _play(settings: Settings, progress: Progress) -> dict[str, Any]:
     uploaded = datetime.now(UTC)
     progress("files uploaded by FTP")
     _wait_for_files(settings, began, told, progress, look_for_failures)
+    _answer_imports(settings, progress)
     progress("scoring and building the mailing")
     mailing = None
     # Files that come apart, after an interruption, make a second mailing: the report is of the
@@ -263,6 +264,12 @@ def _stop_at_a_failed_run(settings: Settings, airflow: AirflowApi, began: dateti
 def _give_up_after(deadline: float, what: str) -> None:
     if time.monotonic() > deadline:
         raise StackError(f"{what}: see the Airflow UI and var/log, then run the demo again")
+
+
+def _answer_imports(settings: Settings, progress: Progress) -> None:
+    progress("the CRM of import files answers")
+    _zanc(settings, "world", "answer-imports")
+    _zanc(settings, "crm", "returns")
 
 
 def _zanc(settings: Settings, *arguments: str) -> None:

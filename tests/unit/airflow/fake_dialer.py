@@ -21,6 +21,7 @@ class FakeDialer:
         self.campaigns: dict[str, dict[str, Any]] = {}
         self.attempts: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[str] = []
+        self.withdrawn: list[Any] = []
         self.after: dict[int, Callable[[], None]] = {}
         self.answer_with: tuple[int, Any] | None = None
         self.url = ""
@@ -33,6 +34,9 @@ class FakeDialer:
         split = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         parts = split.path.strip("/").split("/")[2:]
+        if split.path == "/v1/leads/withdraw":
+            self.withdrawn.append(body)
+            return 200, {"withdrawn": 0, "in_call": 0}
         if not parts:
             return 200, {"campaigns": list(self.campaigns.values())}
         if method == "PUT":

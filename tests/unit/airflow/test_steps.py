@@ -17,6 +17,8 @@ from zanc_pipeline.airflow.triggers import upload
 from zanc_pipeline.common.errors import ConfigError, DataError, UnavailableError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.crm import service as crm
+from zanc_pipeline.crm import withdrawals
+from zanc_pipeline.crm.withdrawals import Withdrawal
 from zanc_pipeline.localization import base as localization
 from zanc_pipeline.reception import arrivals, service
 from zanc_pipeline.reception.arrivals import Arrival
@@ -227,6 +229,22 @@ def test_a_campaign_that_the_dialer_has_is_found_again_and_not_sent_again(
     assert dialer.requests == ["GET /v1/campaigns/c1"]
 
 
+ATTEMPT = {
+    "id": "a1",
+    "crm": "norma",
+    "convenio": "banco_aurora",
+    "contract": "77",
+    "cpf": "52998224725",
+    "phone": "11987654321",
+    "created_at": "2026-11-23T12:00:00+00:00",
+    "outcome": "human",
+    "tabulation": "promise",
+    "promise_date": "2026-11-30",
+    "promise_amount": "120.50",
+    "placed": True,
+}
+
+
 def test_outcomes_of_calls_that_never_left_are_not_returned(
     place: Settings, dialer: FakeDialer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,24 +255,66 @@ def test_outcomes_of_calls_that_never_left_are_not_returned(
         return len(taken)
 
     monkeypatch.setattr(crm, "return_outcomes", take)
-    attempt = {
-        "id": "a1",
-        "crm": "norma",
-        "convenio": "banco_aurora",
-        "contract": "77",
-        "cpf": "52998224725",
-        "phone": "11987654321",
-        "created_at": "2026-11-23T12:00:00+00:00",
-        "outcome": "human",
-        "tabulation": "promise",
-        "promise_date": "2026-11-30",
-        "promise_amount": "120.50",
-        "placed": True,
-    }
     dialer.campaigns["c1"] = {"id": "c1", "status": "finished"}
-    dialer.attempts["c1"] = [attempt, {**attempt, "id": "a2", "placed": False}]
+    dialer.attempts["c1"] = [ATTEMPT, {**ATTEMPT, "id": "a2", "placed": False}]
     returned = steps.return_outcomes(place, DialerClient(place), ["c1", "never-submitted"])
     assert returned == {"c1": 1}
     assert [one.call_id for one in taken] == ["a1"]
     assert taken[0].promise_date == date(2026, 11, 30)
     assert str(taken[0].promise_amount) == "120.50"
+
+
+def test_while_a_campaign_runs_each_outcome_is_returned_once_and_a_crm_that_is_down_waits(
+    place: Settings, dialer: FakeDialer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[list[str]] = []
+    down = False
+
+    def take(settings: Settings, outcomes: Any) -> int:
+        taken.append([one.call_id for one in outcomes])
+        if down:
+            raise UnavailableError("CRM larga", "10.0.0.1")
+        return 0
+
+    read: list[bool] = []
+    monkeypatch.setattr(crm, "return_outcomes", take)
+    monkeypatch.setattr(crm, "read_returns", lambda settings: read.append(True))
+    monkeypatch.setattr(withdrawals, "pending", lambda settings: iter(()))
+    dialer.campaigns["c1"] = {"id": "c1", "status": "running"}
+    dialer.attempts["c1"] = [ATTEMPT]
+    client, returned = DialerClient(place), {"c1": "", "c9": ""}
+    steps.keep_in_step(place, client, returned)
+    dialer.attempts["c1"].append({**ATTEMPT, "id": "a2"})
+    down = True
+    steps.keep_in_step(place, client, returned)
+    down = False
+    steps.keep_in_step(place, client, returned)
+    steps.keep_in_step(place, client, returned)
+    assert taken == [["a1"], ["a2"], ["a2"], []]
+    assert len(read) == 4
+
+
+def test_the_dialer_is_told_once_who_must_not_be_called_any_more(
+    place: Settings, dialer: FakeDialer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = tuple(("banco_aurora", str(number)) for number in range(501))
+    waiting = [
+        Withdrawal(delivery_id=7, paid=(many[0],), withdrawn=many, deceased=("52998224725",))
+    ]
+    monkeypatch.setattr(withdrawals, "pending", lambda settings: iter(list(waiting)))
+    monkeypatch.setattr(
+        withdrawals, "mark_told", lambda settings, delivery: waiting.pop(0).delivery_id == delivery
+    )
+    dialer.answer_with = (503, "away")
+    with pytest.raises(UnavailableError):
+        steps.tell_withdrawals(place, DialerClient(place))
+    dialer.answer_with = None
+    assert steps.tell_withdrawals(place, DialerClient(place)) == 1
+    assert steps.tell_withdrawals(place, DialerClient(place)) == 0
+    sizes = [(one["reason"], len(one["contracts"]), one["people"]) for one in dialer.withdrawn]
+    assert sizes == [
+        ("pago", 1, []),
+        ("retirado pelo credor", 500, []),
+        ("retirado pelo credor", 1, []),
+        ("óbito", 0, ["52998224725"]),
+    ]

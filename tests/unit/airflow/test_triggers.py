@@ -171,6 +171,24 @@ async def first(trigger: CampaignTrigger) -> Any:
     return (await anext(trigger.run())).payload
 
 
+async def test_outcomes_flow_back_while_it_waits_and_a_fault_there_ends_nothing(
+    dialer: FakeDialer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps_taken: list[dict[str, str]] = []
+
+    def step(settings: Settings, client: object, returned: dict[str, str]) -> None:
+        steps_taken.append(dict(returned))
+        returned["c1"] = "a1"
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("zanc_pipeline.airflow.steps.keep_in_step", step)
+    monkeypatch.setattr(CampaignTrigger, "STEP_SECONDS", 0.0)
+    dialer.campaigns["c1"] = {"id": "c1", "status": "running"}
+    dialer.after[2] = lambda: dialer.campaigns["c1"].update(status="finished")
+    assert await first(CampaignTrigger(["c1"], poll_seconds=0.01)) == {"problem": None}
+    assert steps_taken == [{"c1": ""}, {"c1": "a1"}]
+
+
 async def test_it_fires_when_every_campaign_ended(dialer: FakeDialer) -> None:
     dialer.campaigns["c1"] = {"id": "c1", "status": "finished"}
     dialer.campaigns["c2"] = {"id": "c2", "status": "running"}

@@ -13,8 +13,9 @@ import pytest
 from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.crm.adapters import adapter_for
-from zanc_pipeline.crm.adapters.fixed_width import Field, Layout, one_row_a_client
+from zanc_pipeline.crm.adapters.fixed_layout import Field, Layout
 from zanc_pipeline.crm.adapters.sqlalchemy_table import changes
+from zanc_pipeline.crm.choice import Choice, Contact, parse_choice
 
 
 def contract(number: int, **changed: Any) -> dict[str, Any]:
@@ -33,13 +34,13 @@ def contract(number: int, **changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("kind", "size", "value", "text"),
     [
-        ("text", 8, "José Conceição", "Jose Con"),
-        ("text", 6, "a\nb\t", "a b   "),
-        ("code", 5, "12", "12   "),
-        ("code", 3, None, "   "),
-        ("money", 8, Decimal("12.34"), "00001234"),
-        ("date", 8, date(2026, 3, 9), "09032026"),
-        ("time", 14, datetime(2026, 3, 9, 2, 30, tzinfo=UTC), "08032026233000"),
+        ("texto", 8, "José Conceição", "Jose Con"),
+        ("texto", 6, "a\nb\t", "a b   "),
+        ("codigo", 5, "12", "12   "),
+        ("codigo", 3, None, "   "),
+        ("dinheiro", 8, Decimal("12.34"), "00001234"),
+        ("data", 8, date(2026, 3, 9), "09032026"),
+        ("hora", 14, datetime(2026, 3, 9, 2, 30, tzinfo=UTC), "08032026233000"),
     ],
 )
 def test_a_field_is_written(kind: str, size: int, value: object, text: str) -> None:
@@ -47,32 +48,58 @@ def test_a_field_is_written(kind: str, size: int, value: object, text: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "value"), [("code", "123456"), ("money", Decimal("1000.00")), ("money", Decimal(-1))]
+    ("kind", "value"),
+    [("codigo", "123456"), ("dinheiro", Decimal("1000.00")), ("dinheiro", Decimal(-1))],
 )
 def test_what_does_not_fit_is_refused_rather_than_changed(kind: str, value: object) -> None:
     with pytest.raises(DataError):
         Field(name="x", size=5, kind=kind).render(value)
 
 
+CPF = {"cpf": "cpf"}
+
+
 @pytest.mark.parametrize(
-    "entries",
-    [None, [], [{"field": "cpf"}], [{"field": "cpf", "size": 0, "kind": "code"}], ["cpf"]],
+    ("entries", "message"),
+    [
+        (None, "esperava uma lista"),
+        ([], "esperava uma lista"),
+        ([{"campo": "cpf"}], "linha 1: esperava campo, tamanho e tipo"),
+        (["cpf"], "linha 1"),
+        ([{"campo": "cpf", "tamanho": 0, "tipo": "codigo"}], "tamanho deve ser positivo"),
+        ([{"campo": "cfp", "tamanho": 3, "tipo": "codigo"}], "'cfp' não existe; seria 'cpf'"),
+    ],
 )
-def test_a_wrong_layout_is_named(entries: object) -> None:
-    with pytest.raises(ConfigError, match=r"^remessa\.yaml: client"):
-        Layout.parse(entries, where="remessa.yaml: client")
+def test_a_wrong_layout_is_named(entries: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^remessa\.yaml: cliente.*{message}"):
+        Layout.parse(entries, known=CPF, where="remessa.yaml: cliente")
 
 
-def test_a_layout_of_an_unknown_field_is_refused() -> None:
-    layout = Layout.parse([{"field": "nope", "size": 3, "kind": "code"}], where="x")
-    with pytest.raises(ConfigError, match="nope"):
-        layout.render({"cpf": "1"})
+def test_what_is_written_is_read_again() -> None:
+    entries = [
+        {"campo": "cpf", "tamanho": 11, "tipo": "codigo"},
+        {"campo": "n", "tamanho": 5, "tipo": "texto"},
+    ]
+    layout = Layout.parse(entries, known={"cpf": "cpf", "n": "name"}, where="x")
+    text = layout.render({"cpf": "52998224725", "name": "Zé"})
+    assert layout.read(text) == {"cpf": "52998224725", "name": "Ze"}
+    with pytest.raises(DataError, match="mais que os 16 caracteres"):
+        layout.read(text + "x")
+
+
+CHOICE = parse_choice(
+    {
+        "contrato": ["maior_valor", "vencimento_mais_antigo"],
+        "telefone": ["melhor_situacao", "contato_mais_recente", "ordem_do_arquivo"],
+        "situacoes": ["confirmado", "atendeu", "nunca_ligado", "nao_atendeu"],
+    },
+    where="escolha",
+)
 
 
 def test_a_client_is_its_contract_of_greatest_value_with_the_first_phone_known() -> None:
-    [client] = one_row_a_client(
-        [contract(1, phone_2="11987654321"), contract(3), contract(2, phone_1="1133334444")]
-    )
+    owned = [contract(1, phone_2="11987654321"), contract(3), contract(2, phone_1="1133334444")]
+    client = CHOICE.one(owned, {})
     assert client["contract"] == "C3"
     assert client["phone"] == "11987654321"
     assert (client["contracts_count"], client["total"]) == (3, Decimal(6))
@@ -80,7 +107,46 @@ def test_a_client_is_its_contract_of_greatest_value_with_the_first_phone_known()
 
 def test_of_equal_values_the_oldest_due_is_chosen() -> None:
     same = [contract(9, amount=Decimal(5)), contract(2, amount=Decimal(5))]
-    assert one_row_a_client(same)[0]["contract"] == "C2"
+    assert CHOICE.one(same, {})["contract"] == "C2"
+
+
+def test_the_phone_of_best_status_then_latest_contact_is_chosen() -> None:
+    owned = [contract(1, phone_1="1", phone_2="2", phone_3="3"), contract(2, phone_1="4")]
+
+    def known(**states: tuple[str, int]) -> dict[tuple[str, str], Contact]:
+        return {
+            ("52998224725", phone.strip("p")): Contact(
+                state=state, last_at=datetime(2026, 1, day, tzinfo=UTC)
+            )
+            for phone, (state, day) in states.items()
+        }
+
+    assert CHOICE.one(owned, known(p1=("nao_atendeu", 9)))["phone"] == "4"
+    some = known(p2=("atendeu", 1), p3=("atendeu", 5), p4=("nao_atendeu", 9))
+    assert CHOICE.one(owned, some)["phone"] == "3"
+    all_bad = known(**{f"p{n}": ("suprimido", n) for n in (1, 2, 3, 4)})
+    assert CHOICE.one(owned, all_bad)["phone"] is None
+
+
+def test_rules_that_ask_nothing_of_the_calls_need_no_contacts() -> None:
+    by_file = Choice(contract=("menor_valor",), phone=("ordem_do_arquivo",), states=CHOICE.states)
+    assert (by_file.needs_contacts, CHOICE.needs_contacts) == (False, True)
+    assert by_file.one([contract(2), contract(1)], {})["contract"] == "C1"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "esperava as chaves"),
+        ({"contratos": []}, r"escolha\.contratos: chave desconhecida"),
+        ({"contrato": ["o maior"]}, r"escolha\.contrato: 'o maior' não é um de maior_valor"),
+        ({"contrato": ["maior_valor", "maior_valor"]}, "repetida"),
+        ({"contrato": ["maior_valor"], "telefone": []}, r"escolha\.telefone: esperava uma lista"),
+    ],
+)
+def test_a_wrong_choice_is_named(content: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_choice(content, where="escolha")
 
 
 def test_only_what_differs_is_written() -> None:

@@ -48,7 +48,7 @@ def commands(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
     monkeypatch.setattr(demo, "_zanc", zanc)
     for step in (
         *("_train", "_stop_at_a_failed_run", "_wait_for_files", "_wait_for_campaign"),
-        *("_wait_for_quiet", "_wait_for_exports"),
+        *("_wait_for_quiet", "_wait_for_exports", "_answer_imports"),
     ):
         monkeypatch.setattr(demo, step, nothing)
     monkeypatch.setattr(demo, "_wait_for_mailing", lambda settings, day, *rest: f"m-{day}")

@@ -56,13 +56,23 @@ def _sqlalchemy(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmA
 
 
 def _fixed_width(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmAdapter:
-    from zanc_pipeline.crm.adapters.fixed_width import FixedWidthFiles, Layout
+    from zanc_pipeline.crm.adapters import fixed_width
+    from zanc_pipeline.crm.adapters.fixed_layout import Layout
+    from zanc_pipeline.crm.choice import parse_choice
+    from zanc_pipeline.crm.contacts import contacts_of
 
     source = f"config/crms/{crm}.yaml"
-    return FixedWidthFiles(
+    return fixed_width.FixedWidthFiles(
         folder=_placed(settings, config["folder"]),
-        client=Layout.parse(config["client"], where=f"{source}: client"),
-        outcome=Layout.parse(config["outcome"], where=f"{source}: outcome"),
+        client=Layout.parse(
+            config["cliente"], known=fixed_width.CLIENT_FIELDS, where=f"{source}: cliente"
+        ),
+        outcome=Layout.parse(
+            config["resultado"], known=fixed_width.OUTCOME_FIELDS, where=f"{source}: resultado"
+        ),
+        answer=fixed_width.parse_answer(config["devolucao"], where=f"{source}: devolucao"),
+        choice=parse_choice(config["escolha"], where=f"{source}: escolha"),
+        contacts=lambda cpfs: contacts_of(settings, cpfs),
     )
 
 
@@ -73,7 +83,7 @@ _BUILDERS: dict[
     "postgres_normalised": (_normalised, ("database", *_MAPPED)),
     "postgres_wide": (_wide, ("database", *_MAPPED)),
     "sqlalchemy": (_sqlalchemy, ("url", *_MAPPED)),
-    "fixed_width": (_fixed_width, ("folder", "client", "outcome")),
+    "fixed_width": (_fixed_width, ("folder", "escolha", "cliente", "resultado", "devolucao")),
 }
 
 

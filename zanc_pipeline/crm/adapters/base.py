@@ -34,7 +34,10 @@ class CrmAdapter(Protocol):
         """
 
     def record_outcomes(self, batch: int, outcomes: Sequence[CallOutcome]) -> None:
-        """Take the outcomes; ``batch`` always names this very set."""
+        """Take the outcomes; ``batch`` always names this very set.
+
+        A call that comes again, in a later batch, was tabulated late: it replaces what was said.
+        """
 
     def count(self) -> dict[str, int]:
         """Open rows of each convênio."""

@@ -122,7 +122,10 @@ class PostgresCrm:
             copy_rows(cursor, "outcome_row", OUTCOME_COLUMNS, map(astuple, outcomes))
             cursor.execute(
                 f"INSERT INTO zanc_outcome ({columns}) SELECT {columns} FROM outcome_row "  # noqa: S608 (constants)
-                "ORDER BY call_id ON CONFLICT (call_id) DO NOTHING"
+                "ORDER BY call_id ON CONFLICT (call_id) DO UPDATE SET tabulation = "
+                "excluded.tabulation, promise_date = excluded.promise_date, "
+                "promise_amount = excluded.promise_amount "
+                "WHERE zanc_outcome.tabulation IS DISTINCT FROM excluded.tabulation"
             )
 
     def count(self) -> dict[str, int]:

@@ -158,13 +158,24 @@ class SqlAlchemyTable:
 
     def record_outcomes(self, batch: int, outcomes: Sequence[CallOutcome]) -> None:
         with self._transaction() as connection:
-            known: set[str] = set()
+            known: dict[str, str | None] = {}
             for ids in _chunks(outcome.call_id for outcome in outcomes):
-                some = sa.select(_OUTCOME.c.call_id).where(_OUTCOME.c.call_id.in_(ids))
-                known.update(connection.execute(some).scalars())
+                some = sa.select(_OUTCOME.c.call_id, _OUTCOME.c.tabulation).where(
+                    _OUTCOME.c.call_id.in_(ids)
+                )
+                known.update({row[0]: row[1] for row in connection.execute(some)})
             rows = [_outcome_row(outcome) for outcome in outcomes if outcome.call_id not in known]
             if rows:
                 connection.execute(_OUTCOME.insert(), rows)
+            late = [
+                {"b_call_id": outcome.call_id, **_said(outcome)}
+                for outcome in outcomes
+                if known.get(outcome.call_id, outcome.tabulation) != outcome.tabulation
+            ]
+            if late:
+                connection.execute(
+                    _OUTCOME.update().where(_OUTCOME.c.call_id == sa.bindparam("b_call_id")), late
+                )
 
     def count(self) -> dict[str, int]:
         with self._transaction() as connection:
@@ -370,8 +381,16 @@ def _latest_digest(connection: sa.Connection, convenio: str) -> str | None:
     return connection.execute(query).scalar()
 
 
-def _outcome_row(outcome: CallOutcome) -> Row:
+def _said(outcome: CallOutcome) -> Row:
     amount = outcome.promise_amount
+    return {
+        "tabulation": outcome.tabulation,
+        "promise_date": outcome.promise_date,
+        "promise_centavos": None if amount is None else int(amount * 100),
+    }
+
+
+def _outcome_row(outcome: CallOutcome) -> Row:
     return {
         "call_id": outcome.call_id,
         "convenio": outcome.convenio,
@@ -380,9 +399,7 @@ def _outcome_row(outcome: CallOutcome) -> Row:
         "phone": outcome.phone,
         "started_at": outcome.started_at,
         "outcome": outcome.outcome,
-        "tabulation": outcome.tabulation,
-        "promise_date": outcome.promise_date,
-        "promise_centavos": None if amount is None else int(amount * 100),
+        **_said(outcome),
     }
 
 
