@@ -27,7 +27,7 @@ from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableErr
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.mailing import service as mailing
 from zanc_pipeline.mailing.cli import explanation
-from zanc_pipeline.scoring import history, registry
+from zanc_pipeline.scoring import history, monitoring, registry
 from zanc_pipeline.scoring import service as scoring
 from zanc_pipeline.stack import parts
 
@@ -183,11 +183,11 @@ def portfolio(base: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"A{n}",
             cpf(n),
             DAY - timedelta(days=back),
-            "2000.00",
+            "500.00" if n % 2 == 0 else "2000.00",
             DAY - timedelta(days=back + 60),
             bool(random.random() < (0.5 if n % 2 == 0 else 0.1)),
         )
-        for back in (33, 40, 47, 54)
+        for back in (33, 64, 95, 126, 157)
         for n in range(PEOPLE)
     ]
     path = tmp_path_factory.mktemp("history") / "portfolio.csv"
@@ -197,7 +197,7 @@ def portfolio(base: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(base: Settings, portfolio: Path) -> tuple[scoring.TrainResult, scoring.TrainResult]:
-    assert history.load(base, portfolio) == (4 * PEOPLE, 4 * PEOPLE)
+    assert history.load(base, portfolio) == (5 * PEOPLE, 5 * PEOPLE)
     return scoring.train(base, ANSWER), scoring.train(base, PAYMENT)
 
 
@@ -209,7 +209,7 @@ def scored(base: Settings, trained: object) -> scoring.ScoreResult:
 def test_a_repeated_history_changes_nothing(
     base: Settings, portfolio: Path, trained: object
 ) -> None:
-    assert history.load(base, portfolio) == (4 * PEOPLE, 0)
+    assert history.load(base, portfolio) == (5 * PEOPLE, 0)
 
 
 def test_a_history_with_punctuated_cpfs_is_of_the_same_people(
@@ -219,7 +219,7 @@ def test_a_history_with_punctuated_cpfs_is_of_the_same_people(
     rows["cpf"] = rows["cpf"].str.replace(r"(...)(...)(...)(..)", r"\1.\2.\3-\4", regex=True)
     path = tmp_path / "punctuated.csv"
     rows.to_csv(path, index=False)
-    assert history.load(base, path) == (4 * PEOPLE, 0)
+    assert history.load(base, path) == (5 * PEOPLE, 0)
 
 
 @pytest.mark.parametrize("amount", ["inf", "1e13", "-1", "nan", "12,50"])
@@ -258,15 +258,57 @@ def test_the_holdout_holds_the_calls_with_their_label_and_score(
 def test_a_retraining_is_compared_on_the_same_holdout(base: Settings, trained: object) -> None:
     again = scoring.train(base, ANSWER)
     assert again.model_version == 2
-    assert again.promoted
+    assert not again.promoted  # the same data make the same model
+    assert "not better" in again.why
     assert "version 1 on the same holdout" in again.why
     with registry.connected(base) as known:
-        versions = known.versions("zanc_answer")
-        assert [one.aliases for one in versions] == [("champion",), ()]
-        known.promote("zanc_answer", 1)  # one-command rollback
-        assert known.versions("zanc_answer")[1].aliases == ("champion",)
+        second, first = known.versions("zanc_answer")
+        assert (second.aliases, first.aliases) == (("challenger",), ("champion",))
+        assert second.run_name.endswith("#2")
+        assert first.data == second.data
+        files = {one.path for one in known.client.list_artifacts(second.run_id)}
+        assert {"model_card.md", "segments.json", "spec.json", "plots"} <= files
+        images = {one.path for one in known.client.list_artifacts(second.run_id, "plots")}
+        names = ("reliability", "gain", "lift", "profit", "importance", "shap")
+        assert images == {f"plots/{name}.png" for name in names}
+        known.promote("zanc_answer", 2)
+        assert known.rollback("zanc_answer") == 1
+        assert known.champion("zanc_answer")[1] == 1  # type: ignore[index]
+        with pytest.raises(ConflictError, match="had no champion before"):
+            known.rollback("zanc_answer")
         with pytest.raises(ConflictError, match="no version 99"):
             known.promote("zanc_answer", 99)
+
+
+def test_the_watch_finds_no_breach_in_the_data_it_was_trained_on_and_one_in_others(
+    base: Settings, trained: object
+) -> None:
+    quiet = monitoring.check_all(base, [ANSWER])[0]
+    assert quiet.rows >= 500
+    assert quiet.auc is not None
+    assert quiet.expected_auc == pytest.approx(quiet.auc, abs=0.1)
+    with transaction(base, "zanc") as cursor:
+        cursor.execute("SELECT outcome, call_id FROM localization.call")
+        before = [(row["outcome"], row["call_id"]) for row in cursor.fetchall()]
+        # Suddenly nobody who used to answer does, and everybody else does.
+        cursor.execute(
+            "UPDATE localization.call SET outcome = CASE outcome WHEN 'human' THEN 'no_answer' "
+            "ELSE 'human' END WHERE started_at > now() - interval '7 days'"
+        )
+    try:
+        loud = monitoring.check_all(base, [ANSWER])[0]
+    finally:
+        with transaction(base, "zanc") as cursor:
+            cursor.executemany(
+                "UPDATE localization.call SET outcome = %s WHERE call_id = %s", before
+            )
+    assert loud.breach
+    assert "its AUC fell by" in loud.why
+    with transaction(base, "zanc") as cursor:
+        cursor.execute("SELECT breach, why FROM scoring.monitor ORDER BY id DESC LIMIT 1")
+        assert cursor.fetchone() == {"breach": True, "why": loud.why}
+        cursor.execute("SELECT count(*) AS n FROM scoring.monitor_feature WHERE feature = 'hour'")
+        assert cursor.fetchone()["n"] == 2
 
 
 def test_scores_cover_every_dialable_phone_and_hour(

@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
 from zanc_pipeline.airflow import assets
+from zanc_pipeline.airflow.monitoring import MODEL_NAMES, trained_models
 from zanc_pipeline.airflow.operators import (
     ApplyDecisionOperator,
     BuildMailingOperator,
@@ -84,10 +85,9 @@ def campaign_dags(doc: str) -> list[DAG]:
 
 
 def training_dags(doc: str) -> list[DAG]:
-    """``training__<model>`` for every ``models/<model>/model.yaml``."""
-    root = load_settings().root
-    specs = sorted(root.glob("models/*/model.yaml"))
-    return [_training(spec.parent.name, str(spec.relative_to(root)), doc) for spec in specs]
+    """``training__<model>`` for every model of ``models/`` that learns from the databases."""
+    models = trained_models(load_settings().root)
+    return [_training(model, spec, doc) for model, spec in models.items()]
 
 
 def _reception(convenio: str, name: str, doc: str) -> DAG:
@@ -164,7 +164,7 @@ def _campaign(campaign: str, name: str, doc: str) -> DAG:
 def _training(model: str, spec: str, doc: str) -> DAG:
     with _dag(
         f"training__{model}",
-        f"Treino · {_MODEL_NAMES.get(model, model)}",
+        f"Treino · {MODEL_NAMES.get(model, model)}",
         doc,
         schedule=CronTriggerTimetable(_SUNDAYS, timezone=TIMEZONE, run_immediately=timedelta()),
         tags=["treino", model],
@@ -173,9 +173,6 @@ def _training(model: str, spec: str, doc: str) -> DAG:
             task_id="treinar", task_display_name="Treinar e promover", spec=spec, **_PATIENT
         )
     return dag
-
-
-_MODEL_NAMES = {"answer": "quem atende", "payment": "quem paga"}
 
 
 def _dag(

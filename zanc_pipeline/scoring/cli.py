@@ -1,4 +1,4 @@
-"""``zanc models``: train, score, promote, compare."""
+"""``zanc models``: train, score, compare, promote, roll back, watch."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def score(day: datetime | None, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("version", type=int)
 def promote(name: str, version: int) -> None:
-    """Make VERSION of model NAME the champion, whatever the rule says (also to roll back)."""
+    """Make VERSION of model NAME the champion, whatever the rule says."""
     from zanc_pipeline.scoring import registry
 
     with registry.connected(settings()) as known:
@@ -83,15 +83,58 @@ def compare(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(version) for version in versions], ensure_ascii=False))
         return
-    click.echo(f"{'version':>7}  {'alias':<10} {'kind':<9} {'AUC':>6} {'AP':>6} {'Brier':>6}  why")
+    shown = ("auc", "average_precision", "brier", "calibration_error", "lift_at_10", "profit")
+    titles = ("AUC", "AP", "Brier", "ECE", "lift10", "profit")
+    click.echo(
+        f"{'version':>7}  {'alias':<10} {'kind':<8} {'data':<8} "
+        + " ".join(f"{title:>8}" for title in titles)
+        + "  run, why"
+    )
     for one in versions:
-        auc, precision, brier = (
-            one.metrics.get(key, float("nan")) for key in ("auc", "average_precision", "brier")
+        values = (one.metrics.get(key) for key in shown)
+        cells = " ".join(
+            f"{'–':>8}" if value is None else f"{value:8.{0 if abs(value) >= 100 else 4}f}"
+            for value in values
         )
         click.echo(
-            f"{one.version:>7}  {','.join(one.aliases):<10} {one.kind:<9} {auc:6.4f} "
-            f"{precision:6.4f} {brier:6.4f}  {one.why}"
+            f"{one.version:>7}  {','.join(one.aliases):<10} {one.kind:<8} {one.data:<8} {cells}  "
+            f"{one.run_name}: {one.why}"
         )
+
+
+@models.command()
+@click.argument("name")
+def rollback(name: str) -> None:
+    """Give the champion alias of model NAME back to the champion before."""
+    from zanc_pipeline.scoring import registry
+
+    with registry.connected(settings()) as known:
+        number = known.rollback(name)
+    click.echo(f"{name} version {number} is the champion again")
+
+
+@models.command()
+@click.option(
+    "--spec",
+    "specs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Only this models/X/model.yaml; without it, every model that learns from the databases.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def monitor(specs: tuple[Path, ...], as_json: bool) -> None:
+    """Compare the last days with each champion's training: drift, and how well it still does.
+
+    A breach is said and recorded (scoring.monitor), and is no error of the command.
+    """
+    from zanc_pipeline.scoring import monitoring
+
+    checks = monitoring.check_all(settings(), list(specs) or None)
+    if as_json:
+        click.echo(json.dumps([check.to_json() for check in checks], ensure_ascii=False))
+        return
+    for check in checks:
+        click.echo(check.line())
 
 
 @models.command()

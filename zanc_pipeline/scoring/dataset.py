@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.days import LOCAL_ZONE
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.frames import read_frame
-from zanc_pipeline.common.outcomes import PERSON_ANSWERED
+from zanc_pipeline.common.outcomes import PERSON_ANSWERED, Outcome, Tabulation
 from zanc_pipeline.scoring.features import (
     LOOKBACK_DAYS,
     UNINFORMATIVE,
     AnswerHistory,
     PaymentHistory,
+    RightPartyHistory,
     local_hour_and_weekday,
 )
+from zanc_pipeline.scoring.leaks import refuse_hindsight
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,9 +31,16 @@ RAW_CALL_COLUMNS = ("crm", "call_id", "cpf", "phone", "started_at", "outcome")
 
 _CALLS = """
     SELECT crm, call_id, cpf, phone, extract(epoch FROM started_at)::float8 AS started,
-           ring_seconds, talk_seconds, outcome, tabulation
+           ring_seconds, talk_seconds, outcome, tabulation, convenio
     FROM localization.call WHERE started_at >= %(since)s AND started_at < %(until)s
     ORDER BY started_at, crm, call_id
+"""
+_CALLS_TO = """
+    SELECT c.crm, c.call_id, c.cpf, c.phone, extract(epoch FROM c.started_at)::float8 AS started,
+           c.ring_seconds, c.talk_seconds, c.outcome, c.tabulation, c.convenio
+    FROM localization.call c
+    WHERE c.{key} = ANY (%(keys)s) AND c.started_at >= %(since)s AND c.started_at < %(until)s
+    ORDER BY c.started_at, c.crm, c.call_id
 """
 _FIRST_SEEN = """
     SELECT phone,
@@ -56,7 +65,7 @@ _OPEN_PHONES = """
     FROM localization.person_phone pp
     WHERE pp.suppressed IS NULL
       AND EXISTS (SELECT 1 FROM crm.contract c WHERE c.cpf = pp.cpf AND c.status = 'open')
-    ORDER BY pp.cpf, pp.phone
+    ORDER BY pp.phone, pp.cpf
 """
 NUMBERS = ("started", "ring_seconds", "talk_seconds", "first_seen", "amount")
 
@@ -74,23 +83,52 @@ def recorded_calls(settings: Settings, since: datetime, until: datetime) -> pd.D
     return query(settings, _CALLS, {"since": since, "until": until})
 
 
-def training_table(settings: Settings, spec: Spec, now: datetime) -> pd.DataFrame:
-    """The table of ``spec.source``, made from the databases; DataError when there is nothing."""
-    since = now - timedelta(days=(spec.window.days or 3650) + LOOKBACK_DAYS)
+def training_table(
+    settings: Settings, spec: Spec, now: datetime, *, since: datetime | None = None
+) -> pd.DataFrame:
+    """The table of ``spec.source``, made from the databases; DataError when there is nothing.
+
+    Calls are read from ``since``, by default from as far back as the spec's window looks.
+    """
+    since = since or now - timedelta(days=(spec.window.days or 3650) + LOOKBACK_DAYS)
     calls = recorded_calls(settings, since, now)
-    if spec.source == "answer":
+    if spec.source != "payment":
         if not len(calls):
             raise DataError(
                 "localization.call is empty: load the history with 'zanc localization load FILE'"
             )
         phones = query(settings, _FIRST_SEEN, {"zone": LOCAL_ZONE})
-        return answer_table(calls, phones.set_index("phone")["first_seen"])
+        return table_of_calls(spec, calls, phones.set_index("phone")["first_seen"])
     portfolio = query(settings, _PORTFOLIO, {}, dates=("snapshot_on", "due_date", "birth_date"))
     if not len(portfolio):
         raise DataError(
             "scoring.portfolio_history is empty: load it with 'zanc models history FILE.csv'"
         )
-    return payment_table(portfolio, calls)
+    table = payment_table(portfolio, calls)
+    refuse_hindsight(
+        lambda past: payment_table(portfolio, past),
+        calls,
+        table,
+        time_column="snapshot_on",
+        keys=("convenio", "contract", "snapshot_on"),
+        features=tuple(spec.features),
+    )
+    return table
+
+
+def table_of_calls(spec: Spec, calls: pd.DataFrame, first_seen: pd.Series[float]) -> pd.DataFrame:
+    """The table of a model that learns from calls; DataError when a feature knows the future."""
+    make = right_party_table if spec.source == "right_party" else answer_table
+    table = make(calls, first_seen)
+    refuse_hindsight(
+        lambda past: make(past, first_seen),
+        calls,
+        table,
+        time_column="started_at",
+        keys=("crm", "call_id"),
+        features=tuple(spec.features),
+    )
+    return table
 
 
 def answer_table(calls: pd.DataFrame, first_seen: pd.Series[float]) -> pd.DataFrame:
@@ -98,24 +136,39 @@ def answer_table(calls: pd.DataFrame, first_seen: pd.Series[float]) -> pd.DataFr
 
     ``calls`` has crm, call_id and ``features.CALL_COLUMNS``; ``first_seen`` (epoch) is by phone.
     """
-    import pandas as pd
 
     informative = ~calls["outcome"].isin([str(outcome) for outcome in UNINFORMATIVE])
     shown = calls[informative].reset_index(drop=True)
-    hour, weekday = local_hour_and_weekday(shown["started"])
-    moments = pd.DataFrame(
-        {
-            "phone": shown["phone"],
-            "at": shown["started"],
-            "hour": hour,
-            "weekday": weekday,
-            "first_seen": shown["phone"].map(first_seen).astype("float64"),
-        }
-    )
-    table = AnswerHistory(calls).features(moments)
+    table = AnswerHistory(calls).features(_moments(shown, first_seen))
     table["answered"] = shown["outcome"].isin([str(value) for value in PERSON_ANSWERED])
+    return _with_keys(table, shown)
+
+
+def right_party_table(calls: pd.DataFrame, first_seen: pd.Series[float]) -> pd.DataFrame:
+    """One row a talk whose tabulation says who spoke; arguments as for ``answer_table``."""
+    said = calls["tabulation"].notna() & (calls["tabulation"] != str(Tabulation.NO_TABULATION))
+    shown = calls[said & (calls["outcome"] == str(Outcome.HUMAN))].reset_index(drop=True)
+    table = RightPartyHistory(calls).features(_moments(shown, first_seen))
+    right = [str(value) for value in Tabulation if value.right_party]
+    table["right_party"] = shown["tabulation"].isin(right)
+    return _with_keys(table, shown)
+
+
+def _moments(shown: pd.DataFrame, first_seen: pd.Series[float]) -> pd.DataFrame:
+    hour, weekday = local_hour_and_weekday(shown["started"])
+    return shown[["cpf", "phone"]].assign(
+        at=shown["started"],
+        hour=hour,
+        weekday=weekday,
+        first_seen=shown["phone"].map(first_seen).astype("float64"),
+    )
+
+
+def _with_keys(table: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
     table["started_at"] = pd.to_datetime(shown["started"], unit="s", utc=True)
-    return table.join(shown[["crm", "call_id"]])
+    return table.join(shown.reindex(columns=["crm", "call_id", "convenio"]))
 
 
 def payment_table(portfolio: pd.DataFrame, calls: pd.DataFrame) -> pd.DataFrame:
@@ -125,7 +178,7 @@ def payment_table(portfolio: pd.DataFrame, calls: pd.DataFrame) -> pd.DataFrame:
     table = PaymentHistory(calls).features(contracts.assign(at=_epoch(midnight)))
     table["paid"] = contracts["paid"].isin(["t", "true", "True", "1"])
     table["snapshot_on"] = contracts["snapshot_on"]
-    return table.join(contracts[["convenio", "contract"]])
+    return table.join(contracts[["convenio", "contract", "amount"]])
 
 
 def calls_of_file(table: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +193,7 @@ def calls_of_file(table: pd.DataFrame) -> pd.DataFrame:
         row = int(started.isna().to_numpy().argmax()) + 1
         raise DataError(f"started_at in row {row} is not a date")
     calls = table.reindex(
-        columns=["crm", "call_id", "cpf", "phone", "outcome", "tabulation"]
+        columns=["crm", "call_id", "cpf", "phone", "outcome", "tabulation", "convenio"]
     ).astype("str")
     calls = calls.where(table.reindex(columns=calls.columns).notna())
     calls["started"] = _epoch(started)
@@ -148,6 +201,15 @@ def calls_of_file(table: pd.DataFrame) -> pd.DataFrame:
         values = table[name] if name in table.columns else pd.Series(0.0, index=table.index)
         calls[name] = pd.to_numeric(values, errors="coerce").astype("float64")
     return calls.sort_values(["started", "crm", "call_id"], kind="stable", ignore_index=True)
+
+
+def calls_to(
+    settings: Settings, key: Literal["phone", "cpf"], keys: list[str], at: datetime
+) -> pd.DataFrame:
+    """The calls to these phones or people that features may look back upon, in order of time."""
+    since = at - timedelta(days=LOOKBACK_DAYS + 1)
+    parameters: dict[str, object] = {"keys": keys, "since": since, "until": at}
+    return query(settings, _CALLS_TO.format(key=key), parameters)
 
 
 def open_contracts(settings: Settings, day: date, at: datetime) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -59,26 +60,37 @@ class Encoder:
 
     def encode(self, table: pd.DataFrame) -> Matrix:
         """The matrix of ``table``; DataError names the columns that it lacks."""
-        import pandas as pd
 
         missing = [name for name in self.features if name not in table.columns]
         if missing:
             raise DataError(f"the data lacks the model's columns: {', '.join(missing)}")
         matrix = np.zeros((len(table), len(self.columns)), dtype=np.float32)
+        self.fill(matrix, table, self.features)
+        return matrix
+
+    def fill(
+        self, matrix: Matrix, table: Mapping[str, Any] | pd.DataFrame, features: Collection[str]
+    ) -> None:
+        """Write the columns of ``features`` into a matrix; ``table`` maps them to their values."""
+        import pandas as pd
+
         column = 0
         for name in self.features:
             known = self.categories.get(name)
-            if known is None:
-                matrix[:, column] = table[name].to_numpy(dtype=np.float32, na_value=np.nan)
-                column += 1
-                continue
-            values = table[name].astype("str").where(table[name].notna())
-            codes = pd.Index(known).get_indexer(pd.Index(values))
-            codes[(codes < 0) & values.notna().to_numpy(bool)] = len(known) - 1
-            present = np.flatnonzero(codes >= 0)
-            matrix[present, column + codes[present]] = 1.0
-            column += len(known)
-        return matrix
+            width = 1 if known is None else len(known)
+            if name in features:
+                values = table[name]
+                if known is None:
+                    numbers = getattr(values, "to_numpy", None)
+                    matrix[:, column] = (
+                        values if numbers is None else numbers(dtype=np.float32, na_value=np.nan)
+                    )
+                else:
+                    matrix[:, column : column + width] = 0.0
+                    codes = places_of(pd.Series(values), known)
+                    present = np.flatnonzero(codes >= 0)
+                    matrix[present, column + codes[present]] = 1.0
+            column += width
 
     def to_json(self) -> dict[str, Any]:
         """For the model's metadata."""
@@ -94,3 +106,18 @@ class Encoder:
             features=tuple(content["features"]),
             categories={name: tuple(known) for name, known in content["categories"].items()},
         )
+
+
+def places_of(
+    values: pd.Series[Any], known: tuple[str, ...]
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The place of each value in ``known``, the last for an unknown one, -1 for a missing one."""
+    import pandas as pd
+
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype("category")
+    names = pd.Index([str(name) for name in values.cat.categories])
+    places = pd.Index(known).get_indexer(names)
+    places = np.append(np.where(places < 0, len(known) - 1, places), -1)
+    codes: np.ndarray[Any, np.dtype[np.int64]] = places[values.cat.codes.to_numpy()]
+    return codes

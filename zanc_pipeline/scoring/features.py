@@ -9,7 +9,7 @@ Epoch times are seconds; hours and weekdays are local (America/Sao_Paulo).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,15 @@ UNINFORMATIVE = frozenset({Outcome.CANCELLED, Outcome.UNKNOWN})
 """The call never showed whether a person would have answered."""
 
 HOUR_BANDS = ((0, 11), (11, 14), (14, 17), (17, 24))
+
+BAND_COLUMNS = tuple(f"_band_{first}" for first, _ in HOUR_BANDS)
+
+LAST_OUTCOMES = ("none", *(str(value) for value in Outcome if value not in UNINFORMATIVE))
+
+RIGHT_PRIOR = 0.6
+"""Of a pair of person and phone with few talks, this share is taken to be the debtor."""
+
+_RIGHT = [str(value) for value in Tabulation if value.right_party]
 
 CALL_COLUMNS = ("phone", "cpf", "started", "ring_seconds", "talk_seconds", "outcome", "tabulation")
 
@@ -57,13 +66,14 @@ class AnswerHistory:
     """
 
     def __init__(self, calls: pd.DataFrame) -> None:
+        import pandas as pd
+
         calls = calls[~calls["outcome"].isin([str(outcome) for outcome in UNINFORMATIVE])]
         outcome = calls["outcome"].astype("str")
         answered = outcome.isin([str(value) for value in PERSON_ANSWERED]).to_numpy(bool)
-        right = [str(value) for value in Tabulation if value.right_party]
         self._timeline = Timeline(calls["phone"], known_at(calls))
         self._answered = self._timeline.marks(answered)
-        self._right = self._timeline.marks(calls["tabulation"].isin(right).to_numpy(bool))
+        self._right = self._timeline.marks(calls["tabulation"].isin(_RIGHT).to_numpy(bool))
         self._outcomes = {
             value: self._timeline.marks((outcome == str(value)).to_numpy(bool))
             for value in (Outcome.MACHINE, Outcome.BUSY, Outcome.INVALID_NUMBER)
@@ -76,7 +86,8 @@ class AnswerHistory:
             self._bands.append(
                 (self._timeline.marks(inside), self._timeline.marks(inside & answered))
             )
-        self._ordered_outcome = outcome.to_numpy(object)[self._timeline.order]
+        codes = pd.Index(LAST_OUTCOMES).get_indexer(pd.Index(outcome)).astype(np.int8)
+        self._ordered_outcome = codes[self._timeline.order]
 
     def features(self, moments: pd.DataFrame) -> pd.DataFrame:
         """Describe calls that would start in a slot, knowing what was known at ``at``.
@@ -85,47 +96,114 @@ class AnswerHistory:
         (local, of the call); ``first_seen`` (epoch seconds or NaN: when the number appeared).
         The result has the same index and the columns named in ``models/answer/model.yaml``.
         """
+        facts = self.facts(moments)
+        hour = moments["hour"].to_numpy(np.int64)
+        return facts.assign(**self.slot(facts, hour)).drop(columns=list(BAND_COLUMNS))
+
+    def facts(self, moments: pd.DataFrame) -> pd.DataFrame:
+        """What ``features`` says of each moment whatever its hour, with what ``slot`` needs."""
         import pandas as pd
 
         at = np.floor(moments["at"].to_numpy(np.float64)).astype(np.int64)
-        phone = moments["phone"]
-        span = self._timeline.span(phone, at, days=LOOKBACK_DAYS)
+        asked = self._timeline.ask(moments["phone"], at)
+        span = asked.span(days=LOOKBACK_DAYS)
         attempts, answers = span.size, self._answered.count(span)
-        hour = moments["hour"].to_numpy(np.int64)
-        band_attempts, band_answers = np.zeros(len(at)), np.zeros(len(at))
-        for (first, end), (tried, met) in zip(HOUR_BANDS, self._bands, strict=True):
-            inside = (hour >= first) & (hour < end)
-            band_attempts = np.where(inside, tried.count(span), band_attempts)
-            band_answers = np.where(inside, met.count(span), band_answers)
         rate = _smooth(answers, attempts, ANSWER_PRIOR)
-        last = np.full(len(at), "none", dtype=object)
+        last = np.zeros(len(at), dtype=np.int8)
         seen = span.end > span.start
         last[seen] = self._ordered_outcome[span.end[seen] - 1]
         age = (at - moments["first_seen"].to_numpy(np.float64)) / 86_400
+        bands = {
+            column: _smooth(met.count(span), tried.count(span), rate)
+            for column, (tried, met) in zip(BAND_COLUMNS, self._bands, strict=True)
+        }
         return pd.DataFrame(
             {
-                "hour": hour.astype(np.float64),
                 "weekday": moments["weekday"].to_numpy(np.float64),
-                "mobile": (phone.str.len() == 11).to_numpy(bool),
+                "mobile": (moments["phone"].str.len() == 11).to_numpy(bool),
                 "number_age_days": np.where(age >= 0, age, np.nan),
                 "attempts": attempts,
                 "answers": answers,
                 "answer_rate": rate,
                 "misses_in_a_row": self._answered.since(span),
-                "attempts_1d": self._timeline.span(phone, at, days=1).size,
-                "attempts_7d": self._timeline.span(phone, at, days=7).size,
-                "attempts_30d": self._timeline.span(phone, at, days=30).size,
+                "attempts_1d": asked.span(days=1).size,
+                "attempts_7d": asked.span(days=7).size,
+                "attempts_30d": asked.span(days=30).size,
                 "days_since_attempt": self._all.days_since(span, at),
                 "days_since_answer": self._answered.days_since(span, at),
-                "last_outcome": last,
-                "band_answer_rate": _smooth(band_answers, band_attempts, rate),
+                "last_outcome": pd.Categorical.from_codes(last, pd.Index(LAST_OUTCOMES)),
                 "machines": self._outcomes[Outcome.MACHINE].count(span),
                 "busies": self._outcomes[Outcome.BUSY].count(span),
                 "invalids": self._outcomes[Outcome.INVALID_NUMBER].count(span),
                 "right_parties": self._right.count(span),
+                **bands,
             },
             index=moments.index,
         )
+
+    @staticmethod
+    def slot(facts: pd.DataFrame, hour: Ints | int) -> dict[str, Any]:
+        """The features that depend on the hour, for one hour or one of each row."""
+        hours = np.broadcast_to(np.asarray(hour, dtype=np.int64), len(facts))
+        band = np.searchsorted([end for _, end in HOUR_BANDS], hours, side="right")
+        if np.ndim(hour):
+            bands = facts[list(BAND_COLUMNS)].to_numpy(np.float64)
+            rate = bands[np.arange(len(facts)), band]
+        else:
+            rate = facts[BAND_COLUMNS[int(band[0])]].to_numpy(np.float64) if len(facts) else hours
+        return {"hour": hours.astype(np.float64), "band_answer_rate": rate}
+
+
+class RightPartyHistory:
+    """The conversations recorded so far, by person and phone. ``calls`` as in ``AnswerHistory``."""
+
+    def __init__(self, calls: pd.DataFrame) -> None:
+        talks = calls[calls["tabulation"].notna()]
+        tabulation = talks["tabulation"].astype("str")
+        known = known_at(talks)
+        right = tabulation.isin(_RIGHT).to_numpy(bool)
+        wrong = (tabulation == str(Tabulation.WRONG_PERSON)).to_numpy(bool)
+        dead = (tabulation == str(Tabulation.DECEASED)).to_numpy(bool)
+        self._pair = Timeline(_pair(talks), known)
+        self._right, self._wrong = self._pair.marks(right), self._pair.marks(wrong)
+        self._dead = self._pair.marks(dead)
+        self._phone = Timeline(talks["phone"], known)
+        self._phone_right = self._phone.marks(right)
+        self._phone_wrong = self._phone.marks(wrong)
+
+    def features(self, moments: pd.DataFrame) -> pd.DataFrame:
+        """Describe who would answer: ``moments`` has ``cpf``, ``phone``, ``at``, ``first_seen``.
+
+        The result has the same index and the columns named in ``models/right_party/model.yaml``.
+        """
+        import pandas as pd
+
+        at = np.floor(moments["at"].to_numpy(np.float64)).astype(np.int64)
+        span = self._pair.ask(_pair(moments), at).span(days=LOOKBACK_DAYS)
+        others = self._phone.ask(moments["phone"], at).span(days=LOOKBACK_DAYS)
+        right, wrong = self._right.count(span), self._wrong.count(span)
+        age = (at - moments["first_seen"].to_numpy(np.float64)) / 86_400
+        return pd.DataFrame(
+            {
+                "mobile": (moments["phone"].str.len() == 11).to_numpy(bool),
+                "number_age_days": np.where(age >= 0, age, np.nan),
+                "talks": span.size,
+                "right_parties": right,
+                "wrong_persons": wrong,
+                "deceased_reports": self._dead.count(span),
+                "right_rate": _smooth(right, right + wrong, RIGHT_PRIOR),
+                "wrongs_in_a_row": self._right.since(span),
+                "days_since_right_party": self._right.days_since(span, at),
+                "days_since_wrong_person": self._wrong.days_since(span, at),
+                "others_right_parties": self._phone_right.count(others) - right,
+                "others_wrong_persons": self._phone_wrong.count(others) - wrong,
+            },
+            index=moments.index,
+        )
+
+
+def _pair(rows: pd.DataFrame) -> pd.Series[str]:
+    return rows["cpf"].astype("str") + "|" + rows["phone"].astype("str")
 
 
 class PaymentHistory:
@@ -133,11 +211,10 @@ class PaymentHistory:
 
     def __init__(self, calls: pd.DataFrame) -> None:
         outcome = calls["outcome"].astype("str")
-        right = [str(value) for value in Tabulation if value.right_party]
         self._timeline = Timeline(calls["cpf"], known_at(calls))
         answered = outcome.isin([str(value) for value in PERSON_ANSWERED]).to_numpy(bool)
         self._answered = self._timeline.marks(answered)
-        self._right = self._timeline.marks(calls["tabulation"].isin(right).to_numpy(bool))
+        self._right = self._timeline.marks(calls["tabulation"].isin(_RIGHT).to_numpy(bool))
         self._promise = self._timeline.marks(
             (calls["tabulation"] == str(Tabulation.PROMISE)).to_numpy(bool)
         )
@@ -158,8 +235,8 @@ class PaymentHistory:
 
         at = np.floor(contracts["at"].to_numpy(np.float64)).astype(np.int64)
         cpf = contracts["cpf"]
-        recent = self._timeline.span(cpf, at, days=30)
-        span = self._timeline.span(cpf, at, days=LOOKBACK_DAYS)
+        asked = self._timeline.ask(cpf, at)
+        recent, span = asked.span(days=30), asked.span(days=LOOKBACK_DAYS)
         amount = contracts["amount"].astype("float64")
         owed = amount.groupby([contracts["snapshot_on"], cpf])
         age = (contracts["snapshot_on"] - contracts["birth_date"]).dt.days / 365.25

@@ -9,22 +9,27 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConfigError, ConflictError, UnavailableError
-from zanc_pipeline.scoring.calibration import Calibration
-from zanc_pipeline.scoring.encoding import Encoder
-from zanc_pipeline.scoring.train import FittedModel
+from zanc_pipeline.scoring import model_files
+from zanc_pipeline.scoring.model_files import Kept
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from zanc_pipeline.common.settings import Settings
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 
-METADATA_KEY = "zanc"
-"""Where a model's encoder and calibration are, in the metadata of its MLmodel file."""
+PAST_CHAMPIONS = "past_champions"
+"""Tag of a registered model: the versions that were champion, for the rollback."""
+
+CARD = "model_card.md"
 
 REQUEST_TIMEOUT_SECONDS = 20
 
@@ -39,6 +44,8 @@ class Version:
     aliases: tuple[str, ...]
     kind: str
     why: str
+    run_name: str
+    data: str
     metrics: dict[str, float]
 
 
@@ -52,60 +59,61 @@ class Registry:
         self,
         *,
         name: str,
-        model: FittedModel,
+        kept: Kept,
         params: dict[str, Any],
         metrics: dict[str, float],
+        tags: dict[str, str],
         files: list[Path],
-        sample: Any,
+        sample: pd.DataFrame,
     ) -> tuple[str, int]:
         """Record one finished training and register the model; return (run id, version).
 
-        ``files`` become artifacts; ``sample`` is a few encoded rows, for the signature.
+        ``files`` become artifacts, plots below ``plots/``; ``sample`` is a few rows of the
+        features, for the signature.
         """
         import mlflow
-        import pandas as pd
         from mlflow.models import infer_signature
 
-        example = pd.DataFrame(sample, columns=model.encoder.columns)
-        scores = model.estimator.predict_proba(sample)[:, 1]
-        common: dict[str, Any] = {
-            "name": "model",
-            "signature": infer_signature(example, scores),
-            "metadata": {
-                METADATA_KEY: {
-                    "kind": model.kind,
-                    "encoder": model.encoder.to_json(),
-                    "calibration": model.calibration.to_json(),
-                }
-            },
-            "registered_model_name": name,
-        }
-        mlflow.set_experiment(name)
-        with mlflow.start_run() as run:
+        experiment = mlflow.set_experiment(name)
+        with mlflow.start_run(run_name=self._run_name(name, experiment.experiment_id)) as run:
             mlflow.log_params(params)
-            mlflow.log_metrics(metrics)
-            mlflow.set_tag("model_kind", model.kind)
+            mlflow.set_tags(tags)
             for file in files:
-                mlflow.log_artifact(str(file))
-            if model.kind == "xgboost":
-                info = mlflow.xgboost.log_model(
-                    model.estimator, pip_requirements=_pins("xgboost-cpu", "numpy"), **common
+                mlflow.log_artifact(str(file), "plots" if file.suffix == ".png" else None)
+                if file.name == CARD:
+                    mlflow.set_tag("mlflow.note.content", file.read_text(encoding="utf-8"))
+            with scratch() as folder:
+                info = mlflow.pyfunc.log_model(
+                    name="model",
+                    python_model=str(Path(__file__).with_name("mlflow_model.py")),
+                    artifacts={"model": str(model_files.write(folder / "model", kept))},
+                    signature=infer_signature(sample, kept.model.predict(sample)),
+                    pip_requirements=_pins("xgboost-cpu", "scikit-learn", "skops", "pandas"),
+                    registered_model_name=name,
                 )
-            else:
-                info = mlflow.sklearn.log_model(
-                    model.estimator,
-                    pip_requirements=_pins("scikit-learn", "numpy"),
-                    skops_trusted_types=["numpy.dtype"],
-                    **common,
-                )
+            # After the model: logging it asks for the history of each metric logged before.
+            mlflow.log_metrics(metrics, model_id=info.model_id)
         return run.info.run_id, int(info.registered_model_version)
 
-    def champion(self, name: str) -> tuple[FittedModel, int] | None:
+    def run_name(self, run_id: str) -> str:
+        """The name of a run."""
+        return str(self.client.get_run(run_id).info.run_name)
+
+    def _run_name(self, name: str, experiment: str) -> str:
+        """Model, day and which training of that day: "zanc_answer 2026-11-23 #2"."""
+        today = f"{name} {datetime.now(LOCAL):%Y-%m-%d} #"
+        runs = self.client.search_runs(
+            [experiment], f"attributes.run_name LIKE '{today}%'", max_results=1000
+        )
+        numbers = [run.info.run_name.removeprefix(today) for run in runs]
+        return f"{today}{max((int(one) for one in numbers if one.isdigit()), default=0) + 1}"
+
+    def champion(self, name: str) -> tuple[Kept, int] | None:
         """The model that carries the champion alias and its version, or None when none does."""
         found = self._by_alias(name, CHAMPION)
         return None if found is None else (self.load(name, found), found)
 
-    def require_champion(self, name: str, spec_path: str) -> tuple[FittedModel, int]:
+    def require_champion(self, name: str, spec_path: str) -> tuple[Kept, int]:
         """As ``champion``; ConflictError says what to run when there is none."""
         found = self.champion(name)
         if found is None:
@@ -114,29 +122,46 @@ class Registry:
             )
         return found
 
-    def load(self, name: str, number: int) -> FittedModel:
-        """Download a version with its encoder and calibration."""
+    def load(self, name: str, number: int) -> Kept:
+        """Download a version; ConflictError when 'zanc models train' did not make it."""
         import mlflow
 
-        uri = f"models:/{name}/{number}"
-        metadata: dict[str, Any] = mlflow.models.get_model_info(uri).metadata or {}
-        if METADATA_KEY not in metadata:
-            raise ConflictError(f"{name} version {number} was not made by 'zanc models train'")
-        content = metadata[METADATA_KEY]
-        flavor = mlflow.xgboost if content["kind"] == "xgboost" else mlflow.sklearn
-        return FittedModel(
-            kind=content["kind"],
-            estimator=flavor.load_model(uri),
-            encoder=Encoder.from_json(content["encoder"]),
-            calibration=Calibration.from_json(content["calibration"]),
-        )
+        with scratch() as folder:
+            where = mlflow.artifacts.download_artifacts(
+                f"models:/{name}/{number}", dst_path=str(folder)
+            )
+            return model_files.read(Path(where) / "artifacts" / "model")
 
     def promote(self, name: str, number: int) -> None:
         """Make a version champion; ConflictError when it does not exist. Repeating is harmless."""
         self._require(name, number)
+        before = self._by_alias(name, CHAMPION)
+        if before is not None and before != number:
+            self._remember(name, [*self._past_champions(name), before])
         self.client.set_registered_model_alias(name, CHAMPION, str(number))
         if self._by_alias(name, CHALLENGER) == number:
             self.client.delete_registered_model_alias(name, CHALLENGER)
+
+    def rollback(self, name: str) -> int:
+        """Give the alias back to the champion before, and return its version.
+
+        ConflictError when there was none. Said again, it goes back one more.
+        """
+        past, now = self._past_champions(name), self._by_alias(name, CHAMPION)
+        if not past or now is None:
+            raise ConflictError(f"{name} had no champion before the present one")
+        self._require(name, past[-1])
+        self.client.set_registered_model_alias(name, CHAMPION, str(past[-1]))
+        self._remember(name, past[:-1])
+        return past[-1]
+
+    def _past_champions(self, name: str) -> list[int]:
+        """The champions before the present one, the latest last."""
+        tags = self._registered(name).tags
+        return [int(number) for number in json.loads(tags.get(PAST_CHAMPIONS, "[]"))]
+
+    def _remember(self, name: str, past: list[int]) -> None:
+        self.client.set_registered_model_tag(name, PAST_CHAMPIONS, json.dumps(past))
 
     def challenge(self, name: str, number: int) -> None:
         """Make a version the challenger."""
@@ -167,6 +192,8 @@ class Registry:
                     aliases=(by_version[number],) if number in by_version else (),
                     kind=run.data.tags.get("model_kind", ""),
                     why=found.tags.get("why", ""),
+                    run_name=run.info.run_name,
+                    data=run.data.params.get("data_sha256", "")[:8],
                     metrics=dict(run.data.metrics),
                 )
             )

@@ -15,7 +15,7 @@ from zanc_pipeline.common.masking import mask_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from zanc_pipeline.scoring.spec import Spec
+    from zanc_pipeline.scoring.spec import Spec, Window
 
 TRUE = frozenset({"true", "t", "1", "1.0", "yes", "y", "sim", "s"})
 FALSE = frozenset({"false", "f", "0", "0.0", "no", "n", "nao", "não"})
@@ -25,6 +25,15 @@ LABEL = "_label"
 
 TIME = "_time"
 """Column of a prepared table: what its rows are ordered by."""
+
+SEGMENT = "_by_"
+"""Prefix of a prepared table's columns by which the model is judged apart."""
+
+GAIN = "_gain"
+"""Column of a prepared table: reais that the row brings when it is positive (see spec.Profit)."""
+
+RATE_PRIOR_ROWS = 10.0
+"""A ``target_rate`` leans to the rate of all rows before, as if so many rows had shown it."""
 
 MIN_ROWS = 200
 """Under this many rows neither training nor its evaluation says anything."""
@@ -72,24 +81,35 @@ def _delimiter(head: str) -> str:
 
 
 def prepare(table: pd.DataFrame, spec: Spec, *, where: str) -> tuple[pd.DataFrame, Spec]:
-    """Typed features, label and time of a table, in order of time, within the spec's window.
+    """Typed features, label and time of a table, in order of time.
 
     Returns the table and the spec with the features that are really there. Raises DataError,
     which names ``where``, the column, and for a bad value its row (the first data row is 1).
     """
+    import pandas as pd
+
     _require_columns(table, spec, where)
     typed = table.loc[:, [*spec.id_columns]].copy()
     typed[LABEL] = _label(table[spec.target.column], spec, where)
     typed[TIME] = _time(table, spec, where)
-    for name, feature in spec.features.items():
-        if name in table.columns:
-            typed[name] = _feature(table[name], feature.type, where)
+    for name in spec.segments:
+        typed[SEGMENT + name] = table[name].astype("str").where(table[name].notna(), "(none)")
+    if spec.profit is not None and spec.profit.gain_column is not None:
+        gains = _feature(table[spec.profit.gain_column], "numeric", where).fillna(0.0)
+        typed[GAIN] = gains * spec.profit.gain_share
+    features = {
+        name: _feature(_there(table[name], feature.missing), feature.type, where)
+        for name, feature in spec.features.items()
+        if name in table.columns and feature.target_rate is None
+    }
+    kept_raw = typed.drop(columns=[name for name in features if name in typed])
+    typed = pd.concat([kept_raw, pd.DataFrame(features, index=table.index)], axis=1)
     typed = typed.sort_values(TIME, kind="stable", ignore_index=True)
-    if spec.window.days is not None:
-        oldest = typed[TIME].iloc[-1] - timedelta(days=spec.window.days)
-        typed = typed[typed[TIME] >= oldest].reset_index(drop=True)
-    if spec.window.rows is not None:
-        typed = typed.tail(spec.window.rows).reset_index(drop=True)
+    for name, feature in spec.features.items():
+        if feature.target_rate is not None:
+            typed[name] = target_rate(typed[LABEL].to_numpy(np.float64), feature.target_rate)
+    if spec.retraining is None:
+        typed = within(typed, spec.window)
     if len(typed) < MIN_ROWS:
         raise DataError(f"{where}: {len(typed)} rows; a model needs at least {MIN_ROWS}")
     kept = {}
@@ -103,18 +123,55 @@ def prepare(table: pd.DataFrame, spec: Spec, *, where: str) -> tuple[pd.DataFram
     return typed, spec.model_copy(update={"features": kept})
 
 
+def within(typed: pd.DataFrame, window: Window) -> pd.DataFrame:
+    """The rows of a prepared table that are in the window before its end."""
+    if window.days is not None:
+        oldest = typed[TIME].iloc[-1] - timedelta(days=window.days)
+        typed = typed[typed[TIME] >= oldest].reset_index(drop=True)
+    if window.rows is not None:
+        typed = typed.tail(window.rows).reset_index(drop=True)
+    return typed
+
+
 def _require_columns(table: pd.DataFrame, spec: Spec, where: str) -> None:
     if not len(table):
         raise DataError(f"{where}: there are no rows to learn from")
     needed = [spec.target.column, *spec.id_columns]
     needed += [spec.time_column] if spec.time_column else []
-    needed += [name for name, feature in spec.features.items() if feature.required]
+    needed += [*spec.segments]
+    if spec.profit is not None and spec.profit.gain_column is not None:
+        needed.append(spec.profit.gain_column)
+    needed += [
+        name
+        for name, feature in spec.features.items()
+        if feature.required and feature.target_rate is None
+    ]
     missing = [name for name in needed if name not in table.columns]
     if missing:
         raise DataError(
             f"{where}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
             f"it has {', '.join(str(name) for name in table.columns[:40])}"
         )
+
+
+def target_rate(label: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
+    """For each row, the log-odds of the positive rate of the ``rows`` before it; never its own."""
+    before = np.concatenate(([0.0], np.cumsum(label)))
+    place = np.arange(len(label))
+    since = np.maximum(place - rows, 0)
+    prior = (before[place] + 1) / (place + 2)
+    hits = before[place] - before[since]
+    rate = (hits + RATE_PRIOR_ROWS * prior) / (place - since + RATE_PRIOR_ROWS)
+    odds: np.ndarray[Any, Any] = np.log(rate / (1 - rate))
+    return odds
+
+
+def _there(column: pd.Series[Any], missing: tuple[str, ...]) -> pd.Series[Any]:
+    """The column with the values that stand for "not there" as nulls."""
+    if not missing:
+        return column
+    text = column.astype("str").str.strip().str.removesuffix(".0")
+    return column.where(~text.isin(missing))
 
 
 def _label(column: pd.Series[Any], spec: Spec, where: str) -> np.ndarray[Any, Any]:

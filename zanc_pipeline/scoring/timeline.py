@@ -48,22 +48,35 @@ class Timeline:
         self._combined: Ints = combined[self.order]
         self.seconds: Ints = seconds[self.order]
 
-    def span(self, keys: pd.Series[str], at: Ints, *, days: float) -> Span:
-        """The events of each key in the ``days`` before ``at`` (epoch seconds, rounded down)."""
+    def ask(self, keys: pd.Series[str], at: Ints) -> Question:
+        """Ask about these keys at these moments (epoch seconds, rounded down)."""
         import pandas as pd
 
         codes = pd.Index(self._known).get_indexer(pd.Index(keys)).astype(np.int64)
-        since = np.maximum(at - int(days * 86_400), 0)
-        start = np.searchsorted(self._combined, codes * _SPAN + since, side="left")
-        end = np.searchsorted(self._combined, codes * _SPAN + at, side="left")
-        unseen = codes < 0
-        start[unseen] = 0
-        end[unseen] = 0
-        return Span(start=start.astype(np.int64), end=end.astype(np.int64))
+        return Question(self._combined, codes, at)
 
     def marks(self, flags: Bools) -> Marks:
         """Count and find the events with a flag; ``flags`` is in the order of the input."""
         return Marks(flags[self.order], self.seconds)
+
+
+class Question:
+    """Keys and moments, looked up once."""
+
+    def __init__(self, combined: Ints, codes: Ints, at: Ints) -> None:
+        self._combined, self._codes, self._at = combined, codes, at
+        self._unseen = codes < 0
+        self._end = self._place(codes * _SPAN + at)
+
+    def span(self, *, days: float) -> Span:
+        """The events of each key in the ``days`` before its moment."""
+        since = np.maximum(self._at - int(days * 86_400), 0)
+        return Span(start=self._place(self._codes * _SPAN + since), end=self._end)
+
+    def _place(self, wanted: Ints) -> Ints:
+        found = np.searchsorted(self._combined, wanted, side="left").astype(np.int64)
+        found[self._unseen] = 0
+        return found
 
 
 class Marks:

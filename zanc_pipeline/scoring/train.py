@@ -1,201 +1,253 @@
-"""Fits and judges a model on a prepared table. Pure: no database, no MLflow, no files."""
+"""Fits, chooses and judges a model on a prepared table. Pure: no database, no MLflow, no files."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.scoring.calibration import Calibration, choose_calibration
+from zanc_pipeline.scoring.candidates import (
+    KINDS,
+    STRENGTHS,
+    FittedModel,
+    Floats,
+    Kind,
+    blend,
+    count_trees,
+    fit_logistic,
+    fit_trees,
+    monotone_columns,
+    scores_of,
+)
 from zanc_pipeline.scoring.encoding import Encoder, Matrix
-from zanc_pipeline.scoring.metrics import evaluate
-from zanc_pipeline.scoring.spec import HOLDOUT_SHARE
-from zanc_pipeline.scoring.tables import LABEL, TIME
+from zanc_pipeline.scoring.metrics import auc, evaluate
+from zanc_pipeline.scoring.splits import Period, split
+from zanc_pipeline.scoring.tables import LABEL
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from zanc_pipeline.scoring.spec import Spec
 
-VALIDATION_SHARE = 0.15
-"""Share of the training rows, the last in time, that stops the boosting and calibrates."""
+MIN_CHOICE_GAIN = 0.001
+"""A more complex kind is chosen when its AUC on the validation rows is better by this."""
 
-BOOSTING = {
-    "learning_rate": 0.05,
-    "max_depth": 5,
-    "min_child_weight": 20,
-    "subsample": 0.8,
-    "colsample_bytree": 0.8,
-    "reg_lambda": 5.0,
-    "max_bin": 128,
-}
-MIN_TREES, MAX_TREES = 150, 600
-"""Where the validation period is unlike the past, early stopping alone would stop at once."""
-
-PATIENCE = 30
-THREADS = 1
-"""OpenMP and BLAS threads wait for each other spinning: beside a busy stack that costs more than
-a second core gives."""
-
-SEED = 20261123
-
-Floats = np.ndarray[Any, np.dtype[np.float64]]
-Kind = Literal["xgboost", "logistic"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FittedModel:
-    """A model that turns a typed table into calibrated probabilities."""
-
-    kind: Kind
-    estimator: Any
-    encoder: Encoder
-    calibration: Calibration
-
-    def predict(self, table: pd.DataFrame) -> Floats:
-        """P(1) of each row; DataError when ``table`` lacks a feature."""
-        return self.calibration.apply(raw_probability(self.estimator, self.encoder.encode(table)))
+BASELINE = "last_rate"
+"""Beside the kinds: the positive rate of what each training saw last, the same for every row."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """Both candidates, judged on the same holdout. ``chosen`` is the better there by AUC."""
+    """What competed, what was chosen on the validation rows, and how it did on the holdout.
+
+    ``scores`` are calibrated, of the holdout's rows, as the model is used: each from the latest
+    training before it. ``once`` are the chosen kind's when it is not trained again. ``models`` were
+    trained on all that was known when the holdout began.
+    """
 
     chosen: Kind
     models: dict[Kind, FittedModel]
-    metrics: dict[Kind, dict[str, float]]
-    scores: dict[Kind, Floats]
+    validation_auc: dict[str, float]
+    metrics: dict[str, dict[str, float]]
+    scores: dict[str, Floats]
+    once: Floats
     trees: int
+    strength: float
+    fits: int
     train: pd.DataFrame
     holdout: pd.DataFrame
 
+    @property
+    def model(self) -> FittedModel:
+        """The chosen kind."""
+        return self.models[self.chosen]
 
-def raw_probability(estimator: Any, matrix: Matrix) -> Floats:
-    """Uncalibrated P(1); boosted trees score by ``inplace_predict``, the fastest way there is."""
-    if hasattr(estimator, "get_booster"):
-        booster = estimator.get_booster()
-        scores = booster.inplace_predict(matrix, validate_features=False)
-        probability: Floats = scores.astype(np.float64)
-        return probability
-    logistic: Floats = estimator.predict_proba(matrix)[:, 1]
-    return logistic
+    @property
+    def simpler_wins(self) -> str | None:
+        """A simpler kind than the chosen that did better on the holdout, to be said and not used:
+        the holdout decides nothing."""
+        best = self.metrics[self.chosen]["auc"]
+        simpler = KINDS[: KINDS.index(self.chosen)]
+        return next((kind for kind in simpler if self.metrics[kind]["auc"] > best), None)
 
 
 def train_candidates(table: pd.DataFrame, spec: Spec, *, where: str) -> Training:
-    """Fit boosted trees and a logistic regression on the past, judge both on what follows.
+    """Fit a logistic regression and boosted trees, choose between them and their blend, judge.
 
     ``table`` and ``spec`` come from ``tables.prepare``. Raises DataError, naming ``where``, when a
-    part of the split holds a single class.
+    part of the split holds no rows or a single class.
     """
-    cut = split_point(table[TIME], 1 - HOLDOUT_SHARE)
-    train, holdout = table.iloc[:cut], table.iloc[cut:]
-    middle = split_point(train[TIME], 1 - VALIDATION_SHARE)
-    fitting, validation = train.iloc[:middle], train.iloc[middle:]
-    for part, rows in (("fitting", fitting), ("validation", validation), ("holdout", holdout)):
-        positives = int(rows[LABEL].sum())
-        if positives in (0, len(rows)):
-            raise DataError(
-                f"{where}: in order of time, the {part} part of {len(rows)} rows has {positives} "
-                "positives: give a longer period"
-            )
+    parts = split(table, spec, where=where)
+    first, last = parts.validation[0], parts.validation[-1]
+    seen = table[LABEL].iloc[first.start : last.end].to_numpy(np.float64)
+    trees = _count_trees(table, spec, first, last.end)
+    logistics = {strength: _logistic(strength) for strength in STRENGTHS}
+    tried = _roll(table, spec, parts.validation, {**logistics, "xgboost": _boosted(spec, trees)})
+    strength = max(STRENGTHS, key=lambda one: auc(seen, tried.scores[one]))
+    raw: dict[Kind, Floats] = {
+        "logistic": tried.scores[strength],
+        "xgboost": tried.scores["xgboost"],
+        "blend": blend([tried.scores["xgboost"], tried.scores[strength]]),
+    }
+    validation_auc: dict[str, float] = {kind: auc(seen, raw[kind]) for kind in KINDS}
+    calibrations = {kind: choose_calibration(raw[kind], seen) for kind in KINDS}
+    judged = _roll(
+        table,
+        spec,
+        parts.holdout,
+        {"logistic": _logistic(strength), "xgboost": _boosted(spec, trees)},
+    )
+    return _judge(
+        table,
+        parts.holdout,
+        judged,
+        calibrations,
+        chosen=_choose(validation_auc),
+        validation_auc=validation_auc,
+        trees=trees,
+        strength=strength,
+    )
+
+
+def _choose(validation_auc: dict[str, float]) -> Kind:
+    chosen = KINDS[0]
+    for kind in KINDS[1:]:
+        if validation_auc[kind] > validation_auc[chosen] + MIN_CHOICE_GAIN:
+            chosen = kind
+    return chosen
+
+
+Fit = Callable[[Matrix, Floats, Encoder], Any]
+
+
+def _logistic(strength: float) -> Fit:
+    return lambda x, y, _: fit_logistic(x, y, strength)
+
+
+def _boosted(spec: Spec, trees: int) -> Fit:
+    return lambda x, y, encoder: fit_trees(
+        x, y, monotone_columns(encoder, spec), spec.boosting, trees
+    )
+
+
+def _count_trees(table: pd.DataFrame, spec: Spec, period: Period, end: int) -> int:
+    if spec.boosting.min_trees >= spec.boosting.max_trees:
+        return spec.boosting.max_trees
+    past, later = table.iloc[period.since : period.until], table.iloc[period.start : end]
+    encoder = _encoder(past, spec)
+    return count_trees(
+        encoder.encode(past),
+        past[LABEL].to_numpy(np.float64),
+        encoder.encode(later),
+        later[LABEL].to_numpy(np.float64),
+        monotone_columns(encoder, spec),
+        spec.boosting,
+    )
+
+
+def _encoder(past: pd.DataFrame, spec: Spec) -> Encoder:
     present = {
         name: feature
         for name, feature in spec.features.items()
-        if fitting[name].notna().any() or feature.required
+        if past[name].notna().any() or feature.required
     }
-    encoder = Encoder.fit(fitting, present)
-    label = train[LABEL].to_numpy(np.float64)
-    matrix = encoder.encode(train)
-    monotone = tuple(spec.features[name].monotone for name in encoder.source_of_columns())
-    trees = _trees(matrix[:middle], label[:middle], matrix[middle:], label[middle:], monotone)
-    fits = {
-        "xgboost": lambda x, y: _boost(x, y, monotone, trees),
-        "logistic": _logistic,
-    }
-    models: dict[Kind, FittedModel] = {}
-    metrics: dict[Kind, dict[str, float]] = {}
-    scores: dict[Kind, Floats] = {}
-    kinds: tuple[Kind, ...] = ("xgboost", "logistic")
-    truth = holdout[LABEL].to_numpy(np.float64)
-    for kind in kinds:
-        past = fits[kind](matrix[:middle], label[:middle])
-        calibration = choose_calibration(raw_probability(past, matrix[middle:]), label[middle:])
-        models[kind] = FittedModel(
-            kind=kind,
-            estimator=fits[kind](matrix, label),
-            encoder=encoder,
-            calibration=calibration,
-        )
-        scores[kind] = models[kind].predict(holdout)
-        metrics[kind] = evaluate(truth, scores[kind])
-    chosen: Kind = (
-        "xgboost" if metrics["xgboost"]["auc"] >= metrics["logistic"]["auc"] else "logistic"
+    return Encoder.fit(past, present)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rolled:
+    """Uncalibrated scores of successive periods, by what was fitted.
+
+    ``scores`` are each from the latest training before the row, ``once`` all from the first one,
+    whose ``encoder`` and ``fitted`` estimators are kept.
+    """
+
+    scores: dict[Any, Floats]
+    once: dict[Any, Floats]
+    encoder: Encoder
+    fitted: dict[Any, Any]
+
+
+def _roll(
+    table: pd.DataFrame, spec: Spec, periods: tuple[Period, ...], fits: Mapping[Any, Fit]
+) -> _Rolled:
+    kept: list[dict[Any, Floats]] = []
+    fitted: dict[Any, Any] = {}
+    encoder = Encoder(features=(), categories={})
+    first: tuple[Encoder, dict[Any, Any]] | None = None
+    for period in periods:
+        past = table.iloc[period.since : period.until]
+        y = past[LABEL].to_numpy(np.float64)
+        if first is None or 0 < y.sum() < len(y):  # else the model of before goes on
+            encoder = _encoder(past, spec)
+            x = encoder.encode(past)
+            fitted = {name: fit(x, y, encoder) for name, fit in fits.items()}
+        first = first or (encoder, fitted)
+        rows = encoder.encode(table.iloc[period.start : period.end])
+        kept.append({name: scores_of(model, rows) for name, model in fitted.items()})
+    assert first is not None
+    once = kept[0]
+    if len(periods) > 1:
+        rows = first[0].encode(table.iloc[periods[0].start : periods[-1].end])
+        once = {name: scores_of(model, rows) for name, model in first[1].items()}
+    return _Rolled(
+        scores={name: np.concatenate([part[name] for part in kept]) for name in fits},
+        once=once,
+        encoder=first[0],
+        fitted=first[1],
     )
+
+
+def _judge(
+    table: pd.DataFrame,
+    periods: tuple[Period, ...],
+    judged: _Rolled,
+    calibrations: dict[Kind, Calibration],
+    *,
+    chosen: Kind,
+    validation_auc: dict[str, float],
+    trees: int,
+    strength: float,
+) -> Training:
+    for rows in (judged.scores, judged.once):
+        rows["blend"] = blend([rows["xgboost"], rows["logistic"]])
+    models = {
+        kind: FittedModel(
+            kind=kind,
+            trees=judged.fitted["xgboost"] if kind != "logistic" else None,
+            logistic=judged.fitted["logistic"] if kind != "xgboost" else None,
+            encoder=judged.encoder,
+            calibration=calibrations[kind],
+        )
+        for kind in KINDS
+    }
+    holdout = table.iloc[periods[0].start :]
+    label = table[LABEL].to_numpy(np.float64)
+    scores: dict[str, Floats] = {
+        kind: calibrations[kind].apply(judged.scores[kind]) for kind in KINDS
+    }
+    scores[BASELINE] = np.concatenate(
+        [np.full(period.end - period.start, label[_last(period)].mean()) for period in periods]
+    )
+    truth = label[periods[0].start :]
     return Training(
         chosen=chosen,
         models=models,
-        metrics=metrics,
+        validation_auc=validation_auc,
+        metrics={kind: evaluate(truth, score) for kind, score in scores.items()},
         scores=scores,
+        once=calibrations[chosen].apply(judged.once[chosen]),
         trees=trees,
-        train=train,
+        strength=strength,
+        fits=len(periods),
+        train=table.iloc[periods[0].since : periods[0].until],
         holdout=holdout,
     )
 
 
-def split_point(times: pd.Series[Any], share: float) -> int:
-    """The row nearest to ``share`` of the rows where time moves on: no moment is on both sides.
-
-    When all rows are of one moment, they are cut by their order.
-    """
-    wanted = round(len(times) * share)
-    values = times.to_numpy()
-    starts = np.flatnonzero(values[1:] != values[:-1]) + 1
-    if not len(starts):
-        return wanted
-    return int(starts[np.abs(starts - wanted).argmin()])
-
-
-def _trees(
-    x: Matrix, y: Floats, later_x: Matrix, later_y: Floats, monotone: tuple[int, ...]
-) -> int:
-    """How many trees help on the rows that follow."""
-    from xgboost import XGBClassifier
-
-    model = XGBClassifier(
-        n_estimators=MAX_TREES,
-        early_stopping_rounds=PATIENCE,
-        eval_metric="logloss",
-        **_boosting(monotone),
-    )
-    model.fit(x, y, eval_set=[(later_x, later_y)], verbose=False)
-    return max(int(model.best_iteration) + 1, MIN_TREES)
-
-
-def _boost(x: Matrix, y: Floats, monotone: tuple[int, ...], trees: int) -> Any:
-    from xgboost import XGBClassifier
-
-    return XGBClassifier(n_estimators=trees, **_boosting(monotone)).fit(x, y)
-
-
-def _boosting(monotone: tuple[int, ...]) -> dict[str, Any]:
-    return BOOSTING | {
-        "tree_method": "hist",
-        "n_jobs": THREADS,
-        "random_state": SEED,
-        "monotone_constraints": monotone,
-    }
-
-
-def _logistic(x: Matrix, y: Floats) -> Any:
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-        StandardScaler(),
-        LogisticRegression(max_iter=500),
-    ).fit(x, y)
+def _last(period: Period) -> slice:
+    """As many rows before a training as are scored after it."""
+    return slice(max(period.since, period.until - (period.end - period.start)), period.until)

@@ -25,7 +25,8 @@ EXPECTED = {
     "decision_dags.py": {"decision__entregas"},
     "mailing_dags.py": {"mailing__cobranca_geral"},
     "campaign_dags.py": {"campaign__cobranca_geral"},
-    "training_dags.py": {"training__answer", "training__payment"},
+    "training_dags.py": {"training__answer", "training__payment", "training__right_party"},
+    "monitoring_dags.py": {"monitoring"},
 }
 FOLDER = project_root() / "dags"
 
@@ -104,6 +105,26 @@ def test_a_campaign_that_failed_is_red_even_when_its_outcomes_came_back(bag: Dag
     ended = dag.get_task("encerrar")
     assert ended.trigger_rule == TriggerRule.ALL_SUCCESS
     assert ended.upstream_task_ids == {"discar", "devolver_resultados"}
+
+
+def test_a_breach_starts_the_training_of_its_own_model(bag: DagBag) -> None:
+    dag = bag.dags["monitoring"]
+    for model in ("answer", "payment", "right_party"):
+        again = dag.get_task(f"treinar_{model}")
+        assert again.upstream_task_ids == {f"vigiar_{model}"}
+        assert again.trigger_dag_id == f"training__{model}"
+
+
+@pytest.mark.parametrize("breach", [True, False])
+def test_the_training_follows_a_breach_only(breach: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zanc_pipeline.airflow.monitoring import broke_a_limit
+    from zanc_pipeline.scoring import monitoring
+
+    check = Mock(breach=breach, line=lambda: "zanc_answer: checked", to_json=lambda: {"why": "x"})
+    monkeypatch.setattr(monitoring, "check_all", lambda *_: [check])
+    ti = Mock()
+    assert broke_a_limit("models/answer/model.yaml", ti) is breach
+    ti.xcom_push.assert_called_once_with(key="check", value={"why": "x"})
 
 
 def test_a_parse_imports_nothing_heavy() -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from zanc_pipeline.scoring.dataset import answer_table, calls_of_file, payment_table
-from zanc_pipeline.scoring.features import AnswerHistory, PaymentHistory
+from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.scoring import dataset
+from zanc_pipeline.scoring.dataset import (
+    answer_table,
+    calls_of_file,
+    payment_table,
+    right_party_table,
+    table_of_calls,
+)
+from zanc_pipeline.scoring.features import AnswerHistory, PaymentHistory, RightPartyHistory
+from zanc_pipeline.scoring.spec import Spec, load_spec
 
 MONDAY_9H = 1_795_435_200.0  # 2026-11-23 09:00 in São Paulo
 HOUR, DAY = 3600.0, 86_400.0
@@ -132,6 +143,61 @@ def test_the_same_check_catches_a_column_that_looks_ahead() -> None:
         return frame.groupby("phone")["outcome"].transform(lambda all_: (all_ == "human").mean())
 
     assert not leaky(past)[:400].equals(leaky(changed)[:400])
+
+
+ANSWER = load_spec(Path("models/answer/model.yaml"))
+RIGHT_PARTY = load_spec(Path("models/right_party/model.yaml"))
+
+
+@pytest.mark.parametrize("model", [ANSWER, RIGHT_PARTY])
+def test_the_features_of_the_models_pass_the_guard(model: Spec) -> None:
+    table = table_of_calls(model, random_calls(600), pd.Series(dtype="float64"))
+    wanted = {name for name, feature in model.features.items() if feature.required}
+    assert wanted <= set(table.columns)
+
+
+def test_a_planted_leak_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaky(calls: pd.DataFrame, first_seen: pd.Series) -> pd.DataFrame:
+        table = answer_table(calls, first_seen)
+        human = (calls["outcome"] == "human").groupby(calls["phone"]).mean()
+        return table.assign(answer_rate=calls["phone"].map(human).to_numpy())
+
+    monkeypatch.setattr(dataset, "answer_table", leaky)
+    with pytest.raises(DataError, match="feature 'answer_rate' knows the future"):
+        table_of_calls(ANSWER, random_calls(600), pd.Series(dtype="float64"))
+
+
+def test_scoring_by_hour_gives_what_training_would() -> None:
+    past = random_calls(400)
+    history = AnswerHistory(past)
+    moments = pd.DataFrame({"phone": past["phone"].unique(), "at": MONDAY_9H + 80 * DAY})
+    moments = moments.assign(weekday=0, first_seen=np.nan)
+    facts = history.facts(moments)
+    for hour in range(8, 20):
+        whole = history.features(moments.assign(hour=hour))
+        slot = AnswerHistory.slot(facts, hour)
+        np.testing.assert_array_equal(slot["hour"], whole["hour"])
+        np.testing.assert_array_equal(slot["band_answer_rate"], whole["band_answer_rate"])
+
+
+def test_the_right_party_is_remembered_for_the_person_and_not_for_others() -> None:
+    history = calls((-72, "human"), tabulation="promise")
+    history = pd.concat([history, history.assign(call_id="x", cpf="other")], ignore_index=True)
+    moment = pd.DataFrame(
+        {"cpf": [CPF, "new"], "phone": PHONE, "at": MONDAY_9H, "first_seen": np.nan}
+    )
+    mine, new = RightPartyHistory(history).features(moment).to_dict("records")
+    assert (mine["right_parties"], mine["others_right_parties"]) == (1, 1)
+    assert mine["right_rate"] > new["right_rate"]
+    assert (new["talks"], new["others_right_parties"]) == (0, 2)
+
+
+def test_talks_that_tell_nothing_are_no_rows_of_the_right_party_model() -> None:
+    history = calls((-3, "human"), (-2, "human"), (-1, "no_answer"), tabulation="refusal")
+    history.loc[0, "tabulation"] = "no_tabulation"
+    history.loc[2, "tabulation"] = None
+    table = right_party_table(history, pd.Series(dtype="float64"))
+    assert list(table["call_id"]) == ["c1"]
 
 
 def test_features_agree_with_a_count_one_call_at_a_time() -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.scoring.spec import Spec, load_spec
-from zanc_pipeline.scoring.tables import LABEL, TIME, prepare, read_table
+from zanc_pipeline.scoring.tables import LABEL, TIME, prepare, read_table, target_rate
 
 CONTENT = {
     "name": "zanc_test",
@@ -56,7 +56,11 @@ def table(rows: int = 300, **columns: object) -> pd.DataFrame:
         ({"promotion": {}}, r"promotion\.min_auc: Field required"),
         ({"treshold": 1}, "treshold: Extra inputs are not permitted"),
         ({"features": {"k": {"type": "categorical", "monotone": 1}}}, "has no order"),
-        ({"time_column": None, "window": {"days": 3}}, "needs a time_column"),
+        ({"time_column": None, "window": {"days": 3}}, "window.days needs a time_column"),
+        ({"time_column": None, "embargo_days": 3}, "embargo_days needs a time_column"),
+        ({"features": {"duration": "numeric"}}, "features.duration is known only after the call"),
+        ({"retraining": {}}, "give either every_days or every_rows"),
+        ({"profit": {"cost": 1}}, "give either gain or gain_column"),
     ],
 )
 def test_a_wrong_spec_names_file_and_key(
@@ -71,7 +75,9 @@ def test_a_wrong_spec_names_file_and_key(
 def test_the_models_of_the_project_are_valid() -> None:
     assert [load_spec(path).name for path in sorted(Path("models").glob("*/model.yaml"))] == [
         "zanc_answer",
+        "bank_marketing",
         "zanc_payment",
+        "zanc_right_party",
     ]
 
 
@@ -110,6 +116,26 @@ def test_a_feature_that_is_not_required_may_be_absent() -> None:
     features = CONTENT["features"] | {"age": {"type": "numeric", "required": False}}  # type: ignore[operator]
     _, kept = prepare(table(), spec(features=features), where="x")
     assert "age" not in kept.features
+
+
+def test_a_column_known_after_the_call_may_be_declared() -> None:
+    model = spec(features={"duration": {"type": "numeric", "known_after": True}})
+    assert model.known_after == ["duration"]
+
+
+def test_values_that_stand_for_nothing_are_missing() -> None:
+    features = {"amount": {"type": "numeric", "missing": [999]}}
+    typed, _ = prepare(
+        table(amount=[999, "999.0", *[1.5] * 298]), spec(features=features), where="x"
+    )
+    assert typed["amount"].isna().sum() == 2
+
+
+def test_a_target_rate_sees_the_rows_before_alone() -> None:
+    label = np.array([0.0, 1.0, 1.0, 0.0, 1.0])
+    changed = np.array([0.0, 1.0, 1.0, 1.0, 0.0])
+    np.testing.assert_array_equal(target_rate(label, 2)[:4], target_rate(changed, 2)[:4])
+    assert target_rate(label, 2)[3] > target_rate(label, 2)[1]
 
 
 def test_the_window_keeps_the_most_recent_rows() -> None:
