@@ -18,10 +18,8 @@ from zanc_pipeline.world import generation
 pytestmark = pytest.mark.integration
 
 SAMPLES = {
-    "banco_aurora": "AURORA_20261123.csv",
     "energia_sul": "ESUL20261123.txt",
     "loja_horizonte": "LHZ_20261123_0001.rem",
-    "telecom_brisa": "brisa_20261123.zip",
 }
 
 

@@ -37,7 +37,7 @@ from zanc_pipeline.reception.names import NameFacts, NamePattern
 from zanc_pipeline.reception.read import rows_of, titles_in
 from zanc_pipeline.reception.readers.jsonl import steps
 from zanc_pipeline.reception.readers.sheet_cells import cell_text
-from zanc_pipeline.reception.readers.spreadsheet import is_sheet, sheet_rows
+from zanc_pipeline.reception.readers.spreadsheet import first_sheets, is_sheet, sheet_rows
 from zanc_pipeline.reception.readers.unzip import is_gzip, ungzipped, unzipped
 from zanc_pipeline.reception.textlines import decode, to_lines
 
@@ -166,33 +166,39 @@ def _physical(lines: Sequence[str], records: int) -> int:
 
 
 def _sheet(path: Path, today: date) -> list[str]:
+    """The keys of a spreadsheet's layout, from the first sheet that has a row of titles."""
+    sheets = first_sheets(path)
+    for place, sheet in enumerate(sheets):
+        found = _table(path, sheet)
+        if found is None:
+            continue
+        before, rows = found
+        titles = [cell.strip() for cell in rows[before]]
+        while titles and not titles[-1]:
+            titles.pop()
+        out = ["formato: planilha"]
+        if place:
+            out.append(f"aba: {_quoted(sheet)}")
+        if before:
+            out.append(f"linhas_antes: {before}")
+        return [*out, *_columns(titles, rows[before + 1 :], len(titles), today)]
+    raise DataError(
+        f"{path.name}: a planilha não tem uma linha de títulos: peça ao credor que a ponha"
+    )
+
+
+def _table(path: Path, sheet: str | None) -> tuple[int, list[list[str]]] | None:
+    """How many rows stand before the titles, and all rows of the sample; None without titles."""
     rows = [
         [cell_text(value, None) for value in values]
-        for _, values in islice(sheet_rows(path, None), SAMPLE_ROWS)
+        for _, values in islice(sheet_rows(path, sheet), SAMPLE_ROWS)
     ]
-    if not rows:
-        raise DataError(f"{path.name}: a planilha está vazia")
-    width = max(len(row) for row in rows)
+    width = max((len(row) for row in rows), default=0)
     rows = [[*row, *[""] * (width - len(row))] for row in rows]
-    before = next(
-        (
-            place
-            for place in range(min(20, len(rows)))
-            if sum(bool(cell) for cell in rows[place]) > 1 and titles_in(rows[place:])
-        ),
-        None,
-    )
-    if before is None:
-        raise DataError(
-            f"{path.name}: a planilha não tem uma linha de títulos: peça ao credor que a ponha"
-        )
-    titles = [cell.strip() for cell in rows[before]]
-    while titles and not titles[-1]:
-        titles.pop()
-    out = ["formato: planilha"]
-    if before:
-        out.append(f"linhas_antes: {before}")
-    return [*out, *_columns(titles, rows[before + 1 :], len(titles), today)]
+    for place in range(min(20, len(rows))):
+        if sum(bool(cell) for cell in rows[place]) > 1 and titles_in(rows[place:]):
+            return place, rows
+    return None
 
 
 def _columns(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import Workbook
 from reception_files import CPFS, aurora, aurora_row, energia_row, loja
 from test_more_readers import ROW, TITLES, ods, record, xls
 from test_record_files import batch, cnab_240
@@ -122,6 +123,18 @@ def test_a_file_without_titles_asks_for_its_names(tmp_path: Path) -> None:
     found = judged(tmp_path, confirmed(tmp_path, text), "x.csv")
     assert (found.rows_accepted, found.rows_rejected) == (30, 0)
     assert found.accepted["amount"][3].as_py() == Decimal("13.50")
+
+
+def test_the_sheet_with_titles_is_found(tmp_path: Path) -> None:
+    workbook = Workbook()
+    workbook.active.append(["Capa"])
+    page = workbook.create_sheet("Dados")
+    for line in (TITLES, *([*ROW[:2], f"C{n}", *ROW[3:]] for n in range(5))):
+        page.append(line)
+    workbook.save(tmp_path / "x.xlsx")
+    text = draft(tmp_path / "x.xlsx", today=TODAY)
+    assert 'aba: "Dados"' in text
+    assert judged(tmp_path, confirmed(tmp_path, text), "x.xlsx").rows_accepted == 5
 
 
 def test_what_titles_and_digits_prove_needs_no_confirmation(tmp_path: Path) -> None:

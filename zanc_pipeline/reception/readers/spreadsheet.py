@@ -23,10 +23,10 @@ from zanc_pipeline.reception.readers.delimited import check_titles, field_cells
 from zanc_pipeline.reception.readers.ods import MIMETYPE, ods_rows
 from zanc_pipeline.reception.readers.sheet_cells import Formula, cell_text
 from zanc_pipeline.reception.readers.unzip import opened
-from zanc_pipeline.reception.readers.xls import is_xls, xls_rows
-from zanc_pipeline.reception.readers.xlsx import xlsx_rows
+from zanc_pipeline.reception.readers.xls import is_xls, xls_names, xls_rows
+from zanc_pipeline.reception.readers.xlsx import xlsx_names, xlsx_rows
 
-__all__ = ["cell_text", "is_sheet", "read_sheet", "sheet_rows"]
+__all__ = ["cell_text", "first_sheets", "is_sheet", "read_sheet", "sheet_rows"]
 
 BATCH_ROWS = 20_000
 
@@ -59,6 +59,14 @@ def sheet_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, 
     """The rows of a worksheet that are not blank, each with its number from 1."""
     rows = _reader(path)(path, sheet)
     return ((number, values) for number, values in rows if any(v not in (None, "") for v in values))
+
+
+def first_sheets(path: Path) -> list[str | None]:
+    """The sheets where a table may be: all by their names, or the first alone in an ods."""
+    reader = _reader(path)
+    if reader is ods_rows:
+        return [None]
+    return list[str | None](xls_names(path) if reader is xls_rows else xlsx_names(path))
 
 
 def is_sheet(path: Path) -> bool:

@@ -31,6 +31,17 @@ def is_xls(path: Path) -> bool:
         return file.read(8).startswith(_MAGIC)
 
 
+def xls_names(path: Path) -> list[str]:
+    """The names of the sheets. Raises FileRejected for a file that can not be read."""
+    import xlrd
+
+    try:
+        with xlrd.open_workbook(str(path), on_demand=True, logfile=io.StringIO()) as book:
+            return [str(name) for name in book.sheet_names()]
+    except Exception as error:
+        raise _unreadable(error) from None
+
+
 def xls_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...]]]:
     """Every row of a sheet (the first without a name) with its number from 1.
 
@@ -67,11 +78,15 @@ def xls_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ..
     except FileRejected:
         raise
     except Exception as error:  # a damaged workbook lets any exception of its parser out
-        said = "tem senha" if "encrypted" in str(error).lower() else "está estragada"
-        raise FileRejected(
-            f"a planilha .xls {said} ou não se pode ler ({type(error).__name__}): peça ao credor "
-            "que a salve como .xlsx, sem senha"
-        ) from None
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> FileRejected:
+    said = "tem senha" if "encrypted" in str(error).lower() else "está estragada"
+    return FileRejected(
+        f"a planilha .xls {said} ou não se pode ler ({type(error).__name__}): peça ao credor que a "
+        "salve como .xlsx, sem senha"
+    )
 
 
 def _values(page: Any, row: int, datemode: int) -> Iterator[Any]:

@@ -38,6 +38,15 @@ def xlsx_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, .
             book.close()
 
 
+def xlsx_names(path: Path) -> list[str]:
+    """The names of the sheets. Raises FileRejected for a damaged workbook."""
+    book = _open(path, values=True)
+    try:
+        return [str(page.title) for page in book.worksheets]
+    finally:
+        book.close()
+
+
 def _open(path: Path, *, values: bool) -> Any:
     from openpyxl import load_workbook
 
