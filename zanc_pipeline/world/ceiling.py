@@ -17,6 +17,11 @@ def answer_ceiling(settings: Settings, holdout: Path) -> float:
     return _ceiling(settings, holdout, "truth_calls.parquet", ["call_id"], "p_answer")
 
 
+def right_party_ceiling(settings: Settings, holdout: Path) -> float:
+    """As ``answer_ceiling``, on a holdout of ``models/right_party``."""
+    return _ceiling(settings, holdout, "truth_calls.parquet", ["call_id"], "p_right_party")
+
+
 def payment_ceiling(settings: Settings, holdout: Path) -> float:
     """AUC of the law on a holdout of ``models/payment``: ``convenio``, ``contract``,
     ``snapshot_on`` and ``label``."""

@@ -20,6 +20,7 @@ from zanc_pipeline.world.airflow_api import AirflowApi
 
 Progress = Callable[[str], None]
 
+TRAININGS = ("training__answer", "training__payment", "training__right_party")
 CAMPAIGN = "cobranca_geral"
 FILES_SECONDS = 600
 MAILING_SECONDS = 600
@@ -105,7 +106,7 @@ def _dags(settings: Settings) -> set[str]:
     names = {f"reception__{convenio}" for convenio in settings.convenios}
     for campaign in settings.campaigns:
         names |= {f"mailing__{campaign}", f"campaign__{campaign}"}
-    return names | {"training__answer", "training__payment"}
+    return names | set(TRAININGS)
 
 
 def _make_world(settings: Settings, progress: Progress) -> None:
@@ -120,10 +121,7 @@ def _make_world(settings: Settings, progress: Progress) -> None:
 def _train(airflow: AirflowApi, progress: Progress) -> None:
     progress("training the models on the past calls and payments")
     moment = datetime.now(UTC)
-    runs = {
-        dag: airflow.trigger(dag, f"demo__{moment:%Y-%m-%dT%H:%M:%S}")
-        for dag in ("training__answer", "training__payment")
-    }
+    runs = {dag: airflow.trigger(dag, f"demo__{moment:%Y-%m-%dT%H:%M:%S}") for dag in TRAININGS}
     deadline = time.monotonic() + FILES_SECONDS
     for dag, run_id in runs.items():
         while (state := airflow.state(dag, run_id)) not in {"success", "failed"}:

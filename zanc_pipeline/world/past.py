@@ -51,7 +51,11 @@ def write_calls(
         }
     )
     parquet.write_table(table, folder / "history" / "calls.parquet", compression="zstd")
-    secret = pa.table({"call_id": ids, "p_answer": calls.p_answer})
+    mine = phones.owner[calls.phone]
+    p_right = law.right_party_probability(
+        mobile=phones.mobile[calls.phone], owner=mine, deceased=people.deceased[owner] & mine
+    )
+    secret = pa.table({"call_id": ids, "p_answer": calls.p_answer, "p_right_party": p_right})
     parquet.write_table(secret, folder / "truth_calls.parquet", compression="zstd")
 
 

@@ -268,10 +268,14 @@ def _localization(settings: Settings) -> dict[str, int]:
 
 def _models(settings: Settings) -> list[dict[str, Any]]:
     from zanc_pipeline.scoring import registry
-    from zanc_pipeline.scoring.service import ANSWER, PAYMENT
-    from zanc_pipeline.world.ceiling import answer_ceiling, payment_ceiling
+    from zanc_pipeline.scoring.service import ANSWER, PAYMENT, RIGHT_PARTY
+    from zanc_pipeline.world.ceiling import answer_ceiling, payment_ceiling, right_party_ceiling
 
-    ceilings = {ANSWER: answer_ceiling, PAYMENT: payment_ceiling}
+    ceilings = {
+        ANSWER: answer_ceiling,
+        PAYMENT: payment_ceiling,
+        RIGHT_PARTY: right_party_ceiling,
+    }
     found = []
     with registry.connected(settings) as models:
         for name, ceiling in ceilings.items():

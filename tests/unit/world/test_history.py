@@ -13,7 +13,7 @@ from tests.unit.world.small_world import DAY, PAST_CALLS
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.world import generation, law
-from zanc_pipeline.world.ceiling import answer_ceiling, payment_ceiling
+from zanc_pipeline.world.ceiling import answer_ceiling, payment_ceiling, right_party_ceiling
 
 ANSWERED = ("human", "abandoned")
 
@@ -169,6 +169,10 @@ def test_the_ceilings_of_the_models(
     assert answer_ceiling(world, answer) == pytest.approx(
         law.auc(late["answered"], late["p_answer"])
     )
+    talks = calls[calls["tabulation"].isin(["promise", "refusal", "wrong_person"])]
+    rows = talks[["call_id"]].assign(label=(talks["tabulation"] != "wrong_person").astype(int))
+    rows.to_parquet(answer)
+    assert 0.7 < right_party_ceiling(world, answer) < 0.95
     state = generation.read_state(world)
     assert state is not None
     assert payment_ceiling(world, payment) == pytest.approx(state.payment_auc, abs=1e-4)
