@@ -135,7 +135,7 @@ def next_call(
             )
         again = _after_abandoning(last, history, rules, now)
         if again is not None:
-            return CallNext(index=index, not_before=again, kept=True)
+            return CallNext(index=index, not_before=again, kept=True, operator=last.operator)
     for past in history:
         if past.callback_at is not None:
             continue  # the call that was agreed to came since
