@@ -230,7 +230,7 @@ def main() -> None:
     seeds = range(1, 1 + (arguments.seeds or (5 if arguments.full else 1)))
     layouts = [name for name in FILES if arguments.layout in name]
     kinds = [kind for kind in KINDS if arguments.kind in kind.name]
-    rows = arguments.rows or (1_500 if arguments.full else 400)
+    rows = arguments.rows or (1_500 if arguments.full else 250)
     results = run(layouts, seeds, kinds, rows, arguments.show)
     sys.exit(report(results, kinds, time.perf_counter() - began))
 

@@ -531,7 +531,7 @@ def _(file: Any, rng: random.Random) -> Any:
     return replace(file, day=shaped(rng.choice(("%Y%m%d", "%d%m%Y"))))
 
 
-@kind("years of two digits", "values", "lossless", held_out=True)
+@kind("years of two digits", "values", "decide", held_out=True)
 @texts
 def _(file: Any, rng: random.Random) -> Any:
     return replace(file, day=shaped("%d/%m/%y"))

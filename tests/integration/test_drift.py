@@ -133,6 +133,9 @@ def test_a_proposal_is_approved_once_and_the_delivery_replayed(settings: Setting
     assert sorted(path.parent.iterdir()) == [path]
     newer = sent(22, DAYS[2], without_email())
     assert (newer.status, newer.layout_version) == ("accepted", "2")
+    back = sent(23, next_day(DAYS[2], 3, 3))  # the creditor is back to the first version
+    assert (back.status, back.reason) == ("accepted", None)
+    assert any(row["email"] for row in loaded(settings, back).values())
 
 
 def test_an_approval_that_was_killed_is_completed(

@@ -13,6 +13,7 @@ from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.reception.drift import columns, positions
 from zanc_pipeline.reception.drift.content import content_of
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
+from zanc_pipeline.reception.drift.notation import SHORT_SHAPES, Reading
 from zanc_pipeline.reception.drift.raw import excerpt, inner_file, raw_lines, raw_table
 from zanc_pipeline.reception.drift.sample import Hasher
 from zanc_pipeline.reception.layout import (
@@ -42,8 +43,7 @@ class Candidate:
     moved: bool = True
     """Whether any field is elsewhere or written otherwise, not only the file around them."""
     meanings: tuple[str, ...] = ()
-    """Fields whose codes would change their meaning."""
-    notes: tuple[str, ...] = ()
+    """Fields whose codes (or years of two digits) would get a meaning."""
 
 
 def candidates(
@@ -62,6 +62,12 @@ def candidates(
         _LOG.exception("no layout could be proposed for %s", path.name)
 
 
+def _means(reading: Reading) -> bool:
+    """Whether a reading gives a meaning to codes, or a century to years: a person's decision."""
+    short = reading.changes.get("formato") in SHORT_SHAPES
+    return short or bool(_MEANING & reading.changes.keys())
+
+
 def _of_table(
     layout: DelimitedLayout | SheetLayout,
     path: Path,
@@ -77,9 +83,7 @@ def _of_table(
         return
     own = content_of(layout)
     content = _with(columns.changes_of(own, table, alignment), changes)
-    meanings = [
-        name for name, one in alignment.placed.items() if _MEANING & one.reading.changes.keys()
-    ]
+    meanings = [name for name, one in alignment.placed.items() if _means(one.reading)]
     candidate = _candidate(
         own,
         content,
@@ -146,9 +150,7 @@ def _of_lines(
             if placed is None:
                 return
             content["campos"] = placed
-        meanings = [
-            name for name, one in aligned.windows.items() if _MEANING & one.reading.changes.keys()
-        ]
+        meanings = [name for name, one in aligned.windows.items() if _means(one.reading)]
         candidate = _candidate(
             own,
             _with(content, changes),

@@ -7,7 +7,7 @@ but a person has to decide. ``quarantine``: no layout explains it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -64,8 +64,13 @@ def diagnose(
     before: Fingerprint | None,
     hasher: Hasher,
     attempt: Attempt,
+    *,
+    older: Iterable[Layout] = (),
 ) -> Diagnosis:
-    """Judge a file that ``first`` read by the layout in force, beside the last accepted one."""
+    """Judge a file that ``first`` read by the layout in force, beside the last accepted one.
+
+    ``older`` are other versions of the layout, the best first: a creditor may be back to one.
+    """
     if before is None:
         kind: Kind = "quarantine" if first.refusal else "fits"
         return Diagnosis(kind=kind, layout=first.layout, trial=first)
@@ -77,6 +82,10 @@ def diagnose(
     if first.ruled and not doubts:
         return Diagnosis(kind="quarantine", layout=first.layout, trial=first, comparison=comparison)
     best: Diagnosis | None = None
+    for layout in older:
+        back = _back_to(layout, attempt(layout), before)
+        if back is not None:
+            return back
     for candidate in candidates(first.layout, path, before, hasher):
         found = _judged(candidate, attempt(candidate.layout), before)
         if found is not None and (best is None or _rank(found) > _rank(best)):
@@ -87,6 +96,24 @@ def diagnose(
         return best
     return Diagnosis(
         kind="quarantine", layout=first.layout, trial=first, comparison=comparison, doubts=doubts
+    )
+
+
+def _back_to(layout: Layout, trial: Trial, before: Fingerprint) -> Diagnosis | None:
+    """Another version of the layout, when it reads the file and nothing speaks against it."""
+    if trial.refusal is not None or trial.seen is None:
+        return None
+    comparison = compare(trial.seen, before)
+    if comparison.doubts:
+        return None
+    proved = comparison.linked >= ENOUGH and trial.rejected <= REJECTED_SHARE * trial.rows
+    return Diagnosis(
+        kind="adapt" if proved else "propose",
+        layout=layout,
+        content=content_of(layout),
+        trial=trial,
+        comparison=comparison,
+        why="" if proved else "é como outra versão do layout o lia, mas não há como provar",
     )
 
 
@@ -123,7 +150,7 @@ def _not_proved(
     if candidate.missing:
         return f"não veio mais: {', '.join(candidate.missing)}"
     if candidate.meanings:
-        return f"os códigos mudaram em: {', '.join(candidate.meanings)}"
+        return f"confirme o que querem dizer os novos códigos em: {', '.join(candidate.meanings)}"
     if comparison.doubts:
         return "; ".join(f"{doubt.field}: {doubt.text}" for doubt in comparison.doubts[:3])
     if not candidate.sure:
@@ -134,26 +161,13 @@ def _not_proved(
         return ""
     if comparison.linked < ENOUGH:
         return "poucos contratos conhecidos vieram neste arquivo: não há como provar"
-    changed = _changed(candidate, before)
-    for name in changed:
+    for name in before.names:
         one = comparison.fields.get(name)
         if one is None or not before.fields[name].traits.filled:
             continue
         if not comparison.proves(name) and one.linked >= 5:
             return f"não há prova bastante de que '{name}' é o mesmo campo"
     return ""
-
-
-def _changed(candidate: Candidate, before: Fingerprint) -> list[str]:
-    return [name for name in before.names if name not in candidate.missing]
-
-
-def same_layout(one: Layout, other: Layout) -> bool:
-    """Whether two layouts read alike, whatever their version and date of effect."""
-    skip = {"versao", "vigencia"}
-    first = {key: value for key, value in content_of(one).items() if key not in skip}
-    second = {key: value for key, value in content_of(other).items() if key not in skip}
-    return first == second
 
 
 def remembered(found: Diagnosis) -> Fingerprint:

@@ -92,6 +92,9 @@ def as_text(evidence: Mapping[str, Any]) -> str:
             f"contratos do último arquivo que voltaram: {percent(back)} "
             f"({evidence['contratos_em_comum']} comparados linha a linha)"
         )
+    if evidence.get("contratos_no_crm"):
+        held, asked = evidence["contratos_no_crm"]
+        lines.append(f"contratos da amostra que o CRM já tem: {held} de {asked}")
     lines.append(f"linhas: {evidence['linhas']}; rejeitadas: {evidence['linhas_rejeitadas']}")
     lines += [f"dúvida: {doubt}" for doubt in evidence["duvidas"]]
     return "\n".join(lines)

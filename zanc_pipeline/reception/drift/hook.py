@@ -20,11 +20,11 @@ from zanc_pipeline.reception.drift.diagnose import Diagnosis, Trial, diagnose, r
 from zanc_pipeline.reception.drift.evidence import evidence, summary
 from zanc_pipeline.reception.drift.facts import file_facts
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Witness
-from zanc_pipeline.reception.drift.known import known
+from zanc_pipeline.reception.drift.known import Known, known
 from zanc_pipeline.reception.drift.sample import Hasher
-from zanc_pipeline.reception.layout import Layout
+from zanc_pipeline.reception.layout import Layout, SetLayout, load_layouts
 from zanc_pipeline.reception.ledger import Delivery, Verdict
-from zanc_pipeline.reception.process import Processed
+from zanc_pipeline.reception.process import Processed, layout_folders
 
 RULE = "aspecto"
 """The rule that a person may overrule: the fields do not look like those of the last file."""
@@ -76,7 +76,7 @@ def _judged(
     with transaction(settings, "zanc", application="reception") as cursor:
         before = store.previous(cursor, delivery)
     first = _trial(own, result, witness, content)
-    doubts = known(settings, delivery.convenio, witness.sample())
+    crm = known(settings, delivery.convenio, witness.sample())
     if RULE in decided or before is None:
         found = Diagnosis(kind="fits", layout=own, trial=first)
         return result, _accepted(result, first, found)
@@ -89,14 +89,15 @@ def _judged(
             return Trial(layout=layout, refusal=str(error))
         return _trial(layout, tried, other, content)
 
-    if first.refusal is None and doubts is not None and doubts.doubts:
-        first = replace(first, refusal=doubts.doubts[0].text)
-    found = diagnose(first, content, before, hasher, attempt)
+    if first.refusal is None and crm is not None and crm.doubts:
+        first = replace(first, refusal=crm.doubts[0].text)
+    older = _other_versions(settings, delivery, own)
+    found = diagnose(first, content, before, hasher, attempt, older=older)
     if found.kind == "fits":
         return result, _accepted(result, first, found)
     if found.kind == "quarantine":
         return _held(result, found), store.Finding()
-    return _otherwise(settings, delivery, content, again, result, found, own, before, hasher)
+    return _otherwise(settings, delivery, content, again, result, found, own, before, hasher, crm)
 
 
 def _otherwise(
@@ -109,6 +110,7 @@ def _otherwise(
     own: Layout,
     before: Fingerprint,
     hasher: Hasher,
+    crm: Known | None,
 ) -> tuple[Processed, store.Finding | None]:
     """Read by the other layout when that is proved; else held, with the other layout proposed."""
     said = summary(found, own)
@@ -119,7 +121,8 @@ def _otherwise(
             [f"Layout proposto a partir da entrega {delivery.id} ({delivery.file_name}).", said],
         ),
         summary=said,
-        evidence=evidence(found, own, before),
+        evidence=evidence(found, own, before)
+        | {"contratos_no_crm": [crm.found, crm.asked] if crm is not None else None},
     )
     if found.kind == "adapt":
         witness = Witness(hasher)
@@ -144,6 +147,17 @@ def _otherwise(
         f"'zanc reception proposal {delivery.id}' e aprove-o ou recuse-o",
     )
     return result, finding
+
+
+def _other_versions(settings: Settings, delivery: Delivery, own: Layout) -> list[Layout]:
+    """The convênio's other layouts for files of this name, the newest first."""
+    return [
+        layout
+        for layout in reversed(load_layouts(*layout_folders(settings, delivery.convenio)))
+        if not isinstance(layout, SetLayout)
+        and layout.version != own.version
+        and any(pattern.match(delivery.file_name) for pattern in layout.patterns)
+    ]
 
 
 def _held(result: Processed, found: Diagnosis) -> Processed:

@@ -14,6 +14,9 @@ from zanc_pipeline.reception.layout import FieldSpec
 
 _SETTLED, _SETTLED_BEYOND_CHANCE = 0.9, 0.7
 
+SHORT_SHAPES = ("dd/mm/aa", "mm/dd/aa", "aa-mm-dd", "ddmmaa", "aammdd", "dd-mm-aa")
+"""Dates that do not say their century: a person confirms them."""
+
 PURE = 0.97
 """Share of the rows with one word that must mean the same for the word to have that meaning."""
 
@@ -116,6 +119,8 @@ def _notations(
         for shape in DATE_SHAPES:
             if shape != spec.date_format:
                 yield {"formato": shape}
+        for shape in SHORT_SHAPES:
+            yield {"formato": shape}
     elif spec.type == "dinheiro":
         for mark in (",", "."):
             if mark != spec.decimal_mark or spec.implied_decimals is not None:

@@ -26,7 +26,7 @@ LINKED_ROWS = 300
 _ROWS_OF_KEY = 60_000
 _KEY_WINDOWS = 16
 _NEAR_BYTES = 3
-_WIDTHS = {"data": (8, 10), "cpf": (11, 14), "cnpj": (14, 18)}
+_WIDTHS = {"data": (8, 10, 6), "cpf": (11, 14), "cnpj": (14, 18)}
 
 _DIGITS = frozenset({"dinheiro", "data", "cpf", "cnpj", "telefone", "inteiro"})
 

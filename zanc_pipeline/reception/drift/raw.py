@@ -220,8 +220,8 @@ def title_row(
         words = sum(bool(cell.strip()) and not cell.strip()[0].isdigit() for cell in row)
         if odd >= 0.6 * len(cells) and words >= 0.6 * width:
             found = place
-        else:
-            break
+        elif sum(bool(cell) and bool(test(cell)) for cell, test in cells) >= 0.3 * len(cells):
+            break  # a row of values: the titles, if any, came before
     return found
 
 
