@@ -104,7 +104,7 @@ LINE = st.one_of(
 )
 @example(lines=['"a', 'b";c;d', "1;2;3"], newline="\n", size=10, final=True)
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_blocks_are_cut_as_lines_are(
     tmp_path: Path, lines: list[str], newline: str, size: int, final: bool

@@ -126,7 +126,7 @@ KINDS: dict[str, tuple[ColumnField, st.SearchStrategy[str]]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_column_is_what_its_values_are(kind: str, data: st.DataObject) -> None:
     field, usual = KINDS[kind]
     signed = st.tuples(st.sampled_from(["-", "+", "R$ ", "- "]), usual).map("".join)

@@ -204,19 +204,13 @@ class _Piece:
         if not line.strip(_NOTHING):
             return None, 1, None
         delimiter, quote, width = self._layout.delimiter, self._layout.quote, len(self._titles)
-        cells = split_line(line, delimiter, quote)
+        cells, count = split_row(self._lines, index, self._end, delimiter, quote)
+        if cells is not None and len(cells) == width:
+            return cells, count, None
         if cells is not None:
-            return (cells, 1, None) if len(cells) == width else (None, 1, len(cells))
-        for count in range(2, MAX_JOINED_LINES + 1):
-            if index + count > self._end:
-                if not self._last:
-                    return None, 0, None
-                break
-            joined = "\n".join(self._lines[place] for place in range(index, index + count))
-            cells = split_line(joined, delimiter, quote)
-            if cells is not None:
-                return (cells, count, None) if len(cells) == width else (None, 1, -1)
-        return None, 1, -1
+            return None, 1, len(cells) if count == 1 else -1
+        goes_on = index + MAX_JOINED_LINES > self._end and not self._last
+        return None, 0 if goes_on else 1, -1
 
 
 class _Lines(Sequence[str]):
@@ -279,27 +273,46 @@ def _byte(mark: str) -> int | None:
 
 def split_line(text: str, delimiter: str, quote: str) -> list[str] | None:
     """The cells of one record, or None when a quote opens and does not close."""
-    if not quote or quote not in text:
-        return text.split(delimiter)
+    return split_row([text], 0, 1, delimiter, quote)[0]
+
+
+def split_row(
+    lines: Sequence[str], index: int, end: int, delimiter: str, quote: str
+) -> tuple[list[str] | None, int]:
+    """The cells of the row that starts at line ``index``, and how many lines it has.
+
+    It goes on while a quote is open, before line ``end`` and for ``MAX_JOINED_LINES`` at most;
+    None when the quote does not close by then. Every line is looked at once.
+    """
     cells: list[str] = []
-    position = 0
-    while True:
-        if not text.startswith(quote, position):
-            end = text.find(delimiter, position)
-            if end < 0:
-                cells.append(text[position:])
-                return cells
-            cells.append(text[position:end])
-            position = end + len(delimiter)
-            continue
-        end = _closing_quote(text, position + 1, delimiter, quote)
-        if end < 0:
-            return None
-        cells.append(text[position + 1 : end].replace(quote * 2, quote))
-        position = end + 1
-        if position == len(text):
-            return cells
-        position += len(delimiter)
+    open_cell: list[str] | None = None
+    most = min(end - index, MAX_JOINED_LINES)
+    for count in range(1, most + 1):
+        text, position = lines[index + count - 1], 0
+        if not quote or (quote not in text and open_cell is None):
+            return text.split(delimiter), count
+        while True:
+            if open_cell is None:
+                if not text.startswith(quote, position):
+                    stop = text.find(delimiter, position)
+                    if stop < 0:
+                        cells.append(text[position:])
+                        return cells, count
+                    cells.append(text[position:stop])
+                    position = stop + len(delimiter)
+                    continue
+                open_cell, position = [], position + 1
+            stop = _closing_quote(text, position, delimiter, quote)
+            if stop < 0:
+                open_cell.append(text[position:])
+                break
+            open_cell.append(text[position:stop])
+            cells.append("\n".join(open_cell).replace(quote * 2, quote))
+            open_cell, position = None, stop + 1
+            if position == len(text):
+                return cells, count
+            position += len(delimiter)
+    return None, most
 
 
 def _closing_quote(text: str, position: int, delimiter: str, quote: str) -> int:
