@@ -76,9 +76,9 @@ class WebPart(_Part):
 
 
 class LocalizationSettings(WebPart):
-    """The localization service; ``processes`` share its port."""
+    """The localization service; ``processes`` share its port, 0 is one for each core."""
 
-    processes: int = 1
+    processes: int = Field(default=0, ge=0)
 
 
 class FtpSettings(_Part):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from zanc_pipeline.common.codecs import parse_cpf, parse_phone
@@ -18,6 +19,8 @@ CLOCK_SKEW = timedelta(minutes=10)
 
 LONGEST_SECONDS = 86_400.0
 
+_OUTCOMES = {str(outcome): outcome for outcome in Outcome}
+_TABULATIONS = {str(tabulation): tabulation for tabulation in Tabulation}
 _CALL_ID = re.compile(r"[\w.:@/+-]{1,80}", re.ASCII)
 _CALL_ID_FORM = "1 to 80 letters, digits or . : @ / + - _"
 _CONVENIO = re.compile(r"[a-z0-9_]{1,60}", re.ASCII)
@@ -104,7 +107,7 @@ def archived_month(position: int) -> DataError:
 
 def valid_cpf(value: object) -> str:
     """Eleven digits; DataError when it is not a CPF."""
-    cpf = parse_cpf(value) if isinstance(value, str) else None
+    cpf = _known_cpf(value) if isinstance(value, str) and len(value) <= 20 else None
     if cpf is None:
         raise DataError("cpf: not a valid CPF (text of 11 digits with its check digits)")
     return cpf
@@ -117,10 +120,14 @@ def valid_reference(value: object) -> str:
 
 def valid_phone(value: object) -> str:
     """DDD and subscriber; DataError when it is not a Brazilian phone."""
-    phone = parse_phone(value) if isinstance(value, str) else None
+    phone = _known_phone(value) if isinstance(value, str) and len(value) <= 30 else None
     if phone is None:
         raise DataError("phone: not a Brazilian phone (text of DDD + 8 or 9 digits)")
     return phone.number
+
+
+_known_cpf = lru_cache(50_000)(parse_cpf)
+_known_phone = lru_cache(50_000)(parse_phone)
 
 
 def _matching(entry: Mapping[str, Any], field: str, pattern: re.Pattern[str], expected: str) -> str:
@@ -155,14 +162,16 @@ def _seconds(entry: Mapping[str, Any], field: str) -> float:
 
 
 def _outcome(value: object) -> Outcome:
-    if value not in list(Outcome):
+    found = _OUTCOMES.get(value) if isinstance(value, str) else None
+    if found is None:
         raise DataError(f"outcome: expected one of {', '.join(Outcome)}")
-    return Outcome(str(value))
+    return found
 
 
 def _tabulation(value: object) -> Tabulation | None:
     if value is None:
         return None
-    if value not in list(Tabulation):
+    found = _TABULATIONS.get(value) if isinstance(value, str) else None
+    if found is None:
         raise DataError(f"tabulation: expected one of {', '.join(Tabulation)}, or null")
-    return Tabulation(str(value))
+    return found
