@@ -48,7 +48,7 @@ __all__ = [
 def receive(
     settings: Settings, path: Path, convenio: str, *, remote: RemoteFile | None = None
 ) -> Delivery:
-    """Receive one file: the delivery is accepted, quarantined or a duplicate, with the reason.
+    """Receive one file: the delivery is accepted, held, quarantined or a duplicate, and why.
 
     Whatever the bytes are, they never raise. Raises UnknownConvenio for a name that is neither a
     convênio nor ``UNKNOWN_CONVENIO``, ConfigError for a wrong layout, UnavailableError when
