@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
@@ -104,6 +105,8 @@ class Handler(RequestHandler):
         """Errors of ours by their kind, all others without detail."""
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         message = self._reason
+        if isinstance(error, asyncio.CancelledError):
+            message, status_code = "the dialer is stopping", 503
         if isinstance(error, ZancError):
             message = str(error)
             status_code = next((code for kind, code in STATUS if isinstance(error, kind)), 500)
@@ -115,7 +118,7 @@ class Handler(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """What we raise on purpose is told to the client; only the rest is news."""
-        if not isinstance(value, ZancError):
+        if not isinstance(value, ZancError | asyncio.CancelledError):
             super().log_exception(typ, value, tb)
 
 

@@ -292,9 +292,13 @@ class Placer:
             id=attempt_id, created_at=now, operator=None if agent is None else agent.id
         )
         change = None if agent is None else self._keep(campaign, agent, attempt)
-        began = await self._store.begin_attempt(
-            attempt, lead_id=lead.id, phone=phone, pbx=pbx.name, operator=change
-        )
+        try:
+            began = await self._store.begin_attempt(
+                attempt, lead_id=lead.id, phone=phone, pbx=pbx.name, operator=change
+            )
+        finally:
+            if agent is not None:
+                agent.placing = False  # it need not be the one for whom we looked
         if began:
             self._originate(campaign, lead, attempt, phone, pbx, agent)
         else:
@@ -321,7 +325,6 @@ class Placer:
         )
         self._floor.calls[attempt.id] = call
         if agent is not None:
-            agent.placing = False
             self._floor.set(agent, "reserved", attempt.id)
         try:
             if not self._may_dial(campaign, agent):
