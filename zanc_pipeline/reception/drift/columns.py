@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
 from zanc_pipeline.reception.drift.compare import ENOUGH, distance
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.notation import Reading, read_as, settled
@@ -141,7 +143,7 @@ def _linked_rows(
         texts = wide.texts(at)
         if len(set(texts[:500])) < 0.5 * len(texts[:500]):
             continue
-        hashes = hasher.numbers([loose(text) for text in texts]).tolist()
+        hashes = hasher.numbers(loose(pa.array(texts, pa.string()))).tolist()
         rows = [row for row, key in enumerate(hashes) if key in before.links and texts[row]]
         if len(rows) > len(best[0]):
             best = (rows, [hashes[row] for row in rows])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from zanc_pipeline.reception.drift.compare import ENOUGH
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
@@ -130,7 +131,7 @@ class _Search:
             head = self._texts(part[:400], start, size)
             if len(set(head)) < 0.5 * len(head):
                 continue
-            texts = [loose(text) for text in self._texts(part, start, size)]
+            texts = loose(pa.array(self._texts(part, start, size), pa.string()))
             hashes = self.hasher.numbers(texts).tolist()
             rows = [row for row, key in enumerate(hashes) if key in self.before.links]
             exact = size == spec.size

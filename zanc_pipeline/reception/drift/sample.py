@@ -15,7 +15,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zanc_pipeline.reception.fields import convert
 from zanc_pipeline.reception.layout import ColumnField, FieldSpec
@@ -26,7 +29,6 @@ KEY = "contrato"
 """The field by which the rows of two deliveries are known to be the same."""
 
 Token = str | int | None
-_LOOSE = re.compile(r"[^0-9a-z]")
 _BLANKS = re.compile(r"\s+")
 
 
@@ -41,18 +43,21 @@ class Hasher:
         """Eight hexadecimal digits that stand for ``text``."""
         return hashlib.blake2b(text.encode(), key=self._key, digest_size=4).hexdigest()
 
-    def numbers(self, texts: Sequence[str]) -> Any:
-        """A 64-bit keyed hash of each text, as a numpy array."""
-        import numpy as np
+    def numbers(self, texts: pa.Array) -> npt.NDArray[np.uint64]:
+        """A 64-bit keyed hash of each text."""
         from pandas.util import hash_array
 
-        values = np.array(texts, dtype=object)
-        return hash_array(values, hash_key=self._siphash, categorize=False)
+        values = pc.fill_null(texts, "").to_numpy(zero_copy_only=False)
+        hashes: npt.NDArray[np.uint64] = hash_array(
+            values, hash_key=self._siphash, categorize=False
+        )
+        return hashes
 
 
-def loose(text: str) -> str:
-    """A contract without case, marks and leading zeros: what survives most rewritings."""
-    return _LOOSE.sub("", text.casefold()).lstrip("0")
+def loose(texts: pa.Array) -> pa.Array:
+    """Contracts without case, marks and leading zeros: what survives most rewritings."""
+    marked = pc.replace_substring_regex(pc.ascii_lower(texts), pattern="[^0-9a-z]+", replacement="")
+    return pc.utf8_ltrim(marked, characters="0")
 
 
 def plain(text: str) -> str:
@@ -149,14 +154,14 @@ class Sampler:
         self._names = self._names or list(cells)
         if KEY not in cells or not len(cells[KEY]):
             return
-        contracts = [loose(text or "") for text in cells[KEY].to_pylist()]
+        contracts = loose(cells[KEY])
         self._total += len(contracts)
         hashes = self._hasher.numbers(contracts)
-        chosen = [
-            index
-            for index in (range(len(contracts)) if self._limit is None else _below(hashes, self))
-            if contracts[index]
-        ]
+        if self._limit is None:
+            near = hashes.argsort(kind="stable")[: 2 * self._size]
+        else:
+            near = np.flatnonzero(hashes <= np.uint64(self._limit))
+        chosen = [index for index in np.sort(near).tolist() if contracts[index].as_py()]
         if not chosen:
             return
         taken = {name: cells[name].take(pa.array(chosen)).to_pylist() for name in self._names}
@@ -165,11 +170,6 @@ class Sampler:
                 int(hashes[index]), [taken[name][place] or "" for name in self._names]
             )
         self._trim()
-
-    @property
-    def limit(self) -> int | None:
-        """The largest hash kept when the sample is full."""
-        return self._limit
 
     def sample(self) -> Sample:
         """What was kept, in the order of the hashes."""
@@ -186,10 +186,3 @@ class Sampler:
         kept = sorted(self._rows)[: self._size]
         self._limit = kept[-1]
         self._rows = {key: self._rows[key] for key in kept}
-
-
-def _below(hashes: Any, sampler: Sampler) -> list[int]:
-    import numpy as np
-
-    indices: list[int] = np.flatnonzero(hashes <= np.uint64(sampler.limit or 0)).tolist()
-    return indices
