@@ -141,6 +141,7 @@ class PostgresCrm:
             open=_value(table, state, OPEN),
         )
         with self._transaction("zanc crm") as cursor:
+            catalogue.check(cursor, self._database, table, catalogue.columns(cursor, table))
             cursor.execute(query)
             return {row["convenio"]: int(row["rows"]) for row in cursor.fetchall()}
 
@@ -231,11 +232,12 @@ class PostgresCrm:
             {"convenio": portfolio.convenio},
         )
         if not plain:
-            cursor.execute(sql.SQL("ANALYZE {}").format(stage))
+            keys = sql.SQL(", ").join(map(sql.Identifier, table.key))
+            cursor.execute(sql.SQL("ANALYZE {} ({})").format(stage, keys))
         target = self._target(table, tuple(carried))
-        changed = merge(cursor, target, stage, _JOURNAL, portfolio.delivery_id)
+        changed = 0
         state = table.column_of("situacao")
-        if state is not None:
+        if state is not None:  # first, while what is new is not there to be looked through
             condition = sql.SQL("t.{} = {} AND t.{} = {}").format(
                 sql.Identifier(_column(table, "convenio")),
                 sql.Literal(portfolio.convenio),
@@ -243,10 +245,10 @@ class PostgresCrm:
                 _value(table, state, OPEN),
             )
             removed = (state, _value(table, state, REMOVED))
-            changed += retire(
+            changed = retire(
                 cursor, target, stage, condition, removed, _JOURNAL, portfolio.delivery_id
             )
-        return changed
+        return changed + merge(cursor, target, stage, _JOURNAL, portfolio.delivery_id)
 
     def _target(self, table: Table, columns: tuple[str, ...] = ()) -> Target:
         shared = table.entity.name == "devedor"
