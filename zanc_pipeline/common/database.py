@@ -111,7 +111,7 @@ def copy_table(cursor: Any, table: str, arrow: Any) -> None:
 
 
 def copy_batches(cursor: Any, table: str, columns: Sequence[str], batches: Iterable[Any]) -> None:
-    """COPY the ``columns`` of Arrow record batches into ``table``, one batch in memory at a time."""
+    """COPY the ``columns`` of Arrow record batches into ``table``; one batch is in memory."""
     names = ", ".join(columns)
     cursor.copy_expert(
         f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv)",
