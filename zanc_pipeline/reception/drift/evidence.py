@@ -12,7 +12,7 @@ from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.layout import Layout
 
 _PLACES = ("coluna", "posicao", "coluna_ddd", "posicao_ddd", "inicio", "tamanho", "caminho")
-_NOTATIONS = ("formato", "decimal", "decimais", "verdadeiro", "falso", "tabela", "vazios")
+_NOTATIONS = ("formato", "seculo", "decimal", "decimais", "verdadeiro", "falso", "tabela", "vazios")
 _FILE_KEYS = {
     "formato": "formato",
     "codificacao": "codificação",

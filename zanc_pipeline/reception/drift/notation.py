@@ -16,6 +16,7 @@ _SETTLED, _SETTLED_BEYOND_CHANCE = 0.9, 0.7
 
 SHORT_SHAPES = ("dd/mm/aa", "mm/dd/aa", "aa-mm-dd", "ddmmaa", "aammdd", "dd-mm-aa")
 """Dates that do not say their century: a person confirms them."""
+_CENTURIES = (30, 50, 10)
 
 PURE = 0.97
 """Share of the rows with one word that must mean the same for the word to have that meaning."""
@@ -100,6 +101,7 @@ def _beyond_chance(pairs: Sequence[tuple[Token, Token]], agree: float) -> float:
 
 _ATTRIBUTES = {
     "formato": "date_format",
+    "seculo": "century",
     "decimal": "decimal_mark",
     "decimais": "implied_decimals",
     "verdadeiro": "true",
@@ -120,7 +122,7 @@ def _notations(
             if shape != spec.date_format:
                 yield {"formato": shape}
         for shape in SHORT_SHAPES:
-            yield {"formato": shape}
+            yield from ({"formato": shape, "seculo": century} for century in _CENTURIES)
     elif spec.type == "dinheiro":
         for mark in (",", "."):
             if mark != spec.decimal_mark or spec.implied_decimals is not None:
