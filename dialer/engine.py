@@ -356,7 +356,8 @@ class Engine:
             async with self._lock:
                 if not await self.persist(self.store.take_over):
                     raise ConflictError(f"another engine took over {self.store.address}")
-                if self._store_doubtful:
+                # Not beside claims under way: their leads would look like stranded ones.
+                if self._store_doubtful and not self.placer.busy:
                     self._store_doubtful = False
                     await self.persist(self._adopt)
                 await self.switchboard.review()
@@ -381,7 +382,7 @@ class Engine:
             return
         if campaign.status == "paused":
             campaign.why = "em pausa: nenhuma ligação nova"
-        elif campaign.status == "running" and not self.draining:
+        elif campaign.status == "running" and not self.draining and not self._store_doubtful:
             phase = campaign.hours.phase(now)
             if phase is Phase.OVER:
                 await self.wind_up(campaign, "hours_over")

@@ -50,6 +50,11 @@ class Placer:
         self.preparing: set[int] = set()
         """Leads that are claimed and have no attempt yet."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a call is being prepared."""
+        return any(one.preparing or one.holding for one in self._engine.campaigns.values())
+
     def cancel(self) -> None:
         """Forget what is being prepared."""
         for task in list(self._tasks):
