@@ -83,6 +83,9 @@ def _archive(settings: Settings, month: date) -> ArchivedMonth:
     with transaction(settings, "zanc", application="zanc localization archive") as cursor:
         cursor.execute(queries.ENSURE_MONTHS, {"days": [month]})
         cursor.execute(_CLOSE, {"month": month, "ends": local_midnight(following)})
+    with transaction(settings, "zanc", application="zanc localization archive") as cursor:
+        # Waits for those who began to write before the month was closed; who comes later sees it.
+        cursor.execute("LOCK TABLE ONLY localization.call IN SHARE MODE")
     name = f"call_{month:%Y_%m}"
     path = archive_folder(settings) / f"{name}.parquet"
     with transaction(settings, "zanc", application="zanc localization archive") as cursor:
@@ -93,11 +96,10 @@ def _archive(settings: Settings, month: date) -> ArchivedMonth:
             return ArchivedMonth(
                 month=month, calls=row["calls"], path=path if row["calls"] else None
             )
-        # Waits for those who began before the month was closed.
-        cursor.execute(f"LOCK TABLE localization.{name} IN SHARE MODE")
         calls = _write(cursor, name, path)
         if calls:
             _verify(cursor, name, path, calls)
+        cursor.execute("LOCK TABLE ONLY localization.call IN ACCESS EXCLUSIVE MODE")
         cursor.execute(f"ALTER TABLE localization.call DETACH PARTITION localization.{name}")
         cursor.execute(f"DROP TABLE localization.{name}")
         facts = {

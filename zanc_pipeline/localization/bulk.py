@@ -93,6 +93,8 @@ def _ensure_months(settings: Settings, table: Any) -> None:
 
 def _load_chunk(settings: Settings, chunk: Any) -> int:
     with transaction(settings, "zanc", application="zanc localization load") as cursor:
+        # Before the archived months are looked at: archiving one waits for us from here on.
+        cursor.execute("LOCK TABLE ONLY localization.call IN ROW EXCLUSIVE MODE")
         accepted = _new_calls(cursor, chunk)
         if accepted.num_rows:
             columns = [arrow(name, accepted[name]) for name in accepted.column_names]

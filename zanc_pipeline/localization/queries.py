@@ -234,6 +234,8 @@ AMEND = f"""
              AS x (crm, call_id, phone, started_at, tabulation)
         WHERE c.phone = x.phone AND c.started_at = x.started_at AND c.crm = x.crm
           AND c.call_id = x.call_id AND c.tabulation = 'no_tabulation'
+          AND c.started_at >= (SELECT coalesce(max(ends_at), '-infinity')
+                               FROM localization.archive)
         RETURNING c.cpf, c.phone, c.started_at, c.tabulation
     ), summary AS (
         SELECT cpf, phone,
