@@ -5,7 +5,8 @@
 **What it does.** *Treinar e promover*: builds the data set from the localization base or the
 portfolio's history as of each moment, trains XGBoost beside simpler models, logs all of it to
 MLflow, registers the version, and moves the alias `champion` to it only when the rule in
-`models/<model>/model.yaml` says so.
+`models/<model>/model.yaml` says so. `zanc models rollback NAME` takes that back. The DAG
+`monitoring` starts it, too, when a champion has aged.
 
 **What to look at.** The button *MLflow* of the task: metrics, plots and the version. The task's
 result says whether it was promoted, and why.

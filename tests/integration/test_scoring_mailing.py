@@ -31,7 +31,8 @@ from zanc_pipeline.scoring import history, monitoring, registry
 from zanc_pipeline.scoring import service as scoring
 from zanc_pipeline.stack import parts
 
-pytestmark = pytest.mark.integration
+# Its fixtures train two models on a real MLflow: minutes on a machine that others load.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 DAY = datetime.now(UTC).date()
 PEOPLE = 400

@@ -92,8 +92,8 @@ def shap_plot(path: Path, names: list[str], values: Floats, matrix: Floats) -> P
     shift = np.random.default_rng(0).uniform(-0.3, 0.3, len(values))
     dots = None
     for place, column in enumerate(order):
-        ranks = np.argsort(np.argsort(matrix[:, column])) / max(1, len(matrix) - 1)
-        colour = np.where(np.isnan(matrix[:, column]), 0.5, ranks)
+        _, ranks = np.unique(matrix[:, column], return_inverse=True)
+        colour = np.where(np.isnan(matrix[:, column]), 0.5, ranks / max(1, ranks.max()))
         dots = axes.scatter(
             values[:, column], place + shift, c=colour, cmap="coolwarm", s=4, vmin=0, vmax=1
         )
