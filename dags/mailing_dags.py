@@ -16,8 +16,8 @@ which rule. `zanc mailing build --campaign X --explain` tells the same on the co
 
 **When it is red.**
 
-- *A model has no champion*: run `training__answer` and `training__payment`, then clear the task. Without
-  `training__right_party` the mailing goes on with each pair's own history.
+- *A model has no champion*: run `training__answer` and `training__payment`, then clear the task.
+  Without `training__right_party` the mailing goes on with each pair's own history.
 - It names PostgreSQL or MLflow and an address: bring it back and clear the task. It is retried by
   itself for about nine minutes.
 - It names a line of the strategy: correct the file and clear the task.
