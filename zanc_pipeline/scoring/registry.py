@@ -75,8 +75,6 @@ class Registry:
         from mlflow.models import infer_signature
 
         experiment = mlflow.set_experiment(name)
-        # Without it the UI opens the experiment in its GenAI view, where runs can't be compared.
-        mlflow.set_experiment_tag("mlflow.experimentKind", "custom_model_development")
         with mlflow.start_run(run_name=self._run_name(name, experiment.experiment_id)) as run:
             mlflow.log_params(params)
             mlflow.set_tags(tags)
