@@ -39,8 +39,6 @@ HELD_BACK = ((0.0, 0.55), (1.0, 0.8), (2.0, 1.0))
 STOP_ROOM = -2.0
 SMALL_DAY = 3.0
 """A day that allows fewer abandoned people than this is small: the next one must fit too."""
-SMALL_HOUR = 8.0
-"""Likewise an hour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,8 +123,6 @@ class Budget:
             room = min(room, month)
         if room < STOP_ROOM:
             return 0.0, f"{told}: acima de {percent(self.limit)}"
-        if room < 0 and HOUR_FACTOR * self.limit * self._hour.answered < SMALL_HOUR:
-            return 0.0, f"{told}: mais uma passaria de {percent(HOUR_FACTOR * self.limit)} na hora"
         bold = math.exp(gain * surplus + self._drift)
         if room >= HELD_BACK[-1][0]:
             return bold, ""
