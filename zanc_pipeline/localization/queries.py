@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED, Outcome, Tabulation
+from zanc_pipeline.localization import calls
 
 MISSES = (Outcome.MACHINE, Outcome.BUSY, Outcome.NO_ANSWER, Outcome.INVALID_NUMBER)
 """Nobody answered. A call that the network lost or that was cancelled says nothing of the phone."""
@@ -160,18 +161,7 @@ _MERGE_PHONES = f"""
                                          - {ANSWER_HOURS - 1}, 1)) END
 """
 
-CALL_COLUMNS = (
-    "crm",
-    "call_id",
-    "cpf",
-    "phone",
-    "started_at",
-    "ring_seconds",
-    "talk_seconds",
-    "outcome",
-    "tabulation",
-    "convenio",
-)
+CALL_COLUMNS = ("crm", *calls.CALL_COLUMNS)
 _COLUMNS = ", ".join(CALL_COLUMNS)
 
 RECORD = f"""
