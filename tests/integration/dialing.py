@@ -8,10 +8,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,9 @@ import pyarrow.parquet as pq
 from tests.integration import pbx
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.stack import asterisk
+from zanc_pipeline.world import carrier
+from zanc_pipeline.world.carrier import CallPlan
 
 PROGRAM = "from zanc_pipeline.cli import main; main()"
 
@@ -86,6 +91,29 @@ def write_mailing(settings: Settings, name: str, people: Sequence[Sequence[str]]
         "mailing": f"mailings/{name}.parquet",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
+
+
+@contextmanager
+def telephony(
+    folder: Path, decide: Callable[[str, datetime], CallPlan], version: asterisk.Version
+) -> Iterator[pbx.World]:
+    """A central, a carrier whose calls go as ``decide`` says, and phones that registered."""
+    world = pbx.build_world(folder, central_version=version, phones_version=16)
+    stop = threading.Event()
+
+    async def network() -> None:
+        async with carrier.running(decide, port=world.agi_port):
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(network()))
+    thread.start()
+    try:
+        with pbx.run(world.central, world.carrier, world.phones):
+            pbx.wait_for_phones(world.central, 10)
+            yield world
+    finally:
+        stop.set()
+        thread.join()
 
 
 @dataclass
@@ -280,8 +308,6 @@ def crew(
 
     One who stayed logged in would be given calls that nobody tabulates.
     """
-    import threading
-
     stop = threading.Event()
 
     async def work() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +23,6 @@ from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
-from zanc_pipeline.world import carrier
 from zanc_pipeline.world.carrier import CallPlan
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -66,22 +63,8 @@ def telephony(request: pytest.FixtureRequest, settings: Settings) -> Iterator[pb
     for name in ("central", "carrier", "phones"):
         if (folder / name).exists():
             (folder / name).rename(folder / f"{name}-before-{request.param}")
-    world = pbx.build_world(folder, central_version=request.param, phones_version=16)
-    stop = threading.Event()
-
-    async def network() -> None:
-        async with carrier.running(decide, port=world.agi_port):
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(network()))
-    thread.start()
-    try:
-        with pbx.run(world.central, world.carrier, world.phones):
-            pbx.wait_for_phones(world.central, 10)
-            yield world
-    finally:
-        stop.set()
-        thread.join()
+    with dialing.telephony(folder, decide, request.param) as world:
+        yield world
 
 
 @pytest.fixture

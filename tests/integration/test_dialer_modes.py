@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,6 @@ from tests.integration.fake_localization import FakeLocalization
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
-from zanc_pipeline.world import carrier
 from zanc_pipeline.world.carrier import CallPlan
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -47,22 +45,8 @@ def phone(number: int, digit: int) -> str:
 def telephony(settings: Settings) -> Iterator[pbx.World]:
     folder = settings.var / "asterisk"
     folder.mkdir(exist_ok=True)
-    world = pbx.build_world(folder, central_version=22, phones_version=16)
-    stop = threading.Event()
-
-    async def network() -> None:
-        async with carrier.running(decide, port=world.agi_port):
-            await asyncio.to_thread(stop.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(network()))
-    thread.start()
-    try:
-        with pbx.run(world.central, world.carrier, world.phones):
-            pbx.wait_for_phones(world.central, 10)
-            yield world
-    finally:
-        stop.set()
-        thread.join()
+    with dialing.telephony(folder, decide, 22) as world:
+        yield world
 
 
 @pytest.fixture(scope="module")
