@@ -527,6 +527,14 @@ def test_the_files_of_a_set_wait_for_each_other_and_become_one_portfolio(
     assert "não há linha com esta chave em 'clientes'" in rejected.read_text("utf-8-sig")
     with pytest.raises(ConflictError, match="é de um conjunto"):
         service.resubmit(stack, done.id, rejected)
+    # The remedy: the whole set again, with one file of it corrected, then once more as it was.
+    grupo[names[2]] = grupo[names[2]].replace(b"A99", b"A9")
+    again = [send(name, grupo[name], "grupo") for name in names]
+    assert f"a entrega {done.id} já trouxe este mesmo arquivo" in (again[0].reason or "")
+    assert service.get_delivery(stack, again[0].id).status == "accepted"
+    assert [again[2].status, again[2].rows_rejected] == ["joined", 0]
+    repeated = [send(name, grupo[name], "grupo") for name in names]
+    assert service.get_delivery(stack, repeated[0].id).status == "duplicate"
 
 
 def test_a_person_lets_a_set_go_on_without_the_phones(

@@ -6,11 +6,12 @@ last transaction finds out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -36,7 +37,7 @@ from zanc_pipeline.reception.history import Gap, judge_sequence
 from zanc_pipeline.reception.joining import Parts, Place, place_of
 from zanc_pipeline.reception.judge import Judge
 from zanc_pipeline.reception.layout import Layout
-from zanc_pipeline.reception.ledger import Delivery, Verdict
+from zanc_pipeline.reception.ledger import Decision, Delivery, Standing, Verdict
 from zanc_pipeline.reception.outputs import write_folder
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.process import (
@@ -129,43 +130,61 @@ def _decided(settings: Settings, delivery: Delivery) -> frozenset[str]:
         return frozenset(one.rule for one in ledger.decisions(cursor, delivery.id))
 
 
-def _finish_alone(settings: Settings, delivery: Delivery, *, again: bool = False) -> None:
+def _finish_alone(settings: Settings, delivery: Delivery) -> None:
     chain = _chain(settings, delivery)
     for one in chain:
         _content(settings, one)
     twin = _twin(settings, delivery) if len(chain) == 1 else None
-    single = twin is not None or len(chain) > 1 or delivery.convenio == UNKNOWN_CONVENIO
+    single = len(chain) > 1 or delivery.convenio == UNKNOWN_CONVENIO
     place = None if single else place_of(settings, delivery)
-    if place is not None:
-        _finish_member(settings, delivery, place)
+    # A set is sent again whole though one file of it changed: the others are no duplicates alone.
+    if place is not None and (twin is None or twin.status in {"accepted", "loaded"}):
+        _finish_member(settings, delivery, place, twin)
         return
     with transaction(settings, "zanc", application=APPLICATION) as cursor:
         decided = ledger.decisions(cursor, delivery.id)
     with aside(settings.var) as files:
-        result = (
-            Processed(verdict=_duplicate(twin, "mesmo conteúdo"))
-            if twin is not None
-            else _judge(settings, chain, files, frozenset(one.rule for one in decided))
-        )
-        write_folder(settings, delivery, result, files, decided)
+        if twin is not None:
+            standing, result = None, Processed(verdict=_duplicate(twin, "mesmo conteúdo"))
+        else:
+            with transaction(settings, "zanc", application=APPLICATION) as cursor:
+                standing = ledger.standing(cursor, chain[0])
+            rules = frozenset(one.rule for one in decided)
+            result = _judge(settings, chain, files, rules, standing)
+        files.finish()
+        if _settled(settings, chain, standing, result, files, decided):
+            return
+    _finish_alone(settings, delivery)  # others were accepted meanwhile
+
+
+def _settled(
+    settings: Settings,
+    chain: list[Delivery],
+    standing: Standing | None,
+    result: Processed,
+    files: AsideFiles,
+    decided: Sequence[Decision],
+) -> bool:
+    """Write the folder and the verdict, with other receptions of the convênio kept out.
+
+    False, and nothing is written, when the convênio accepted another delivery since: the verdict
+    rests on what it had accepted.
+    """
+    root, delivery = chain[0], chain[-1]
     with transaction(settings, "zanc", application=APPLICATION) as cursor:
         ledger.lock_convenio(cursor, delivery.convenio)
-        now = ledger.select(cursor, delivery.id, lock=True)
-        if now is not None and now.status != delivery.status:
-            return  # another process was faster; the same bytes gave it the same verdict
-        digest = result.verdict.content_digest
-        raced = (
-            not again
-            and len(chain) == 1
-            and digest is not None
-            and ledger.same_rows(cursor, delivery, digest) is not None
-        )
-        if not raced:
-            ledger.settle(cursor, delivery.id, result.verdict, result.rejected)
-            if result.remember is not None:
-                result.remember(cursor)
-    if raced:  # the same rows were accepted meanwhile
-        _finish_alone(settings, delivery, again=True)
+        if not _unchanged(cursor, [delivery]):
+            return True  # another process was faster
+        if standing is not None and ledger.standing(cursor, root) != standing:
+            return False
+        rival = ledger.correction_of(cursor, chain[-2].id) if root is not delivery else None
+        if rival is not None and rival.id != delivery.id:
+            result = Processed(verdict=_outdone(chain[-2], rival, delivery))
+        write_folder(settings, delivery, result, files, decided)
+        ledger.settle(cursor, delivery.id, result.verdict, result.rejected)
+        if result.remember is not None:
+            result.remember(cursor)
+    return True
 
 
 def _content(settings: Settings, delivery: Delivery) -> Path:
@@ -204,7 +223,11 @@ class _Repeats:
 
 
 def _judge(
-    settings: Settings, chain: list[Delivery], files: AsideFiles, decided: frozenset[str]
+    settings: Settings,
+    chain: list[Delivery],
+    files: AsideFiles,
+    decided: frozenset[str],
+    standing: Standing,
 ) -> Processed:
     """The verdict on the bytes of the first of ``chain``, with the corrections of the others."""
     root, delivery = chain[0], chain[-1]
@@ -223,8 +246,6 @@ def _judge(
             return Processed(
                 verdict=Verdict(status="quarantined", reason=str(error), folder=folder)
             )
-    with transaction(settings, "zanc", application=APPLICATION) as cursor:
-        standing = ledger.standing(cursor, root)
     repeats = _Repeats(settings=settings, delivery=delivery, files=files)
     # A correction is read as the file that it corrects: by that file's name and size.
     same = replace(delivery, file_name=root.file_name, size_bytes=root.size_bytes)
@@ -266,8 +287,13 @@ def _judge(
     return result
 
 
-def _finish_member(settings: Settings, delivery: Delivery, place: Place) -> None:
-    """One file of a set: it waits, or, as the last one that the main one missed, all are joined."""
+def _finish_member(
+    settings: Settings, delivery: Delivery, place: Place, twin: Delivery | None
+) -> None:
+    """One file of a set: it waits, or, as the last one that the main one missed, all are joined.
+
+    ``twin`` is the accepted delivery with the same bytes, when there is one.
+    """
     with transaction(settings, "zanc", application=APPLICATION) as cursor:
         waiting = {one.id: one for one in ledger.held(cursor, delivery.convenio)}
         decided = ledger.decisions(cursor, delivery.id)
@@ -288,19 +314,28 @@ def _finish_member(settings: Settings, delivery: Delivery, place: Place) -> None
             results[one], tables[one] = joining.read_member(
                 settings, own, part, content, files[one]
             )
+        standing: Standing | None = None
         if ready and all(result.verdict.status == "accepted" for result in results.values()):
-            _join(settings, delivery, place, rules, results, tables, files)
+            standing = _join(settings, delivery, place, rules, results, tables, files)
         else:
             for result in results.values():
-                _hold(result, parts)
-        for one, part in chosen.items():
-            write_folder(settings, part, results[one], files[one], decided if ready else ())
-    verdicts = {part.id: results[one] for one, part in chosen.items()}
-    if ready:
-        verdicts |= {
-            old: Processed(verdict=_replaced(newer)) for old, newer in parts.replaced.items()
-        }
-    _settle_together(settings, [*chosen.values(), *_some(waiting, parts.replaced)], verdicts)
+                _hold(result, parts, twin)
+        for kept in files.values():
+            kept.finish()
+        with transaction(settings, "zanc", application=APPLICATION) as cursor:
+            ledger.lock_convenio(cursor, delivery.convenio)
+            replaced = parts.replaced if ready else {}
+            if not _unchanged(cursor, [*chosen.values(), *_some(waiting, replaced)]):
+                return  # another process was faster
+            stale = standing is not None and ledger.standing(cursor, delivery) != standing
+            if not stale:
+                for one, part in chosen.items():
+                    write_folder(settings, part, results[one], files[one], decided if ready else ())
+                    ledger.settle(cursor, part.id, results[one].verdict, results[one].rejected)
+                for old, newer in replaced.items():
+                    ledger.settle(cursor, old, _replaced(newer), ())
+    if stale:
+        _finish_member(settings, delivery, place, twin)
 
 
 def _join(
@@ -311,7 +346,8 @@ def _join(
     results: Mapping[str, Processed],
     tables: Mapping[str, pa.Table],
     files: Mapping[str, AsideFiles],
-) -> None:
+) -> Standing:
+    """Set the verdicts of a whole set; what the convênio had accepted when they were found."""
     main = place.member.name
     with transaction(settings, "zanc", application=APPLICATION) as cursor:
         standing = ledger.standing(cursor, delivery)
@@ -335,16 +371,18 @@ def _join(
                 status="joined" if done else "held",
                 reason=f"juntado com {about}" if done else f"o conjunto espera {about}",
             )
+    return standing
 
 
-def _hold(result: Processed, parts: Parts) -> None:
+def _hold(result: Processed, parts: Parts, twin: Delivery | None) -> None:
     if result.verdict.status != "accepted":
         return
     main = parts.place.member.main
+    known = f"; a entrega {twin.id} já trouxe este mesmo arquivo" if twin is not None else ""
     result.verdict = replace(
         result.verdict,
         status="held",
-        reason=parts.wait if parts.missing else "aguardando ser juntado ao conjunto",
+        reason=(parts.wait if parts.missing else "aguardando ser juntado ao conjunto") + known,
         rules=(joining.RULE,) if main and parts.missing else (),
     )
 
@@ -361,18 +399,10 @@ def _some(waiting: Mapping[int, Delivery], numbers: Iterable[int]) -> list[Deliv
     return [waiting[number] for number in numbers if number in waiting]
 
 
-def _settle_together(
-    settings: Settings, deliveries: list[Delivery], results: Mapping[int, Processed]
-) -> None:
-    """All verdicts of a set in one transaction, unless another process was faster."""
-    with transaction(settings, "zanc", application=APPLICATION) as cursor:
-        ledger.lock_convenio(cursor, deliveries[0].convenio)
-        for one in deliveries:
-            now = ledger.select(cursor, one.id, lock=True)
-            if now is None or now.status != one.status:
-                return
-        for one in deliveries:
-            ledger.settle(cursor, one.id, results[one.id].verdict, results[one.id].rejected)
+def _unchanged(cursor: Any, deliveries: Iterable[Delivery]) -> bool:
+    """Whether all of them are still as they were read; nobody changes them until the end."""
+    found = [(one, ledger.select(cursor, one.id, lock=True)) for one in deliveries]
+    return all(now is not None and now.status == one.status for one, now in found)
 
 
 def _with_hint(settings: Settings, root: Delivery, content: Path, verdict: Verdict) -> Verdict:
@@ -390,6 +420,14 @@ def _twin(settings: Settings, delivery: Delivery) -> Delivery | None:
         if twin is None or twin.status != "received":
             return twin
         _finish_alone(settings, twin)
+
+
+def _outdone(original: Delivery, rival: Delivery, delivery: Delivery) -> Verdict:
+    return Verdict(
+        status="quarantined",
+        reason=f"a entrega {original.id} já foi corrigida pela entrega {rival.id}: siga com essa",
+        folder=f"deliveries/{delivery.id}",
+    )
 
 
 def _duplicate(twin: Delivery, what: str) -> Verdict:

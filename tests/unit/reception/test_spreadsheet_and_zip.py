@@ -4,6 +4,7 @@ import io
 import zipfile
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from openpyxl import Workbook
 from reception_files import CPFS, Judge
 
 from zanc_pipeline.reception.problems import FileRejected
+from zanc_pipeline.reception.readers.sheet_cells import Formula
+from zanc_pipeline.reception.readers.spreadsheet import sheet_rows
 
 TITLES = [
     "cpf", "cliente", "contrato", "plano", "saldo", "vencimento", "nascimento", "email", "cidade",
@@ -70,6 +73,15 @@ def test_cells_become_typed_values(judge: Judge) -> None:
     )
     assert found["deceased"] is False
     assert found["line"] == 2
+
+
+def test_a_workbook_is_read_whatever_its_name_is(tmp_path: Path) -> None:
+    """An archived file is named by its digest, without the ending of a workbook."""
+    archived = tmp_path / "32266cdf666b5e85815438505614075e"
+    archived.write_bytes(book(row(), row(2, saldo="=1+1")))
+    rows = list(sheet_rows(archived, "Carteira"))
+    assert [number for number, _ in rows] == [1, 2, 3]
+    assert isinstance(rows[2][1][TITLES.index("saldo")], Formula)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.readers.sheet_cells import Formula
@@ -25,29 +26,33 @@ def xlsx_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, .
     Raises FileRejected for no such sheet and a damaged workbook. A sheet that holds a formula is
     read twice side by side, since a formula and its value are two readings of a workbook.
     """
-    books = [_open(path, values=True)]
-    try:
-        page = _page(books[0], sheet)
+    with _opened(path, values=True) as book:
+        page = _page(book, sheet)
         if not _has_formulas(path, page):
             yield from _rows(page, None)
             return
-        books.append(_open(path, values=False))
-        yield from _rows(page, _page(books[1], sheet))
-    finally:
-        for book in books:
-            book.close()
+        with _opened(path, values=False) as written:
+            yield from _rows(page, _page(written, sheet))
 
 
 def xlsx_names(path: Path) -> list[str]:
     """The names of the sheets. Raises FileRejected for a damaged workbook."""
-    book = _open(path, values=True)
-    try:
+    with _opened(path, values=True) as book:
         return [str(page.title) for page in book.worksheets]
-    finally:
-        book.close()
 
 
-def _open(path: Path, *, values: bool) -> Any:
+@contextmanager
+def _opened(path: Path, *, values: bool) -> Iterator[Any]:
+    """The workbook in ``path``, whatever its name is: an archived file is named by its digest."""
+    with path.open("rb") as file:
+        book = _loaded(path, file, values=values)
+        try:
+            yield book
+        finally:
+            book.close()
+
+
+def _loaded(path: Path, file: BinaryIO, *, values: bool) -> Any:
     from openpyxl import load_workbook
 
     try:
@@ -61,7 +66,7 @@ def _open(path: Path, *, values: bool) -> Any:
                 f"a planilha tem {sum(texts)} bytes de textos, o que não cabe na memória: peça ao "
                 "credor um arquivo de texto (csv)"
             )
-        return load_workbook(path, read_only=True, data_only=values)
+        return load_workbook(file, read_only=True, data_only=values)
     except FileRejected:
         raise
     except Exception as error:  # openpyxl lets any exception of zip, XML or its own out
