@@ -26,7 +26,9 @@ from zanc_pipeline.common.database import copy_rows, transaction
 from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.mailing import service as mailing
-from zanc_pipeline.mailing.cli import explanation
+from zanc_pipeline.mailing.explain import explanation
+from zanc_pipeline.mailing.reading import read_effect
+from zanc_pipeline.mailing.strategy import load_strategy
 from zanc_pipeline.scoring import history, monitoring, registry
 from zanc_pipeline.scoring import service as scoring
 from zanc_pipeline.stack import parts
@@ -396,6 +398,77 @@ def test_why_tells_the_rule_or_the_rank(base: Settings, scored: scoring.ScoreRes
     assert "promessa" in mailing.why(base, CAMPAIGN, cpf(11)).texto
     with pytest.raises(DataError, match="não tinha contrato"):
         mailing.why(base, CAMPAIGN, cpf(PEOPLE + 1))
+
+
+def test_why_names_every_rule_and_what_was_planned(
+    base: Settings, scored: scoring.ScoreResult
+) -> None:
+    made = mailing.build(base, CAMPAIGN, DAY)
+    with transaction(base, "zanc") as cursor:
+        cursor.execute(
+            "SELECT cpf, arm, propensity, hour, hour_propensity, payment FROM mailing.candidate "
+            "WHERE mailing_id = %s AND rank = 1",
+            (made.id,),
+        )
+        first = cursor.fetchone()
+    assert first["arm"] == "escolhido"
+    assert first["propensity"] == pytest.approx(0.99)
+    lead = pq.read_table(base.var / made.path).to_pylist()[0]
+    assert lead["hours"][0][0] == first["hour"]
+    assert len(lead["hours"]) == len(lead["phones"])
+    assert first["hour_propensity"] > 0.004
+    page = (base.var / "mailings" / f"{made.id}.html").read_text(encoding="utf-8")
+    assert "tantas pessoas ao acaso" in page
+    assert first["cpf"] not in page
+    assert "http" not in page
+    why = mailing.why(base, CAMPAIGN, cpf(9))  # no phone of theirs works
+    assert why.left_out == "sem_telefone"
+    assert why.also
+
+
+def test_the_control_group_measures_the_effect_of_a_call(
+    base: Settings, scored: scoring.ScoreResult
+) -> None:
+    strategy = load_strategy(base, CAMPAIGN)
+    before = DAY - timedelta(days=60)
+    with transaction(base, "zanc") as cursor:
+        cursor.execute("SAVEPOINT trial")
+        cursor.execute(
+            "INSERT INTO mailing.mailing (id, campaign, day, inputs_hash, leads, path, sha256, "
+            "waterfall, expected) VALUES ('old', %s, %s, 'x', 0, '', '', '[]', '{}')",
+            (CAMPAIGN, before),
+        )
+        # Of 3000 called a third was reached, and 600 paid; of 1000 left alone 100 did.
+        cursor.execute(
+            "INSERT INTO crm.person (cpf, name) SELECT 'T' || n, 'x' "
+            "FROM generate_series(1, 4000) n"
+        )
+        cursor.execute(
+            "INSERT INTO crm.contract (convenio, contract, crm, cpf, amount, due_date, status, "
+            "delivery_id, updated_at) SELECT 'banco_aurora', 'T' || n, 'norma', 'T' || n, 1, %s, "
+            "CASE WHEN n <= 600 OR n > 3900 THEN 'paid' ELSE 'open' END, 1, %s "
+            "FROM generate_series(1, 4000) n",
+            (before, before + timedelta(days=10)),
+        )
+        cursor.execute(
+            "INSERT INTO mailing.candidate (mailing_id, cpf, convenio, contract, payment, arm, "
+            "propensity) SELECT 'old', 'T' || n, 'banco_aurora', 'T' || n, 0.5, "
+            "CASE WHEN n <= 3000 THEN 'escolhido' ELSE 'controle' END, 0.9 "
+            "FROM generate_series(1, 4000) n"
+        )
+        cursor.execute(
+            "INSERT INTO crm.outcome (call_id, crm, convenio, cpf, phone, started_at, outcome, "
+            "tabulation) SELECT 'T' || n, 'norma', 'banco_aurora', 'T' || n, 'x', %s, 'human', "
+            "'refusal' FROM generate_series(1, 1000) n",
+            (before + timedelta(days=1),),
+        )
+        effect = read_effect(cursor, strategy, campaign=CAMPAIGN, day=DAY)
+        early = read_effect(cursor, strategy, campaign=CAMPAIGN, day=DAY - timedelta(days=40))
+        cursor.execute("ROLLBACK TO SAVEPOINT trial")
+    assert effect.measured
+    assert effect.share == pytest.approx((0.2 - 0.1) / (1 / 3 * 0.5))
+    assert not early.measured
+    assert early.share == 1.0
 
 
 def test_scores_of_another_day_are_refused(base: Settings, scored: scoring.ScoreResult) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,7 @@ from zanc_pipeline.common.codecs import parse_cpf
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.logging import configure_logging
 from zanc_pipeline.common.settings import settings
-
-if TYPE_CHECKING:
-    from zanc_pipeline.mailing.service import Mailing
+from zanc_pipeline.mailing.explain import explanation, reais
 
 
 @click.group()
@@ -42,7 +39,9 @@ def build(campaign: str, day: datetime | None, explain: bool, as_json: bool) -> 
         return
     click.echo(f"{made.id}: {made.leads} pessoas{'' if made.created else ' (já existia)'}")
     if explain:
-        click.echo(explanation(made))
+        before = service.before(stack, made)
+        click.echo(explanation(made, before))
+        click.echo(f"\nRelatório com gráficos: {service.write_page(stack, made, before)}")
 
 
 @mailing.command()
@@ -61,35 +60,12 @@ def why(cpf: str, campaign: str, as_json: bool) -> None:
         click.echo(json.dumps(asdict(reason) | {"day": reason.day.isoformat()}, ensure_ascii=False))
         return
     place = f"{reason.rank}º da fila" if reason.rank is not None else "ficou de fora"
-    profit = "" if reason.profit is None else f"; lucro esperado {_reais(reason.profit)}"
+    profit = "" if reason.profit is None else f"; lucro esperado {reais(reason.profit)}"
     click.echo(f"{reason.mailing_id}: {place}: {reason.texto}{profit}")
-
-
-def explanation(made: Mailing) -> str:
-    """The waterfall and the expected result of a mailing, as the analyst reads them."""
-    lines = [f"Mailing {made.id}, dia {made.day:%d/%m/%Y}", ""]
-    last = len(made.waterfall) - 1
-    for position, step in enumerate(made.waterfall):
-        sign = "  " if position == 0 else ("= " if position == last else "− ")
-        lines.append(f"{sign}{_thousands(int(step['people'])):>9}  {step['texto']}")
-    expected = made.expected
-    lines += [
-        "",
-        "Na primeira ligação a cada pessoa espera-se:",
-        f"  atendimentos {_decimal(expected['answers'])}, "
-        f"pagamentos {_decimal(expected['payments'])}, "
-        f"custo {_reais(expected['cost'])}, lucro {_reais(expected['profit'])}",
-    ]
-    return "\n".join(lines)
-
-
-def _thousands(number: int) -> str:
-    return f"{number:,}".replace(",", ".")
-
-
-def _decimal(number: float) -> str:
-    return f"{number:,.1f}".translate(str.maketrans(",.", ".,"))
-
-
-def _reais(amount: float) -> str:
-    return "R$ " + f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))
+    for text in reason.also:
+        click.echo(f"  também: {text}")
+    if reason.contract is not None:
+        chance = "" if reason.payment is None else f", chance de pagar {100 * reason.payment:.1f} %"
+        click.echo(f"  contrato {reason.contract} ({reason.convenio}){chance}".replace(".", ","))
+    if reason.hour is not None:
+        click.echo(f"  ligar às {reason.hour}h; chance de entrar {100 * reason.propensity:.0f} %")

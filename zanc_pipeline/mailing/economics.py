@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from zanc_pipeline.mailing.strategy import Economy
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 RIGHT_PARTY_PRIOR, RIGHT_PARTY_WEIGHT = 0.6, 3.0
 """Of a pair of person and phone with few answers, this share is taken to be the debtor, as if so
@@ -50,10 +52,44 @@ def expected_profit(
 ) -> Floats:
     """Reais that a call leaves on average.
 
-    P(answer)·P(right party)·P(pays)·amount·commission, less the attempt, less the talk when it is
-    answered. P(pays) is that of the contract within 30 days: what it would have paid uncalled is
-    not taken off, because no contract is yet left uncalled on purpose to measure it.
+    P(answer)·P(right party)·ΔP(pays)·amount·commission, less the attempt, less the talk when it
+    is answered. ``payment`` is ΔP(pays): the part of P(paid within 30 days) that the conversation
+    brings about (``exploration.Effect``).
     """
     income = answer * right_party * payment * amount * economy.comissao
     profit: Floats = income - expected_cost(answer, economy, talk_seconds)
     return profit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worth:
+    """What calls to some phones are worth; one number a phone, ``gain`` is ΔP(pays)."""
+
+    economy: Economy
+    talk_seconds: float
+    right_party: Floats
+    gain: Floats
+    amount: Floats
+
+    def profit(self, answer: Floats) -> Floats:
+        """Reais that a call to each phone leaves when it is answered with P ``answer``."""
+        return expected_profit(
+            answer=answer,
+            right_party=self.right_party,
+            payment=self.gain,
+            amount=self.amount,
+            economy=self.economy,
+            talk_seconds=self.talk_seconds,
+        )
+
+    def expect(self, rows: Ints, answer: Floats, people: int | None = None) -> dict[str, float]:
+        """Answers, payments brought about, cost and profit of a call to each phone of ``rows``.
+
+        With ``people``, of so many calls drawn from them at random.
+        """
+        paying = answer * self.right_party[rows] * self.gain[rows]
+        income = paying * self.amount[rows] * self.economy.comissao
+        cost = expected_cost(answer, self.economy, self.talk_seconds)
+        share = 1.0 if people is None or not len(rows) else people / len(rows)
+        totals = {"answers": answer, "payments": paying, "cost": cost, "profit": income - cost}
+        return {name: round(share * float(values.sum()), 2) for name, values in totals.items()}

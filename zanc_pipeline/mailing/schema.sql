@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS mailing.mailing (
     sha256      text NOT NULL,
     waterfall   jsonb NOT NULL,              -- [{"step", "texto", "people"}…]: in, removed by, kept
     expected    jsonb NOT NULL,              -- {"answers", "payments", "cost", "profit"}
+    details     jsonb NOT NULL DEFAULT '{}', -- what the report sets beside it (builder.Built)
     UNIQUE (campaign, day, inputs_hash)
 );
 
@@ -21,6 +22,14 @@ CREATE TABLE IF NOT EXISTS mailing.candidate (
     cpf        text NOT NULL,
     rank       integer,                      -- 1 is called first; NULL when left out
     left_out   text,                         -- the rule that removed it; NULL when kept
-    profit     real,                         -- expected reais of the next call
+    reasons    text,                         -- all rules that would, with commas between
+    profit     real,                         -- expected reais of the next call at the best hour
+    convenio   text,                         -- the contract to be spoken of …
+    contract   text,
+    payment    real,                         -- … and P(paid within 30 days)
+    arm        text CHECK (arm IN ('escolhido', 'sorteado', 'controle')), -- NULL: not in the draw
+    propensity real NOT NULL,                -- P(to be in this mailing) before the draws
+    hour       smallint,                     -- the hour planned for the first phone
+    hour_propensity real,                    -- P(that hour to be planned)
     PRIMARY KEY (mailing_id, cpf)
 );

@@ -7,18 +7,21 @@ import json
 import os
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zanc_pipeline.common.database import transaction
-from zanc_pipeline.common.days import latest_day, local_midnight
+from zanc_pipeline.common.days import latest_day
 from zanc_pipeline.common.errors import ConflictError, DataError
-from zanc_pipeline.common.frames import copy_frame, read_frame
+from zanc_pipeline.common.frames import copy_frame
 from zanc_pipeline.common.migrations import require
-from zanc_pipeline.mailing.builder import Built, Inputs
+from zanc_pipeline.mailing.builder import Built
 from zanc_pipeline.mailing.builder import build as rank
-from zanc_pipeline.mailing.economics import TALK_SECONDS
+from zanc_pipeline.mailing.explain import page
+from zanc_pipeline.mailing.exploration import DRAWN
+from zanc_pipeline.mailing.lists import read_lists
+from zanc_pipeline.mailing.reading import read_contracts, read_inputs
 from zanc_pipeline.mailing.rules import rules
 from zanc_pipeline.mailing.strategy import Strategy, load_strategy
 
@@ -27,52 +30,11 @@ if TYPE_CHECKING:
 
     from zanc_pipeline.common.settings import Settings
 
-__all__ = ["Mailing", "Why", "build", "latest_day", "why"]
+__all__ = ["Mailing", "Why", "before", "build", "latest_day", "why", "write_page"]
 
-_CONTRACTS = """
-    SELECT c.convenio, c.contract, c.crm, c.cpf, p.name, c.amount, c.due_date, s.payment
-    FROM crm.contract c JOIN crm.person p USING (cpf)
-    LEFT JOIN scoring.contract_score s ON s.convenio = c.convenio AND s.contract = c.contract
-    WHERE c.status = 'open' AND (%(convenios)s::text[] IS NULL OR c.convenio = ANY (%(convenios)s))
-    ORDER BY c.convenio, c.contract
-"""
-_PHONES = """
-    SELECT pp.cpf, pp.phone, pp.answers, pp.right_parties, s.answer
-    FROM localization.person_phone pp
-    LEFT JOIN (
-        SELECT cpf, phone, avg(answer) AS answer FROM scoring.phone_score
-        WHERE day = %(day)s AND hour = ANY (%(hours)s) GROUP BY cpf, phone
-    ) s ON s.cpf = pp.cpf AND s.phone = pp.phone
-    WHERE pp.suppressed IS NULL
-      AND EXISTS (SELECT 1 FROM crm.contract c WHERE c.cpf = pp.cpf AND c.status = 'open')
-    ORDER BY pp.cpf, pp.phone
-"""
-_DECEASED = """
-    SELECT cpf FROM crm.person WHERE deceased
-    UNION SELECT cpf FROM crm.outcome WHERE tabulation = 'deceased'
-    UNION SELECT cpf FROM localization.person_phone WHERE deceased
-"""
-_PROMISED = """
-    SELECT DISTINCT cpf FROM crm.outcome
-    WHERE tabulation = 'promise' AND promise_date >= %(day)s
-"""
-_TALKED = """
-    SELECT cpf FROM localization.person_phone WHERE last_right_party_at >= %(since)s
-    UNION SELECT cpf FROM crm.outcome
-    WHERE started_at >= %(since)s
-      AND tabulation IN ('promise', 'refusal', 'callback', 'already_paid')
-"""
-_IN_OTHER_MAILING = """
-    SELECT DISTINCT c.cpf FROM mailing.candidate c JOIN mailing.mailing m ON m.id = c.mailing_id
-    WHERE m.day = %(day)s AND c.rank IS NOT NULL
-"""
-_TALK_SECONDS = """
-    SELECT avg(talk_seconds) AS seconds FROM localization.call
-    WHERE outcome = 'human' AND talk_seconds > 0
-      AND started_at >= %(since)s AND started_at < %(until)s
-"""
 _MAILING = """
-    SELECT id, campaign, day, inputs_hash, built_at, leads, path, sha256, waterfall, expected
+    SELECT id, campaign, day, inputs_hash, built_at, leads, path, sha256, waterfall, expected,
+        details
     FROM mailing.mailing
 """
 
@@ -91,6 +53,7 @@ class Mailing:
     sha256: str
     waterfall: list[dict[str, Any]]
     expected: dict[str, float]
+    details: dict[str, Any]
     created: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -100,31 +63,43 @@ class Mailing:
 
 @dataclass(frozen=True, kw_only=True)
 class Why:
-    """Why a person is in a mailing (``rank``) or not (``left_out`` and ``texto``)."""
+    """Why a person is in a mailing (``rank``) or not (``left_out`` and ``texto``).
+
+    ``also`` are the other rules that would have left the person out.
+    """
 
     mailing_id: str
     day: date
     rank: int | None
     left_out: str | None
     texto: str
+    also: list[str]
     profit: float | None
+    convenio: str | None
+    contract: str | None
+    payment: float | None
+    arm: str | None
+    propensity: float
+    hour: int | None
 
 
 def build(settings: Settings, campaign: str, day: date) -> Mailing:
     """The mailing of ``campaign`` for ``day``: made once for the same strategy and portfolio.
 
-    Scores decide the ranking but do not name the mailing: the campaign's own calls change them all
-    day long, and must not make a second mailing of the same people. When the portfolio or the
+    Scores and lists of who must not be called decide who is in it but do not name the mailing: the
+    campaign's own calls change the scores all day long, and a list that grows takes nobody out of
+    a mailing that was handed over; neither must make a second one. When the portfolio or the
     strategy changes after a mailing was made, another is, without the people of those before it
     on that day. Raises ConfigError for a wrong strategy, ConflictError when the scores are not of
     ``day``, DataError when there is no open contract.
     """
     strategy = load_strategy(settings, campaign)
+    listed = read_lists(settings.config / "nao_ligar", strategy.nunca_chamar.listas)
     require(settings, "reception", "crm", "localization", "scoring", "mailing")
     with transaction(settings, "zanc", application="zanc-mailing") as cursor:
         # One at a time: two mailings of a day must not hold the same person.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('mailing.build'))")
-        contracts = _contracts(cursor, strategy)
+        contracts = read_contracts(cursor, strategy)
         if not len(contracts):
             raise DataError(f"campanha '{campaign}': não há contrato em aberto nos seus convênios")
         inputs_hash = _inputs_hash(strategy, contracts)
@@ -132,8 +107,34 @@ def build(settings: Settings, campaign: str, day: date) -> Mailing:
         known = _find(cursor, mailing_id)
         if known is not None:
             return known
-        built = rank(strategy, day, _inputs(cursor, strategy, day, contracts))
-        return _store(cursor, settings, campaign, day, mailing_id, inputs_hash, built)
+        inputs = read_inputs(
+            cursor, strategy, campaign=campaign, day=day, contracts=contracts, listed=listed
+        )
+        built = rank(strategy, day, inputs)
+        made = _store(cursor, settings, campaign, day, mailing_id, inputs_hash, built)
+    write_page(settings, made, before(settings, made))
+    return made
+
+
+def before(settings: Settings, made: Mailing) -> Mailing | None:
+    """The campaign's latest mailing of an earlier day."""
+    with transaction(settings, "zanc", application="zanc-mailing") as cursor:
+        cursor.execute(
+            f"{_MAILING} WHERE campaign = %s AND day < %s ORDER BY day DESC, built_at DESC LIMIT 1",
+            (made.campaign, made.day),
+        )
+        row = cursor.fetchone()
+    return None if row is None else Mailing(**row)
+
+
+def write_page(settings: Settings, made: Mailing, earlier: Mailing | None) -> Path:
+    """Write the report of a mailing beside its Parquet file, as an HTML page; its path."""
+    path = settings.var / "mailings" / f"{made.id}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    aside.write_text(page(made, earlier), encoding="utf-8")
+    aside.replace(path)
+    return path
 
 
 def why(settings: Settings, campaign: str, cpf: str) -> Why:
@@ -153,8 +154,8 @@ def why(settings: Settings, campaign: str, cpf: str) -> Why:
         if mailing is None:
             raise ConflictError(f"a campanha '{campaign}' ainda não tem mailing")
         cursor.execute(
-            "SELECT rank, left_out, profit FROM mailing.candidate "
-            "WHERE mailing_id = %s AND cpf = %s",
+            "SELECT rank, left_out, reasons, profit, convenio, contract, payment, arm, propensity, "
+            "hour FROM mailing.candidate WHERE mailing_id = %s AND cpf = %s",
             (mailing["id"], cpf),
         )
         row = cursor.fetchone()
@@ -163,80 +164,17 @@ def why(settings: Settings, campaign: str, cpf: str) -> Why:
             f"mailing {mailing['id']}: esta pessoa não tinha contrato em aberto nos convênios da "
             "campanha"
         )
-    rule = rules(strategy).get(row["left_out"] or "")
+    known = rules(strategy)
+    texts = [known[code].texto for code in (row["reasons"] or "").split(",") if code in known]
+    rule, drawn = known.get(row["left_out"] or ""), row["arm"] == DRAWN
+    kept = "está no mailing" + (", por sorteio" if drawn else "")
     return Why(
         mailing_id=mailing["id"],
         day=mailing["day"],
-        rank=row["rank"],
-        left_out=row["left_out"],
-        texto=rule.texto if rule else "está no mailing",
-        profit=row["profit"],
+        texto=rule.texto if rule else kept,
+        also=[texto for texto in texts if rule is None or texto != rule.texto],
+        **{name: value for name, value in row.items() if name != "reasons"},
     )
-
-
-def calling_hours(strategy: Strategy) -> list[int]:
-    """The local hours in which the campaign dials, as far as its ``horario`` can be read."""
-    try:
-        first, end = (str(limit) for limit in strategy.discador["horario"])
-        start_hour, (end_hour, minutes) = int(first[:2]), (int(part) for part in end.split(":"))
-    except (KeyError, TypeError, ValueError):
-        return list(range(24))
-    return list(range(start_hour, end_hour + (minutes > 0))) or list(range(24))
-
-
-def _contracts(cursor: Any, strategy: Strategy) -> pd.DataFrame:
-    convenios = None if strategy.convenios == "todos" else list(strategy.convenios)
-    return read_frame(
-        cursor,
-        _CONTRACTS,
-        {"convenios": convenios},
-        numbers=("payment",),
-        dates=("due_date",),
-    )
-
-
-def _inputs(cursor: Any, strategy: Strategy, day: date, contracts: pd.DataFrame) -> Inputs:
-    _require_scores(cursor, day)
-    since = local_midnight(day)
-    talked_since = since - timedelta(days=strategy.nunca_chamar.conversou_nos_ultimos_dias)
-    phones = read_frame(
-        cursor,
-        _PHONES,
-        {"day": day, "hours": calling_hours(strategy)},
-        numbers=("answers", "right_parties", "answer"),
-    )
-    cursor.execute(
-        _TALK_SECONDS, {"since": since - timedelta(days=30), "until": since + timedelta(days=1)}
-    )
-    seconds = cursor.fetchone()["seconds"]
-    talked = frozenset[str]()
-    if strategy.nunca_chamar.conversou_nos_ultimos_dias:
-        talked = _people(cursor, _TALKED, {"since": talked_since})
-    return Inputs(
-        contracts=contracts,
-        phones=phones,
-        deceased=_people(cursor, _DECEASED, {}),
-        promised=_people(cursor, _PROMISED, {"day": day}),
-        talked=talked,
-        in_other_mailing=_people(cursor, _IN_OTHER_MAILING, {"day": day}),
-        talk_seconds=TALK_SECONDS if seconds is None else float(seconds),
-    )
-
-
-def _require_scores(cursor: Any, day: date) -> None:
-    cursor.execute("SELECT min(day) AS first, max(day) AS last FROM scoring.phone_score")
-    scored = cursor.fetchone()
-    if scored["last"] is None:
-        raise ConflictError(f"ainda não há notas: rode 'zanc models score --day {day}'")
-    if not scored["first"] <= day <= scored["last"]:
-        raise ConflictError(
-            f"as notas são do dia {scored['last']}: rode 'zanc models score --day {day}'"
-        )
-
-
-def _people(cursor: Any, select: str, parameters: dict[str, object]) -> frozenset[str]:
-    cursor.execute(select, parameters)
-    return frozenset(row["cpf"] for row in cursor.fetchall())
 
 
 def _inputs_hash(strategy: Strategy, contracts: pd.DataFrame) -> str:
@@ -262,11 +200,11 @@ def _store(
     built: Built,
 ) -> Mailing:
     path = settings.var / "mailings" / f"{mailing_id}.parquet"
-    sha256 = _write(path, built.leads)
+    sha256 = write_leads(path, built.leads)
     cursor.execute(
         "INSERT INTO mailing.mailing "
-        "(id, campaign, day, inputs_hash, leads, path, sha256, waterfall, expected) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING built_at",
+        "(id, campaign, day, inputs_hash, leads, path, sha256, waterfall, expected, details) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING built_at",
         (
             mailing_id,
             campaign,
@@ -277,13 +215,11 @@ def _store(
             sha256,
             json.dumps(built.waterfall, ensure_ascii=False),
             json.dumps(built.expected),
+            json.dumps(built.details, ensure_ascii=False),
         ),
     )
     built_at = cursor.fetchone()["built_at"]
-    candidates = built.candidates.assign(
-        mailing_id=mailing_id, rank=built.candidates["rank"].astype("Int64")
-    )
-    copy_frame(cursor, "mailing.candidate", candidates)
+    copy_frame(cursor, "mailing.candidate", built.candidates.assign(mailing_id=mailing_id))
     return Mailing(
         id=mailing_id,
         campaign=campaign,
@@ -295,11 +231,12 @@ def _store(
         sha256=sha256,
         waterfall=built.waterfall,
         expected=built.expected,
+        details=built.details,
         created=True,
     )
 
 
-def _write(path: Path, leads: pd.DataFrame) -> str:
+def write_leads(path: Path, leads: pd.DataFrame) -> str:
     """Write the Parquet whole or not at all and return its SHA-256.
 
     Killed before the row is committed, the file stays as an orphan that a retry replaces.
@@ -319,6 +256,7 @@ def _write(path: Path, leads: pd.DataFrame) -> str:
         ("contract", text),
         ("amount", pa.decimal128(14, 2)),
         ("phones", pa.list_(text)),
+        ("hours", pa.list_(pa.list_(pa.int8()))),
         ("profit", pa.float64()),
         ("answer", pa.float64()),
     ]

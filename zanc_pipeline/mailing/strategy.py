@@ -11,9 +11,9 @@ import hashlib
 import json
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import read_yaml
@@ -29,39 +29,93 @@ CAMPAIGN_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}", re.ASCII)
 """Also a part of file names, DAG ids and mailing ids."""
 
 
+Text = Annotated[str, Field(min_length=1, max_length=80)]
+State = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+AreaCode = Annotated[int, Field(ge=11, le=99)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Audience(_Part):
-    """Which contracts count: at least so much open (reais), at least so many days late."""
+    """Which contracts count: by open reais, days late, product; and where the person lives."""
 
     valor_minimo: Decimal = Field(default=Decimal(0), ge=0)
+    valor_maximo: Decimal | None = Field(default=None, gt=0)
     atraso_minimo_dias: int = Field(default=0, ge=0)
+    atraso_maximo_dias: int | None = Field(default=None, ge=0)
+    produtos: list[Text] = []
+    estados: list[State] = []
+    cidades: list[Text] = []
+    ddds: list[AreaCode] = []
+
+    @model_validator(mode="after")
+    def _ranges_hold_something(self) -> Audience:
+        if self.valor_maximo is not None and self.valor_maximo < self.valor_minimo:
+            raise ValueError("valor_maximo é menor que valor_minimo: ninguém seria chamado")
+        if self.atraso_maximo_dias is not None and (
+            self.atraso_maximo_dias < self.atraso_minimo_dias
+        ):
+            raise ValueError("atraso_maximo_dias é menor que atraso_minimo_dias")
+        return self
 
 
 class Never(_Part):
-    """Who is left out whatever the profit."""
+    """Who is left out whatever the profit; ``listas`` name files of config/nao_ligar."""
 
     falecidos: bool = True
     promessas_em_curso: bool = True
     conversou_nos_ultimos_dias: int = Field(default=3, ge=0, le=365)
+    disse_que_pagou_nos_ultimos_dias: int = Field(default=5, ge=0, le=365)
+    listas: Literal["todas"] | list[str] = "todas"
 
 
 class Capacity(_Part):
-    """How many people a mailing holds at most, and how many phones of each."""
+    """How much a mailing holds: so many people, or what operators and lines can work off."""
 
-    pessoas: int = Field(gt=0)
+    pessoas: int | None = Field(default=None, gt=0)
+    operadores: int | None = Field(default=None, gt=0)
+    horas: float | None = Field(default=None, gt=0, le=24)
+    ocupacao: float = Field(default=0.8, gt=0, le=1)
+    linhas: int | None = Field(default=None, gt=0)
     telefones_por_pessoa: int = Field(default=2, gt=0, le=10)
+
+    @model_validator(mode="after")
+    def _ends_somewhere(self) -> Capacity:
+        if self.pessoas is None and self.operadores is None and self.linhas is None:
+            raise ValueError("escreva 'pessoas', ou 'operadores' e 'horas'")
+        if self.horas is None and (self.operadores is not None or self.linhas is not None):
+            raise ValueError("falta 'horas': por quantas horas operadores e linhas trabalham")
+        return self
 
 
 class Economy(_Part):
-    """``comissao`` is a share of what is paid; the costs are in reais."""
+    """``comissao`` is a share of what is paid; the costs are in reais.
+
+    ``efeito_da_ligacao`` is the part of P(pays) that the conversation brings about, supposed until
+    the control group has measured it.
+    """
 
     comissao: float = Field(gt=0, le=1)
     custo_por_tentativa: float = Field(ge=0)
     custo_por_minuto: float = Field(ge=0)
     custo_hora_operador: float = Field(ge=0)
+    efeito_da_ligacao: float = Field(default=1.0, gt=0, le=1)
+
+
+class Exploration(_Part):
+    """What is left to chance so that the effect of a call and the good hours can be learned.
+
+    Shares: of the people, who is never called; of the mailing's places, those for people whom
+    value or capacity would leave out; of the people called, those whose first hour is drawn.
+    ``semente`` is the same in campaigns that share their groups; the campaign's name without it.
+    """
+
+    nunca_ligar: float = Field(default=0.0, ge=0, le=0.5)
+    ligar_mesmo_assim: float = Field(default=0.0, ge=0, le=0.5)
+    hora_ao_acaso: float = Field(default=0.0, ge=0, le=1)
+    semente: str = Field(default="", max_length=80)
 
 
 class Strategy(_Part):
@@ -73,6 +127,7 @@ class Strategy(_Part):
     nunca_chamar: Never = Never()
     capacidade: Capacity
     economia: Economy
+    exploracao: Exploration = Exploration()
     discador: dict[str, Any]
 
     def fingerprint(self) -> str:
@@ -128,8 +183,8 @@ _TEXTS = {
     "string_type": "esperado um texto",
     "string_too_short": "o texto está vazio",
     "string_too_long": "o texto é longo demais (máximo {max_length})",
-    "list_type": "esperado 'todos' ou uma lista de convênios: [banco_aurora, energia_sul]",
-    "literal_error": "esperado 'todos' ou uma lista de convênios: [banco_aurora, energia_sul]",
+    "list_type": "esperada uma lista entre colchetes: [um, outro]",
+    "string_pattern_mismatch": "esperada a sigla do estado em maiúsculas: SP",
     "dict_type": "esperadas linhas 'chave: valor' abaixo desta chave",
     "model_type": "esperadas linhas 'chave: valor' abaixo desta chave",
     "greater_than": "precisa ser maior que {gt}",
@@ -139,15 +194,24 @@ _TEXTS = {
 }
 
 
+_UNIONS = {
+    "convenios": "esperado 'todos' ou uma lista de convênios: [banco_aurora, energia_sul]",
+    "nunca_chamar.listas": "esperado 'todas' ou nomes de arquivos de config/nao_ligar: [procon]",
+}
+
+
 def _explain(problem: ErrorDetails) -> str:
     # A union adds the name of its branch to the place: the analyst wrote only the key.
     place = [str(step) for step in problem["loc"]]
-    if place[:1] == ["convenios"]:
-        place = place[:1]
+    for union, expected in _UNIONS.items():
+        if ".".join(place[: union.count(".") + 1]) == union:
+            return f"{union}: {expected}, veio {str(problem['input'])[:40]!r}"
     key = ".".join(place) or "o arquivo"
     if problem["type"] == "extra_forbidden":
         section = Strategy.model_fields if len(place) == 1 else _section(place[0])
         return f"{key}: chave desconhecida{_did_you_mean(place[-1], section)}"
+    if problem["type"] == "value_error":
+        return f"{key}: {problem['ctx']['error']}"
     text = _TEXTS.get(problem["type"], problem["msg"]).format(**problem.get("ctx", {}))
     if problem["type"] == "missing":
         return f"{key}: {text}"

@@ -18,9 +18,12 @@ from zanc_pipeline.mailing.economics import (
     right_party_probability,
     talk_cost,
 )
+from zanc_pipeline.mailing.exploration import Effect
 from zanc_pipeline.mailing.strategy import Economy, Strategy
 
 DAY = date(2026, 11, 23)
+HOURS = (9, 10, 18)
+WHOLE = Effect(share=1.0, low=None, high=None, measured=False, texto="")
 ECONOMY = {
     "comissao": 0.1,
     "custo_por_tentativa": 0.06,
@@ -29,7 +32,7 @@ ECONOMY = {
 }
 
 
-def strategy(*, people: int = 10, phones: int = 2) -> Strategy:
+def strategy(*, people: int = 10, phones: int = 2, **parts: dict[str, Any]) -> Strategy:
     return Strategy.model_validate(
         {
             "nome": "Teste",
@@ -39,6 +42,7 @@ def strategy(*, people: int = 10, phones: int = 2) -> Strategy:
             "economia": ECONOMY,
             "discador": {},
         }
+        | parts
     )
 
 
@@ -51,16 +55,22 @@ def contract(cpf: str, **changes: Any) -> dict[str, Any]:
         "name": f"Pessoa {cpf}",
         "amount": "1000.00",
         "due_date": pd.Timestamp("2026-09-01"),
+        "product": "cartão",
+        "city": "Santos",
+        "state": "SP",
         "payment": 0.2,
     } | changes
 
 
-def phone(cpf: str, number: str, answer: float = 0.3, **changes: Any) -> dict[str, Any]:
+def phone(
+    cpf: str, number: str, answer: float | list[float] = 0.3, **changes: Any
+) -> dict[str, Any]:
     return {
         "cpf": cpf,
         "phone": number,
         "answers": 0.0,
         "right_parties": 0.0,
+        "right_party": np.nan,
         "answer": answer,
     } | changes
 
@@ -69,17 +79,22 @@ def make(
     contracts: list[dict[str, Any]],
     phones: list[dict[str, Any]],
     plan: Strategy | None = None,
+    effect: Effect = WHOLE,
     **sets: frozenset[str],
 ) -> Built:
-    names = ("deceased", "promised", "talked", "in_other_mailing")
+    slots = [np.broadcast_to(np.array(one["answer"], float), len(HOURS)) for one in phones]
     return build(
         plan or strategy(),
         DAY,
         Inputs(
             contracts=pd.DataFrame(contracts),
             phones=pd.DataFrame(phones, columns=list(phone("", ""))),
+            slots=np.array(slots).reshape(-1, len(HOURS)),
+            hours=HOURS,
             talk_seconds=150.0,
-            **{name: sets.get(name, frozenset()) for name in names},
+            effect=effect,
+            salt="teste",
+            **sets,
         ),
     )
 
@@ -122,7 +137,7 @@ def test_each_rule_removes_and_the_first_is_the_reason() -> None:
         "j": None,
         "k": "capacidade",
     }
-    assert [step["people"] for step in built.waterfall] == [11, *[1] * 10, 1]
+    assert [step["people"] for step in built.waterfall if step["people"]] == [11, *[1] * 10, 1]
 
 
 def test_a_person_who_owes_twice_is_called_once_for_the_contract_of_most_value() -> None:
@@ -223,3 +238,139 @@ def test_the_waterfall_always_adds_up(data: st.DataObject) -> None:
     assert counts[0] == len(people) == len(built.candidates)
     assert (built.leads["profit"] > 0).all()
     assert built.leads["phones"].map(len).ge(1).all()
+
+
+def test_the_best_hour_decides_and_each_phone_keeps_its_own() -> None:
+    built = make(
+        [contract("a")],
+        [phone("a", "evening", [0.1, 0.2, 0.6]), phone("a", "steady", [0.4, 0.3, 0.2])],
+    )
+    lead = built.leads.iloc[0]
+    assert lead["phones"] == ["evening", "steady"]
+    assert lead["hours"] == [[18, 10, 9], [9, 10, 18]]
+    assert lead["answer"] == pytest.approx(0.3)  # at no hour in particular
+    assert built.expected["answers"] == pytest.approx(0.6)
+    assert built.details["any_hour"]["answers"] == pytest.approx(0.3)
+    assert built.candidates["hour"].tolist() == [18]
+
+
+def test_the_models_right_party_comes_before_the_history() -> None:
+    built = make(
+        [contract("a")],
+        [phone("a", "known", right_party=0.9), phone("a", "old", answers=9.0, right_parties=8.0)],
+    )
+    assert built.leads["phones"].tolist() == [["known", "old"]]
+
+
+def test_filters_of_the_portfolio_and_lists_remove_by_their_own_rule() -> None:
+    contracts = [
+        contract("a"),
+        contract("b", product="boleto"),
+        contract("c", state="RJ", city="Niterói"),
+        contract("d", amount="9000.00"),
+        contract("e", due_date=pd.Timestamp("2020-01-01")),
+        contract("f"),
+        contract("g"),
+        contract("h"),
+        contract("i"),
+    ]
+    audience = {
+        "produtos": ["CARTÃO"],
+        "cidades": ["santos"],
+        "valor_maximo": 5000,
+        "atraso_maximo_dias": 360,
+        "ddds": [11],
+    }
+    built = make(
+        contracts,
+        [phone(cpf, "1199" if cpf != "g" else "2199") for cpf in "abcdefgi"] + [phone("h", "1188")],
+        strategy(publico=audience),
+        listed=frozenset("f"),
+        listed_phones=frozenset({"1188"}),
+        said_paid=frozenset("i"),
+    )
+    assert left_out(built) == {
+        "a": None,
+        "b": "produto",
+        "c": "regiao",
+        "d": "valor_maximo",
+        "e": "atraso_maximo",
+        "f": "nao_ligar",
+        "g": "ddd",
+        "h": "sem_telefone",
+        "i": "disse_que_pagou",
+    }
+    reasons = dict(zip(built.candidates["cpf"], built.candidates["reasons"], strict=True))
+    assert reasons["h"] == "sem_telefone,ddd,sem_nota"
+
+
+def crowd(count: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    people = [f"{number:05d}" for number in range(count)]
+    random = np.random.default_rng(3)
+    answers = random.random(count).round(3).tolist()
+    return (
+        [contract(cpf) for cpf in people],
+        [phone(cpf, f"1{cpf}", p) for cpf, p in zip(people, answers, strict=True)],
+    )
+
+
+def test_operators_and_hours_end_the_mailing() -> None:
+    contracts, phones = crowd(400)
+    capacity = {"operadores": 2, "horas": 1.5, "ocupacao": 0.5, "telefones_por_pessoa": 1}
+    built = make(contracts, phones, strategy(capacidade=capacity))
+    spoken = built.expected["answers"] * 150
+    assert 5400 - 150 < spoken <= 5400
+    lines = make(contracts, phones, strategy(capacidade=capacity | {"linhas": 1}))
+    assert len(lines.leads) < len(built.leads)
+    assert "2 operadores e 1 linhas por 1,5 horas" in str(lines.waterfall)
+
+
+def test_the_groups_are_permanent_of_the_asked_size_and_their_cost_is_told() -> None:
+    contracts, phones = crowd(4000)
+    chance = {"nunca_ligar": 0.1, "ligar_mesmo_assim": 0.05, "hora_ao_acaso": 0.2}
+    plan = strategy(people=1000, exploracao=chance)
+    first = make(contracts, phones, plan)
+    again = make(contracts[::-1], phones[::-1], plan)
+    pd.testing.assert_frame_equal(first.leads, again.leads)
+    arms = first.candidates["arm"].value_counts()
+    assert arms["escolhido"] == 950
+    assert arms["sorteado"] == 50
+    assert 60 < arms["controle"] < 160
+    held = first.candidates["left_out"] == "controle"
+    assert 320 < held.sum() < 480
+    fewer = make(contracts[:2000], phones[:2000], plan).candidates.set_index("cpf")["left_out"]
+    known = set(fewer.index[fewer == "controle"])
+    assert known == {cpf for cpf in first.candidates["cpf"][held] if cpf in fewer.index}
+    likely = first.candidates.set_index("arm")["propensity"]
+    assert likely["escolhido"].unique().tolist() == [0.9]
+    assert 0 < likely["sorteado"].iloc[0] < 0.05
+    # Inverse propensity: the people drawn stand for all who had the chance.
+    drawn = first.candidates["propensity"].sum()
+    assert drawn == pytest.approx(1000 * 0.9 + 0.9 * arms["controle"] - 5, rel=0.1)
+    cost = first.details["exploration"]
+    assert cost["control_cost"] > 0
+    assert cost["drawn_cost"] > 0
+    assert cost["hours_cost"] == pytest.approx(0, abs=0.01)  # here every hour is as good
+
+
+def test_nothing_is_drawn_unless_the_analyst_asks() -> None:
+    contracts, phones = crowd(100)
+    built = make(contracts, phones)
+    assert set(built.candidates["arm"].dropna()) == {"escolhido"}
+    assert built.details["exploration"] == {
+        "control_people": 0,
+        "control_cost": 0,
+        "drawn_people": 0,
+        "drawn_cost": 0,
+        "hours_people": 0,
+        "hours_cost": 0,
+    }
+
+
+def test_a_smaller_effect_of_a_call_makes_fewer_calls_worth_it() -> None:
+    contracts, phones = crowd(100)
+    tenth = Effect(share=0.1, low=0.05, high=0.15, measured=True, texto="")
+    plan = strategy(people=100)
+    assert len(make(contracts, phones, plan, tenth).leads) < len(
+        make(contracts, phones, plan).leads
+    )

@@ -11,7 +11,7 @@ import yaml
 
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import load_settings
-from zanc_pipeline.mailing.service import calling_hours
+from zanc_pipeline.mailing.reading import calling_hours
 from zanc_pipeline.mailing.strategy import Strategy, check_strategy, load_strategy
 
 CONVENIOS = {"banco_aurora": {}, "energia_sul": {}}
