@@ -80,13 +80,6 @@ def _address(settings: Settings, database: str) -> str:
     return f"{settings.postgres.host}:{settings.postgres.port}/{database}"
 
 
-def ensure_schema(settings: Settings, _database: str, package: str) -> None:
-    """The former name of ``migrations.migrate``."""
-    from zanc_pipeline.common.migrations import migrate
-
-    migrate(settings, [package.removeprefix("zanc_pipeline.")])
-
-
 def copy_rows(
     cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zanc_pipeline.common.database import ensure_schema
 from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.scoring import dataset, registry
 from zanc_pipeline.scoring.artifacts import write_artifacts
@@ -35,7 +34,8 @@ from zanc_pipeline.scoring.train import BASELINE, Training, train_candidates
 if TYPE_CHECKING:
     import pandas as pd
 
-    from zanc_pipeline.common.settings import Settings
+    from zanc_pipeline.common.migrations import require
+from zanc_pipeline.common.settings import Settings
 
 __all__ = [
     "ANSWER",
@@ -94,9 +94,8 @@ class TrainResult:
 
 
 def ensure(settings: Settings) -> None:
-    """Create the tables of this room, and of those that it reads, where they are absent."""
-    for room in ("crm", "localization", "scoring"):
-        ensure_schema(settings, "zanc", f"zanc_pipeline.{room}")
+    """Refuse, in one line, tables of this room, or of those it reads, of another version."""
+    require(settings, "crm", "localization", "scoring")
 
 
 def train(settings: Settings, spec_path: Path, data: Path | None = None) -> TrainResult:

@@ -21,7 +21,15 @@ def test_every_command_and_option_is_documented(name: str) -> None:
 
 
 def test_the_commands_are_those_of_the_demo() -> None:
-    wanted = {"generate", "next-day", "upload", "files", "carrier", "operators"}
+    wanted = {
+        "generate",
+        "next-day",
+        "upload",
+        "files",
+        "answer-imports",
+        "carrier",
+        "operators",
+    }
     assert set(group.commands) == wanted
 
 
