@@ -40,6 +40,9 @@ MAX_PHONES = 3
 FOUND_LIMIT = 60
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ufffd]")
+_MISDECODED = re.compile("[ÂÃ][¡-¿€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
+"""An accented letter of UTF-8 read as cp1252: ``JoÃ£o``, ``CONCEIÃ‡ÃƒO``."""
+
 _EMAIL = re.compile(r"[^@\s,;]+@[^@\s,;]+\.[^@\s,;.]{2,}")
 
 
@@ -227,7 +230,9 @@ def _parser(field: FieldSpec, between: str) -> Parser:
             table = field.table or {}
             return lambda text: table.get(text, INVALID)
         case "texto":
-            return lambda text: INVALID if _UNPRINTABLE.search(text) else text
+            return lambda text: (
+                INVALID if _UNPRINTABLE.search(text) or _MISDECODED.search(text) else text
+            )
 
 
 def _cpf(text: str) -> Any:
@@ -242,6 +247,7 @@ def _cpf_or_cnpj(text: str) -> Any:
     """A CPF or a CNPJ; digits that could be either (a CPF padded to 14) are proved by both rules.
 
     A text that passes the check digits of both, padded or with leading zeros lost, proves nothing.
+    Eleven digits or less are never a CNPJ that lost its zeros: one wrong CPF in a hundred is one.
     """
     if "/" in text:
         return parse_cnpj(text) or INVALID
@@ -252,7 +258,7 @@ def _cpf_or_cnpj(text: str) -> Any:
     cpf, cnpj = parse_cpf(as_cpf), parse_cnpj(compact)
     if cpf and cnpj and len(compact) != 11:
         return INVALID
-    return (cnpj or cpf or INVALID) if len(compact) == 14 else (cpf or cnpj or INVALID)
+    return (cpf if len(compact) <= 11 else cnpj or cpf) or INVALID
 
 
 def _phone(text: str) -> Any:

@@ -59,7 +59,8 @@ _WORDS = {
 }
 _MASKED = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"})
 _SYNONYMS = {
-    "cpf": ("cpf", "cpfcliente", "cpfdevedor", "documento", "cpfcgc", "nrcpf", "numcpf", "cpfcnpj"),
+    "cpf": ("cpf", "cpfcliente", "cpfdevedor", "documento", "cpfcgc", "nrcpf", "numcpf", "cpfcnpj",
+            "doc", "numdocumento", "nrdocumento"),
     "nome": ("nome", "cliente", "nomecliente", "devedor", "nomedevedor", "razaosocial", "sacado"),
     "contrato": (
         "contrato", "nrcontrato", "numerocontrato", "numcontrato", "nocontrato", "ncontrato",

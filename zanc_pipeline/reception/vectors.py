@@ -252,11 +252,11 @@ def _codes(words: tuple[str, ...], encoding: str) -> Codes:
 
 
 _ODD_BYTES = np.zeros(256, dtype=np.bool_)
-_ODD_BYTES[[*range(32), 127, 0xC2, 0xEF]] = True
+_ODD_BYTES[[*range(32), 127, 0xC2, 0xC5, 0xC6, 0xCB, 0xE2, 0xEF]] = True
 
 
 def _texts(texts: pa.Array) -> Decided:
-    """Texts without a byte that could be of a control character or of a replaced one."""
+    """Texts without a byte that could be of a control character, a replaced or a misread one."""
     known = np.ones(len(texts), dtype=np.bool_)
     flat, ends = _flat(texts)
     if len(flat) and (flat.min() < 32 or flat.max() > 126):

@@ -37,6 +37,12 @@ def one(text: str, **keys: Any) -> Any:
         ("12ABC34501DE35", {"tipo": "cpf_cnpj"}, "12ABC34501DE35"),
         ("12ABC34501DE35", {"tipo": "cnpj"}, "12ABC34501DE35"),
         ("52998224726", {"tipo": "cpf_cnpj"}, INVALID),
+        ("99036727945", {"tipo": "cpf_cnpj"}, INVALID),  # a CNPJ only with three zeros before it
+        ("JOÃO CONCEIÇÃO", {}, "JOÃO CONCEIÇÃO"),
+        ("1ª ROMÃ – nº 2", {}, "1ª ROMÃ – nº 2"),
+        ("JoÃ£o", {}, INVALID),  # UTF-8 read as cp1252
+        ("CONCEIÃ‡ÃƒO", {}, INVALID),
+        ("JOSÃ‰", {}, INVALID),
         ("011222333000181", {"tipo": "cpf_cnpj"}, "11222333000181"),
         ("000052998224725", {"tipo": "cpf_cnpj"}, "52998224725"),
         ("000052998224725", {"tipo": "cpf"}, "52998224725"),

@@ -113,7 +113,12 @@ KINDS: dict[str, tuple[ColumnField, st.SearchStrategy[str]]] = {
         spec(tipo="sim_nao"),
         st.sampled_from(["S", "sim", "Sim", "não", "NÃO", "nao", "0", "1", "2", "sin", "ſ"]),
     ),
-    "text": (spec(tipo="texto"), st.sampled_from(["José", "a\x01", "\x7f", "\u0085", "Âé", "�"])),
+    "text": (
+        spec(tipo="texto"),
+        st.sampled_from(
+            ["José", "a\x01", "\x7f", "\u0085", "Âé", "JoÃ£o", "Ã‡", "ÃŠ", "Ãƒ", "Ãˆ", "�"]
+        ),
+    ),
     "email": (
         spec(tipo="email"),
         st.one_of(
