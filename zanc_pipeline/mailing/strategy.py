@@ -11,15 +11,16 @@ import hashlib
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zanc_pipeline.common.errors import ConfigError
-from zanc_pipeline.common.settings import read_yaml
+from zanc_pipeline.common.yaml_text import read_yaml_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -140,32 +141,51 @@ def load_strategy(settings: Settings, campaign: str) -> Strategy:
     """The strategy called ``campaign``; ConfigError, in Portuguese, names file, key and remedy."""
     path = settings.config / "campaigns" / f"{campaign}.yaml"
     if CAMPAIGN_NAME.fullmatch(campaign) is None or not path.is_file():
-        known = sorted(settings.campaigns)
+        folder = settings.config / "campaigns"
+        known = sorted(one.stem for one in folder.glob("*.yaml"))
         raise ConfigError(
             f"não há campanha '{campaign[:60]}': as que existem em config/campaigns são "
             f"{', '.join(known) or 'nenhuma'}"
         )
-    file = f"config/campaigns/{path.name}"
-    return check_strategy(read_yaml(path), file=file, convenios=settings.convenios)
+    text = read_yaml_text(path, shown=Path("config/campaigns") / path.name)
+    return check_strategy(
+        text.content, file=str(text.path), convenios=settings.convenios, line=text.line
+    )
 
 
 def check_strategy(
-    content: Mapping[str, Any], *, file: str, convenios: Mapping[str, object]
+    content: Mapping[str, Any],
+    *,
+    file: str,
+    convenios: Mapping[str, object],
+    line: Callable[[Sequence[str | int]], int] | None = None,
 ) -> Strategy:
-    """Check the content of a strategy; ``convenios`` are those that exist."""
+    """Check the content of a strategy; ``convenios`` are those that exist.
+
+    ``line`` tells in which line of the file a key stands, so that errors name it.
+    """
+
+    def at(place: Sequence[str | int]) -> str:
+        return file if line is None else f"{file}:{line(place)}"
+
     try:
         strategy = Strategy.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(dict.fromkeys(_explain(problem) for problem in error.errors()))
-        raise ConfigError(f"{file}: {problems}") from None
+        said: dict[str, str] = {}  # by what it is: a union says the same for each branch
+        for problem in error.errors():
+            said.setdefault(_explain(problem), at(problem["loc"]))
+        if line is None:
+            raise ConfigError(f"{file}: {'; '.join(said)}") from None
+        raise ConfigError("; ".join(f"{where}: {text}" for text, where in said.items())) from None
     if isinstance(strategy.convenios, list):
         for name in strategy.convenios:
             if name not in convenios:
-                raise ConfigError(
-                    f"{file}: convenios: '{name}' não existe{_did_you_mean(name, convenios)}"
-                )
+                near = _did_you_mean(name, convenios)
+                raise ConfigError(f"{at(['convenios'])}: convenios: '{name}' não existe{near}")
         if not strategy.convenios:
-            raise ConfigError(f"{file}: convenios: a lista está vazia; escreva 'todos' ou nomes")
+            raise ConfigError(
+                f"{at(['convenios'])}: convenios: a lista está vazia; escreva 'todos' ou nomes"
+            )
     return strategy
 
 

@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.yaml_text import YamlText, parse_yaml_text, read_yaml_text
 from zanc_pipeline.reception.layout_checks import contradictions
 from zanc_pipeline.reception.layout_fields import (
     CANONICAL,
@@ -40,12 +41,7 @@ from zanc_pipeline.reception.layout_models import (
     SetLayout,
     SheetLayout,
 )
-from zanc_pipeline.reception.layout_yaml import (
-    LayoutText,
-    parse_layout_text,
-    read_layout_text,
-    translated,
-)
+from zanc_pipeline.reception.layout_yaml import translated
 from zanc_pipeline.reception.names import NameFacts
 
 __all__ = [
@@ -93,16 +89,16 @@ def load_layout(path: Path) -> Layout:
 
 def load_any_layout(path: Path) -> AnyLayout:
     """Read a layout, of one file or of a set. Raises ConfigError like ``load_layout``."""
-    return _understood(read_layout_text(path))
+    return _understood(read_yaml_text(path))
 
 
 def parse_layout(content: Mapping[str, Any], origin: str) -> AnyLayout:
     """The layout in a mapping of its keys; ``origin`` names it in errors (ConfigError)."""
     written = yaml.safe_dump(dict(content), allow_unicode=True, sort_keys=False)
-    return _understood(parse_layout_text(written, Path(origin)))
+    return _understood(parse_yaml_text(written, Path(origin)))
 
 
-def _understood(text: LayoutText) -> AnyLayout:
+def _understood(text: YamlText) -> AnyLayout:
     kind = text.content.get("formato")
     if not isinstance(kind, str) or kind not in KINDS:
         found = "falta esta chave" if kind is None else f"'{kind}' não é aceito"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,13 @@ def test_every_campaign_of_the_project_is_valid(tmp_path: Path) -> None:
         (changed("convenios", "banco_aurora"), "convenios: esperado 'todos' ou uma lista"),
         (changed("economias", {}), "economias: chave desconhecida; você quis dizer 'economia'?"),
         (changed("publico", 3), "publico: esperadas linhas 'chave: valor'"),
+        (changed("capacidade.pessoas", None), "escreva 'pessoas', ou 'operadores' e 'horas'"),
+        (changed("capacidade", {"operadores": 5}), "capacidade: falta 'horas'"),
+        (changed("publico.ddds", [10]), "publico.ddds.0: precisa ser no mínimo 11"),
+        (changed("publico.estados", ["São Paulo"]), "esperada a sigla do estado em maiúsculas"),
+        (changed("publico.valor_maximo", 1), "valor_maximo é menor que valor_minimo"),
+        (changed("nunca_chamar.listas", "procon"), "listas: esperado 'todas' ou nomes de arquivos"),
+        (changed("exploracao.nunca_ligar", 0.9), "exploracao.nunca_ligar: pode ser no máximo 0.5"),
         ({k: v for k, v in CONTENT.items() if k != "economia"}, "economia: falta esta chave"),
     ],
 )
@@ -88,3 +96,28 @@ def test_the_hours_that_count_are_those_in_which_the_campaign_dials(
     horario: object, hours: range
 ) -> None:
     assert calling_hours(check(changed("discador.horario", horario))) == list(hours)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("pessoas: 60 ", "pessoas: 0 ", "x.yaml:15: capacidade.pessoas: precisa ser maior que 0"),
+        ("  pessoas: 60", "\tpessoas: 60", "x.yaml:15: há uma tabulação"),
+        ("nome: Cobrança geral", 'nome: "Cobrança', "(o trecho começa na linha 3)"),
+        ("nome: Cobrança geral", "nome: a\nnome: b", "x.yaml:4: a chave 'nome' já está na linha 3"),
+        ("convenios: todos", "convenios: [nenhum]", "x.yaml:4: convenios: 'nenhum' não existe"),
+    ],
+)
+def test_the_line_is_named_and_bad_yaml_is_explained(
+    tmp_path: Path, old: str, new: str, problem: str
+) -> None:
+    stack = load_settings(var=tmp_path / "var")
+    folder = tmp_path / "config"
+    shutil.copytree(stack.config, folder)
+    text = (folder / "campaigns/cobranca_geral.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (folder / "campaigns/x.yaml").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_strategy(stack.model_copy(update={"config": folder}), "x")
+    assert problem in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
