@@ -59,7 +59,7 @@ def question(settings: Settings, delivery_id: int) -> Question | None:
     if not choices:
         return None
     report = service.report_path(settings, delivery, "text")
-    lines = report.read_text() if report is not None and report.is_file() else ""
+    lines = report.read_text(encoding="utf-8") if report is not None and report.is_file() else ""
     body = f"**{mask_text(delivery.reason or 'sem motivo registrado')}**\n\n"
     if lines:
         body += f"```\n{lines.replace('```', '')[:_MAX_BODY_CHARS]}\n```\n"

@@ -236,11 +236,16 @@ def _parser(field: FieldSpec, between: str) -> Parser:
 
 
 def _cpf(text: str) -> Any:
-    """A CPF, also one that a fixed-width field pads with zeros to the 14 or 15 digits of a CNPJ."""
-    if len(text) not in (14, 15) or not (text.isascii() and text.isdigit()):
-        return parse_cpf(text) or INVALID
-    found = _cpf_or_cnpj(text)
-    return found if found is not INVALID and len(found) == 11 else INVALID
+    """A CPF, also one that a fixed-width field pads with zeros to the 14 or 15 digits of a CNPJ.
+
+    The check digits of a padded CPF that begins with 00 are those of a CNPJ too: the layout, which
+    says CPF, decides. The CNPJ root of Banco do Brasil, all zeros, is nobody's CPF.
+    """
+    if len(text) in (14, 15) and text.isascii() and text.isdigit():
+        zeros, text = text[:-11], text[-11:]
+        if zeros.strip("0") or text.startswith("00000"):
+            return INVALID
+    return parse_cpf(text) or INVALID
 
 
 def _cpf_or_cnpj(text: str) -> Any:

@@ -48,6 +48,8 @@ def one(text: str, **keys: Any) -> Any:
         ("000052998224725", {"tipo": "cpf"}, "52998224725"),
         ("00052998224725", {"tipo": "cpf"}, "52998224725"),
         ("00000000000191", {"tipo": "cpf"}, INVALID),
+        ("00000012345601", {"tipo": "cpf"}, "00012345601"),  # the digits of a CNPJ too
+        ("00100012345601", {"tipo": "cpf"}, INVALID),
         ("11222333000181", {"tipo": "cpf"}, INVALID),
         ("529.982.247-25", {"tipo": "cpf"}, "52998224725"),
         ("00000000000191", {"tipo": "cpf_cnpj"}, INVALID),  # a valid CNPJ and a padded CPF
