@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zanc_pipeline.common.errors import ConfigError, DataError
+from zanc_pipeline.common.migrations import require
 from zanc_pipeline.scoring import dataset, registry
 from zanc_pipeline.scoring.artifacts import write_artifacts
 from zanc_pipeline.scoring.candidates import THREADS, Floats
@@ -34,8 +35,7 @@ from zanc_pipeline.scoring.train import BASELINE, Training, train_candidates
 if TYPE_CHECKING:
     import pandas as pd
 
-    from zanc_pipeline.common.migrations import require
-from zanc_pipeline.common.settings import Settings
+    from zanc_pipeline.common.settings import Settings
 
 __all__ = [
     "ANSWER",
