@@ -103,7 +103,7 @@ def facts(
         ],
         examples=validation.examples if validation else [],
         more=validation.problems - len(validation.examples) if validation else 0,
-        actions=_actions(delivery, result, rejected_file),
+        actions=[*_actions(delivery, result, rejected_file), *_emptied(result)],
         findings=list(result.findings) if verdict.status == "quarantined" else [],
         adapted=list(result.adapted),
         treatment=list(describe(result.differences)) if result.differences is not None else [],
@@ -143,7 +143,20 @@ def _actions(delivery: Delivery, result: Processed, rejected_file: str) -> list[
             "As linhas aceitas seguem para o CRM.",
             *_correction(delivery, result, rejected_file),
         ]
-    return ["Nada a fazer: todas as linhas seguem para o CRM."]
+    return ["Todas as linhas seguem para o CRM."]
+
+
+def _emptied(result: Processed) -> list[str]:
+    """A field that is wrong in most rows is the layout's mistake more likely than the creditor's."""
+    seen = result.validation
+    if seen is None or result.verdict.status != "accepted":
+        return []
+    return [
+        f"Confira '{name}' no layout: o que veio nele não é válido e ficou vazio em "
+        f"{thousands(count)} de {thousands(seen.rows_total)} linhas."
+        for name, count in sorted(seen.warnings.items())
+        if 2 * count > seen.rows_total
+    ]
 
 
 def _remedies(delivery: Delivery, result: Processed, rejected_file: str) -> list[str]:

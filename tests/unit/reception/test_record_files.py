@@ -15,6 +15,7 @@ from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.readers import base, read_file
 from zanc_pipeline.reception.validate import Collected, validate
+from zanc_pipeline.reception.vectors import convert_all
 
 
 def layout_of(**keys: Any) -> Layout:
@@ -399,9 +400,32 @@ def test_packed_records_without_line_ends(tmp_path: Path) -> None:
     assert batch_.cells["valor"].to_pylist() == ["-000012345", "\ufffd"]
     assert batch_.cells["telefone_1"].to_pylist() == ["1\x1f198765432", "\x1f"]
     assert batch_.offset.tolist() == [0, 30]
+    assert sorted(batch_.raw) == ["cpf"]  # the others' text is not their own bytes
     path.write_bytes(good[:-1])
     with pytest.raises(FileRejected, match="registros de 30 bytes: sobram 29"):
         list(read_file(layout, path, NameFacts()))
+
+
+def test_a_phone_with_its_ddd_elsewhere_is_a_phone(tmp_path: Path) -> None:
+    layout = layout_of(
+        formato="largura_fixa",
+        tamanho_da_linha=22,
+        campos=[
+            {"nome": "cpf", "inicio": 1, "tamanho": 11, "tipo": "cpf"},
+            {
+                "nome": "telefone_1",
+                "inicio": 14,
+                "tamanho": 9,
+                "inicio_ddd": 12,
+                "tipo": "telefone",
+            },
+        ],
+    )
+    path = tmp_path / "x"
+    path.write_bytes(b"".join(f"{cpf}84987654321\n".encode() for cpf in CPFS))
+    (found,) = read_file(layout, path, NameFacts())
+    columns = convert_all(layout.fields, found)
+    assert set(columns["telefone_1"].values.to_pylist()) == {"84987654321"}
 
 
 @pytest.mark.parametrize(

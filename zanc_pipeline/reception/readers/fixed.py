@@ -23,7 +23,7 @@ from zanc_pipeline.reception.readers.base import (
     chunks,
     line_offsets,
 )
-from zanc_pipeline.reception.readers.positions import position_texts
+from zanc_pipeline.reception.readers.positions import is_plain, position_texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,13 @@ def cut_fields(
 
 
 def raw_fields(block: Block, fields: Iterable[PositionField]) -> Mapping[str, ByteCells]:
-    """The same columns as bytes, with the blanks that they have."""
+    """The columns whose text is their own bytes, as those bytes, with the blanks that they have."""
 
     def column(field: PositionField) -> ByteCells:
         start, rows = PAD + field.start - 1, len(block.data)
         return ByteCells(block.buffer, start, field.size, rows, stride=block.distance)
 
-    return Lazy({field.name: partial(column, field) for field in fields})
+    return Lazy({field.name: partial(column, field) for field in fields if is_plain(field)})
 
 
 def to_block(chunk: Chunk, size: int, encoding: str) -> Block:
