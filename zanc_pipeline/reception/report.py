@@ -147,7 +147,7 @@ def _actions(delivery: Delivery, result: Processed, rejected_file: str) -> list[
 
 
 def _emptied(result: Processed) -> list[str]:
-    """A field that is wrong in most rows is the layout's mistake more likely than the creditor's."""
+    """A field that is wrong in most rows: the layout is to blame more likely than the creditor."""
     seen = result.validation
     if seen is None or result.verdict.status != "accepted":
         return []
