@@ -29,7 +29,7 @@ from zanc_pipeline.mailing import service as mailing
 from zanc_pipeline.mailing.explain import explanation
 from zanc_pipeline.mailing.reading import read_effect
 from zanc_pipeline.mailing.strategy import load_strategy
-from zanc_pipeline.scoring import history, monitoring, registry
+from zanc_pipeline.scoring import history, monitoring, registry, serving
 from zanc_pipeline.scoring import service as scoring
 from zanc_pipeline.stack import parts
 
@@ -205,8 +205,12 @@ def trained(base: Settings, portfolio: Path) -> tuple[scoring.TrainResult, scori
 
 
 @pytest.fixture(scope="module")
-def scored(base: Settings, trained: object) -> scoring.ScoreResult:
-    return scoring.score(base, DAY)
+def scored(base: Settings, trained: object) -> Iterator[scoring.ScoreResult]:
+    """Scores with which a conversation brings about every payment: this small past, in which
+    nobody was called before a snapshot, teaches no effect of one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving, "gain_of_a_talk", lambda model, features, payment: payment)
+        yield scoring.score(base, DAY)
 
 
 def test_a_repeated_history_changes_nothing(
@@ -451,7 +455,7 @@ def test_the_control_group_measures_the_effect_of_a_call(
             (before, before + timedelta(days=10)),
         )
         cursor.execute(
-            "INSERT INTO mailing.candidate (mailing_id, cpf, convenio, contract, payment, arm, "
+            "INSERT INTO mailing.candidate (mailing_id, cpf, convenio, contract, gain, arm, "
             "propensity) SELECT 'old', 'T' || n, 'banco_aurora', 'T' || n, 0.5, "
             "CASE WHEN n <= 3000 THEN 'escolhido' ELSE 'controle' END, 0.9 "
             "FROM generate_series(1, 4000) n"

@@ -33,11 +33,12 @@ class Inputs:
     """What a mailing is made from.
 
     ``contracts``: the open ones of the strategy's convênios: convenio, contract, crm, cpf, name,
-    amount (text, reais), due_date (datetime64), product, city, state, payment (P(pays), NaN when
-    not scored). ``phones``: those that may be dialled: cpf, phone, answers, right_parties,
-    right_party (the model's P(it is the debtor who answers), NaN without a model). ``slots``: for
-    each row of ``phones`` P(a person answers) in each of ``hours``, NaN when not scored. The sets
-    hold CPFs, ``listed_phones`` phones; ``salt`` names the draw of the groups.
+    amount (text, reais), due_date (datetime64), product, city, state, payment (P(pays)) and gain
+    (what a conversation adds to it), NaN when not scored. ``phones``: those that may be dialled:
+    cpf, phone, answers, right_parties, right_party (the model's P(it is the debtor who answers),
+    NaN without a model). ``slots``: for each row of ``phones`` P(a person answers) in each of
+    ``hours``, NaN when not scored. The sets hold CPFs, ``listed_phones`` phones; ``salt`` names
+    the draw of the groups.
     """
 
     contracts: pd.DataFrame
@@ -63,9 +64,9 @@ class Built:
     ``leads``: rank (from 1), cpf, name, crm, convenio, contract, amount (text), phones (lists,
     best first), hours (of each phone the best, best first), profit (of a call at the best hour),
     answer (of a call to the first phone at no hour in particular). ``candidates``: every person:
-    cpf, rank, left_out, reasons, profit, convenio, contract, payment, arm, propensity (P(to be in
-    this mailing) before the draws), hour, hour_propensity. ``expected`` is of the first call to
-    each person at its planned hour; ``details`` what the report sets beside it.
+    cpf, rank, left_out, reasons, profit, convenio, contract, payment, gain, arm, propensity (P(to
+    be in this mailing) before the draws), hour, hour_propensity. ``expected`` is of the first call
+    to each person at its planned hour; ``details`` what the report sets beside it.
     """
 
     leads: pd.DataFrame
@@ -83,16 +84,16 @@ def build(strategy: Strategy, day: date, inputs: Inputs) -> Built:
     person, people = pd.factorize(contracts["cpf"].to_numpy(object), sort=True)
     count = len(people)
     reais = contracts["amount"].to_numpy(np.float64)
-    pays = contracts["payment"].to_numpy(np.float64)
+    adds = contracts["gain"].to_numpy(np.float64)
     removed: list[tuple[str, Bools]] = []
     alive = np.ones(len(contracts), dtype=bool)
     for code, passes in _audience(strategy.publico, contracts, reais, day):
         alive &= passes
         removed.append((code, np.bincount(person[alive], minlength=count) == 0))
-    contract = _best_contract(contracts, person, np.where(alive, pays * reais, np.nan), count)
+    contract = _best_contract(contracts, person, np.where(alive, adds * reais, np.nan), count)
     known = contract >= 0
-    payment, amount = np.where(known, pays[contract], np.nan), reais[contract]
-    gain = np.minimum(payment * inputs.effect.share, 1.0)
+    predicted, amount = np.where(known, adds[contract], np.nan), reais[contract]
+    gain = np.minimum(predicted * inputs.effect.share, 1.0)
 
     index = pd.Index(people)
     dialable = _dialable(strategy.publico, inputs, index)
@@ -195,7 +196,8 @@ def build(strategy: Strategy, day: date, inputs: Inputs) -> Built:
             "profit": profit,
             "convenio": best["convenio"].where(known).to_numpy(object),
             "contract": best["contract"].where(known).to_numpy(object),
-            "payment": payment,
+            "payment": best["payment"].where(known).to_numpy(np.float64),
+            "gain": predicted,
             "arm": places.arm,
             "propensity": places.propensity,
         }

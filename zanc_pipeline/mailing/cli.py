@@ -65,7 +65,12 @@ def why(cpf: str, campaign: str, as_json: bool) -> None:
     for text in reason.also:
         click.echo(f"  também: {text}")
     if reason.contract is not None:
-        chance = "" if reason.payment is None else f", chance de pagar {100 * reason.payment:.1f} %"
+        chance = ""
+        if reason.payment is not None and reason.gain is not None:
+            chance = (
+                f": chance de pagar {100 * reason.payment:.1f} %, e a conversa acrescenta "
+                f"{100 * reason.gain:.1f} %"
+            )
         click.echo(f"  contrato {reason.contract} ({reason.convenio}){chance}".replace(".", ","))
     if reason.hour is not None:
         click.echo(f"  ligar às {reason.hour}h; chance de entrar {100 * reason.propensity:.0f} %")

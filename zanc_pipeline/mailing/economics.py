@@ -53,8 +53,8 @@ def expected_profit(
     """Reais that a call leaves on average.
 
     P(answer)·P(right party)·ΔP(pays)·amount·commission, less the attempt, less the talk when it
-    is answered. ``payment`` is ΔP(pays): the part of P(paid within 30 days) that the conversation
-    brings about (``exploration.Effect``).
+    is answered. ``payment`` is ΔP(pays): what the conversation adds to P(paid within 30 days),
+    as predicted and scaled by ``exploration.Effect``.
     """
     income = answer * right_party * payment * amount * economy.comissao
     profit: Floats = income - expected_cost(answer, economy, talk_seconds)

@@ -36,8 +36,8 @@ def draws(cpfs: Sequence[str], salt: str) -> tuple[Floats, Floats]:
 class Trial:
     """What became of those called and of the control group, 30 days after their first mailing.
 
-    ``predicted`` is the mean P(pays) of those called; ``talked`` how many of them an operator
-    spoke with.
+    ``predicted`` is the mean of what the model said that a conversation adds to P(pays) for those
+    called; ``talked`` how many of them an operator spoke with.
     """
 
     called: int
@@ -50,7 +50,8 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """``share``: the part of P(pays) that a conversation brings about, with its 95 % interval.
+    """``share``: how much of the effect that the model predicts a conversation has, with its 95 %
+    interval.
 
     ``measured`` is False while it is only supposed; ``texto`` says why, for the analyst.
     """
@@ -67,11 +68,11 @@ def effect_of_a_call(trial: Trial, supposed: float) -> Effect:
 
     To be in the mailing or not was drawn, to be reached was not: the difference in payments is
     that of being called, and divided by the share who were spoken with (Wald's estimator) that of
-    the conversation. It stands in units of the mean P(pays), so that it scales each debtor's own.
+    the conversation. It stands in units of what the model predicts, so as to scale each debtor's.
     """
 
     def fallback(why: str, low: float | None = None, high: float | None = None) -> Effect:
-        part = f"supõe-se que a conversa traga {_percent(supposed)} do pagamento previsto"
+        part = f"supõe-se que a conversa tenha {_percent(supposed)} do efeito que o modelo prevê"
         return Effect(share=supposed, low=low, high=high, measured=False, texto=f"{part}: {why}")
 
     if trial.control < LEAST_CONTROL or trial.control_paid < LEAST_PAID:
@@ -101,7 +102,7 @@ def effect_of_a_call(trial: Trial, supposed: float) -> Effect:
         low=low,
         high=high,
         measured=True,
-        texto=f"a conversa traz {_percent(share)} do pagamento previsto "
+        texto=f"a conversa tem {_percent(share)} do efeito que o modelo prevê "
         f"(entre {_percent(low)} e {_percent(high)}, com 95 % de confiança), medido em "
         f"{trial.called} pessoas chamadas e {trial.control} do grupo de controle",
     )

@@ -28,7 +28,7 @@ TRIAL_DAYS = 180
 
 _CONTRACTS = """
     SELECT c.convenio, c.contract, c.crm, c.cpf, p.name, c.amount, c.due_date, c.product,
-           p.city, p.state, s.payment
+           p.city, p.state, s.payment, s.gain
     FROM crm.contract c JOIN crm.person p USING (cpf)
     LEFT JOIN scoring.contract_score s ON s.convenio = c.convenio AND s.contract = c.contract
     WHERE c.status = 'open' AND (%(convenios)s::text[] IS NULL OR c.convenio = ANY (%(convenios)s))
@@ -80,13 +80,13 @@ _TALK_SECONDS = """
 # by its creditor says nothing of payments.
 _TRIAL = """
     WITH drawn AS (
-        SELECT DISTINCT ON (n.cpf) n.cpf, n.arm, n.payment, n.convenio, n.contract, m.day
+        SELECT DISTINCT ON (n.cpf) n.cpf, n.arm, n.gain, n.convenio, n.contract, m.day
         FROM mailing.candidate n JOIN mailing.mailing m ON m.id = n.mailing_id
         WHERE m.campaign = %(campaign)s AND n.arm IN ('escolhido', 'controle')
           AND m.day BETWEEN %(since)s AND %(until)s
         ORDER BY n.cpf, m.day, m.built_at
     ), told AS (
-        SELECT d.arm, d.payment,
+        SELECT d.arm, d.gain,
                c.status = 'paid' AND c.updated_at < d.day + %(days)s + 1 AS paid,
                EXISTS (SELECT 1 FROM crm.outcome o WHERE o.cpf = d.cpf
                        AND o.started_at >= d.day AND o.started_at < d.day + %(days)s
@@ -99,7 +99,7 @@ _TRIAL = """
            count(*) FILTER (WHERE arm = 'escolhido' AND talked) AS talked,
            count(*) FILTER (WHERE arm = 'controle') AS control,
            count(*) FILTER (WHERE arm = 'controle' AND paid) AS control_paid,
-           coalesce(avg(payment) FILTER (WHERE arm = 'escolhido'), 0) AS predicted
+           coalesce(avg(gain) FILTER (WHERE arm = 'escolhido'), 0) AS predicted
     FROM told
 """
 
@@ -111,7 +111,7 @@ def read_contracts(cursor: Any, strategy: Strategy) -> pd.DataFrame:
         cursor,
         _CONTRACTS,
         {"convenios": convenios},
-        numbers=("payment",),
+        numbers=("payment", "gain"),
         dates=("due_date",),
     )
 

@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS mailing.candidate (
     profit     real,                         -- expected reais of the next call at the best hour
     convenio   text,                         -- the contract to be spoken of …
     contract   text,
-    payment    real,                         -- … and P(paid within 30 days)
+    payment    real,                         -- … P(paid within 30 days) …
+    gain       real,                         -- … and what the model says a conversation adds to it
     arm        text CHECK (arm IN ('escolhido', 'sorteado', 'controle')), -- NULL: not in the draw
     propensity real NOT NULL,                -- P(to be in this mailing) before the draws
     hour       smallint,                     -- the hour planned for the first phone

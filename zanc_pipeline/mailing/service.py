@@ -78,6 +78,7 @@ class Why:
     convenio: str | None
     contract: str | None
     payment: float | None
+    gain: float | None
     arm: str | None
     propensity: float
     hour: int | None
@@ -154,8 +155,8 @@ def why(settings: Settings, campaign: str, cpf: str) -> Why:
         if mailing is None:
             raise ConflictError(f"a campanha '{campaign}' ainda não tem mailing")
         cursor.execute(
-            "SELECT rank, left_out, reasons, profit, convenio, contract, payment, arm, propensity, "
-            "hour FROM mailing.candidate WHERE mailing_id = %s AND cpf = %s",
+            "SELECT rank, left_out, reasons, profit, convenio, contract, payment, gain, arm, "
+            "propensity, hour FROM mailing.candidate WHERE mailing_id = %s AND cpf = %s",
             (mailing["id"], cpf),
         )
         row = cursor.fetchone()

@@ -94,8 +94,8 @@ class Capacity(_Part):
 class Economy(_Part):
     """``comissao`` is a share of what is paid; the costs are in reais.
 
-    ``efeito_da_ligacao`` is the part of P(pays) that the conversation brings about, supposed until
-    the control group has measured it.
+    ``efeito_da_ligacao`` says how much of the effect of a conversation that the model predicts is
+    believed until the control group has measured it.
     """
 
     comissao: float = Field(gt=0, le=1)

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS scoring.contract_score (
     convenio      text NOT NULL,
     contract      text NOT NULL,
     payment       real NOT NULL,             -- P(paid within 30 days)
+    gain          real,                      -- what a conversation now would add to it
     model_version text NOT NULL,
     scored_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (convenio, contract)

@@ -18,6 +18,7 @@ from zanc_pipeline.common.frames import copy_frame
 from zanc_pipeline.scoring import dataset, registry
 from zanc_pipeline.scoring.candidates import FittedModel, Floats
 from zanc_pipeline.scoring.features import AnswerHistory, PaymentHistory, RightPartyHistory
+from zanc_pipeline.scoring.uplift import gain_of_a_talk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +76,7 @@ def score(settings: Settings, day: date, *, now: datetime | None = None) -> Scor
         payment_version=f"{PAYMENT}/{payment_number}",
         right_party_version=f"{RIGHT_PARTY}/{right[1]}" if right else None,
     )
-    contracts["payment"] = _payments(settings, payment.model, contracts, at)
+    contracts["payment"], contracts["gain"] = _payments(settings, payment.model, contracts, at)
     contracts["model_version"] = result.payment_version
     with transaction(settings, "zanc", application="zanc-scoring") as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('scoring.score'))")
@@ -88,7 +89,7 @@ def score(settings: Settings, day: date, *, now: datetime | None = None) -> Scor
             copy_frame(cursor, "scoring.phone_score_next", rows)
         _end_swap(cursor, "scoring.phone_score")
         _begin_swap(cursor, "scoring.contract_score")
-        columns = ["convenio", "contract", "payment", "model_version"]
+        columns = ["convenio", "contract", "payment", "gain", "model_version"]
         copy_frame(cursor, "scoring.contract_score_next", contracts[columns])
         _end_swap(cursor, "scoring.contract_score")
     return result
@@ -128,14 +129,19 @@ def right_party_scores(
 
 def _payments(
     settings: Settings, model: FittedModel, contracts: pd.DataFrame, at: datetime
-) -> Floats:
-    """P(paid) of each contract; all of a person are in one chunk, for they count together."""
-    payment = np.zeros(len(contracts))
+) -> tuple[Floats, Floats]:
+    """P(paid) of each contract and what a conversation would add to it.
+
+    All contracts of a person are in one chunk, for they count together.
+    """
+    payment, gain = np.zeros(len(contracts)), np.zeros(len(contracts))
     contracts = contracts.reset_index(drop=True)
     for chunk in _chunks(contracts.sort_values("cpf", kind="stable"), "cpf", CHUNK_PEOPLE):
         calls = dataset.calls_to(settings, "cpf", _distinct(chunk["cpf"]), at)
-        payment[chunk.index] = model.predict(PaymentHistory(calls).features(chunk))
-    return payment.round(6)
+        features = PaymentHistory(calls).features(chunk)
+        said = model.predict(features)
+        payment[chunk.index], gain[chunk.index] = said, gain_of_a_talk(model, features, said)
+    return payment.round(6), gain.round(6)
 
 
 def _chunks(rows: pd.DataFrame, key: str, size: int) -> Iterator[pd.DataFrame]:

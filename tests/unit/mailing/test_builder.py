@@ -47,7 +47,7 @@ def strategy(*, people: int = 10, phones: int = 2, **parts: dict[str, Any]) -> S
 
 
 def contract(cpf: str, **changes: Any) -> dict[str, Any]:
-    return {
+    row = {
         "convenio": "banco",
         "contract": f"C{cpf}",
         "crm": "norma",
@@ -60,6 +60,7 @@ def contract(cpf: str, **changes: Any) -> dict[str, Any]:
         "state": "SP",
         "payment": 0.2,
     } | changes
+    return {"gain": row["payment"]} | row
 
 
 def phone(
@@ -112,8 +113,8 @@ def test_each_rule_removes_and_the_first_is_the_reason() -> None:
     contracts = [contract(cpf) for cpf in people]
     contracts[0]["amount"] = "49.99"
     contracts[1]["due_date"] = pd.Timestamp("2026-11-19")
-    contracts[7]["payment"] = np.nan
-    contracts[8]["payment"] = 0.0001
+    contracts[7]["gain"] = np.nan
+    contracts[8]["gain"] = 0.0001
     phones = [phone(cpf, f"1{cpf}") for cpf in people if cpf != "g"]
     built = make(
         contracts,
