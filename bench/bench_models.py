@@ -41,6 +41,9 @@ from zanc_pipeline.scoring.train import BASELINE, Training, train_candidates
 from zanc_pipeline.world import history, law
 from zanc_pipeline.world.people import (
     CONVENIOS,
+    Contracts,
+    People,
+    Phones,
     make_contracts,
     make_people,
     make_phones,
@@ -65,6 +68,11 @@ class World:
     truth: pd.DataFrame
     p_payment: np.ndarray
     observer: np.ndarray
+    people: People
+    phones: Phones
+    contracts: Contracts
+    past: history.Calls
+    paid_on: np.ndarray
 
 
 def make_world(debtors: int, past_calls: int) -> World:
@@ -75,7 +83,7 @@ def make_world(debtors: int, past_calls: int) -> World:
     contracts = make_contracts(
         law.random_stream(SEED, "contracts"), count, phones, first_number=[1] * len(CONVENIOS)
     )
-    past, snapshots, _ = history.make_past(SEED, past_calls, TODAY, people, phones, contracts)
+    past, snapshots, paid_on = history.make_past(SEED, past_calls, TODAY, people, phones, contracts)
     midnight = datetime(TODAY.year, TODAY.month, TODAY.day, tzinfo=law.LOCAL).timestamp()
     owner = phones.person[past.phone]
     convenios = np.array([known.name for known in CONVENIOS])
@@ -135,6 +143,11 @@ def make_world(debtors: int, past_calls: int) -> World:
         truth=truth,
         p_payment=snapshots.p_payment,
         observer=observe(past, phones),
+        people=people,
+        phones=phones,
+        contracts=contracts,
+        past=past,
+        paid_on=paid_on,
     )
 
 
