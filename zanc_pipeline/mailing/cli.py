@@ -12,7 +12,7 @@ from zanc_pipeline.common.codecs import parse_cpf
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.logging import configure_logging
 from zanc_pipeline.common.settings import settings
-from zanc_pipeline.mailing.explain import explanation, reais
+from zanc_pipeline.mailing.explain import decimal, explanation, reais
 
 
 @click.group()
@@ -68,9 +68,9 @@ def why(cpf: str, campaign: str, as_json: bool) -> None:
         chance = ""
         if reason.payment is not None and reason.gain is not None:
             chance = (
-                f": chance de pagar {100 * reason.payment:.1f} %, e a conversa acrescenta "
-                f"{100 * reason.gain:.1f} %"
+                f": chance de pagar {decimal(100 * reason.payment)} %, e a conversa acrescenta "
+                f"{decimal(100 * reason.gain)} %"
             )
-        click.echo(f"  contrato {reason.contract} ({reason.convenio}){chance}".replace(".", ","))
+        click.echo(f"  contrato {reason.contract} ({reason.convenio}){chance}")
     if reason.hour is not None:
         click.echo(f"  ligar às {reason.hour}h; chance de entrar {100 * reason.propensity:.0f} %")
