@@ -120,6 +120,26 @@ def test_swapped_contents_are_never_loaded_under_the_wrong_title(settings: Setti
     assert all(row["due_date"] == meant[contract] for contract, row in rows.items())
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_file_that_was_cut_off_is_never_read_otherwise(
+    settings: Settings,
+    tmp_path: Path,
+    sent,  # type: ignore[no-untyped-def]
+    inside: bool,
+) -> None:
+    """Wherever the connection broke; a person may still say that a whole last line is the end."""
+    lines = AURORA.content(DAYS[1]).split(b"\r\n")[:100]
+    content = b"\r\n".join(lines)
+    path = tmp_path / "AURORA_20261121.csv"
+    path.write_bytes(content[:-30] if inside else content)
+    delivery = service.receive(settings, path, "banco_aurora")
+    assert delivery.status == "quarantined"
+    proposal = proposals.get(settings, delivery.id)
+    assert (proposal is None) == inside
+    told = "cortado" if inside else "inteiro"
+    assert told in (delivery.reason or "")
+
+
 def test_a_proposal_is_approved_once_and_the_delivery_replayed(settings: Settings, sent) -> None:  # type: ignore[no-untyped-def]
     delivery = sent(21, DAYS[1], without_email())
     assert delivery.status == "quarantined"

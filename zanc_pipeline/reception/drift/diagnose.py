@@ -15,6 +15,7 @@ from typing import Any, Literal
 from zanc_pipeline.reception.drift.candidates import Candidate, candidates
 from zanc_pipeline.reception.drift.compare import ENOUGH, Comparison, Doubt, compare
 from zanc_pipeline.reception.drift.content import content_of
+from zanc_pipeline.reception.drift.ending import CUT, OPEN, ending
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.sample import Hasher
 from zanc_pipeline.reception.layout import REQUIRED, Layout
@@ -84,10 +85,10 @@ def diagnose(
     best: Diagnosis | None = None
     for layout in older:
         back = _back_to(layout, attempt(layout), before)
-        if back is not None:
+        if back is not None and ending(first.layout, layout, path) is None:
             return back
     for candidate in candidates(first.layout, path, before, hasher):
-        found = _judged(candidate, attempt(candidate.layout), before)
+        found = _judged(candidate, attempt(candidate.layout), before, first.layout, path)
         if found is not None and (best is None or _rank(found) > _rank(best)):
             best = found
         if best is not None and best.kind == "adapt":
@@ -121,13 +122,20 @@ def _rank(found: Diagnosis) -> tuple[bool, int]:
     return (found.kind == "adapt", -len(found.doubts))
 
 
-def _judged(candidate: Candidate, trial: Trial, before: Fingerprint) -> Diagnosis | None:
+def _judged(
+    candidate: Candidate, trial: Trial, before: Fingerprint, own: Layout, path: Path
+) -> Diagnosis | None:
     if trial.refusal is not None or trial.seen is None:
         return None
     if any(name in candidate.missing for name in REQUIRED):
         return None
+    end = ending(own, candidate.layout, path)
+    if end == CUT:
+        return None
     comparison = compare(trial.seen, before)
     why = _not_proved(candidate, trial, comparison, before)
+    if not why and end == OPEN:
+        why = "o arquivo não termina com quebra de linha: confirme com o credor se veio inteiro"
     wrong = [doubt for doubt in comparison.doubts if doubt.kind != "filled"]
     if len(wrong) > max(2, len(before.fields) // 4):
         return None
