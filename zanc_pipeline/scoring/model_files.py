@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,14 @@ class Kept:
     trained_until: str | None
 
 
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """skops asks every module for every name, and Airflow's old names warn, thousands of times."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def write(folder: Path, kept: Kept) -> Path:
     """Write the model's files into ``folder``, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +56,8 @@ def write(folder: Path, kept: Kept) -> Path:
     if model.logistic is not None:
         import skops.io
 
-        skops.io.dump(model.logistic, folder / _LOGISTIC)
+        with _hushed():
+            skops.io.dump(model.logistic, folder / _LOGISTIC)
     return folder
 
 
@@ -64,7 +76,8 @@ def read(folder: Path) -> Kept:
     if (folder / _LOGISTIC).is_file():
         import skops.io
 
-        logistic = skops.io.load(folder / _LOGISTIC, trusted=["numpy.dtype"])
+        with _hushed():
+            logistic = skops.io.load(folder / _LOGISTIC, trusted=["numpy.dtype"])
     model = FittedModel(
         kind=about["kind"],
         trees=trees,
