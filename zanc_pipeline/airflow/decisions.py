@@ -6,6 +6,7 @@ The question is asked by a task of ``decision__entregas``; the same decisions ca
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ REPLAY = "Reprocessar (o layout já foi corrigido)"
 LEAVE = "Deixar em quarentena"
 CHOICES = (APPROVE, REJECT, ACCEPT, RELEASE, REPLAY, LEAVE)
 
-_MAX_BODY_CHARS = 12_000
+_MAX_CELL_CHARS = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +54,24 @@ def open_questions(settings: Settings, convenio: str) -> list[int]:
 def question(settings: Settings, delivery_id: int) -> Question | None:
     """What to ask about a delivery; None when there is nothing to decide (any more)."""
     from zanc_pipeline.reception import service
+    from zanc_pipeline.reception.drift import proposals
 
     delivery = service.get_delivery(settings, delivery_id)
     choices = _choices(settings, delivery)
     if not choices:
         return None
-    report = service.report_path(settings, delivery, "text")
-    lines = report.read_text(encoding="utf-8") if report is not None and report.is_file() else ""
-    body = f"**{mask_text(delivery.reason or 'sem motivo registrado')}**\n\n"
-    if lines:
-        body += f"```\n{lines.replace('```', '')[:_MAX_BODY_CHARS]}\n```\n"
+    lines = [f"**{mask_text(delivery.reason or 'sem motivo registrado')}**"]
+    if APPROVE in choices:
+        proposal = proposals.get(settings, delivery.id)
+        if proposal is not None:
+            lines.append(_side_by_side(proposal.evidence))
+    address = f"/zanc/recepcao/reception__{delivery.convenio}/{delivery.id}"
+    lines.append(f"[Relatório da entrega]({address}) · [todas as entregas](/zanc/recepcao)")
     return Question(
         delivery=delivery.id,
         convenio=delivery.convenio,
         subject=f"{delivery.convenio} · {delivery.file_name} · entrega {delivery.id}",
-        body=body,
+        body="\n\n".join(lines),
         options=choices,
     )
 
@@ -127,3 +131,31 @@ def _choices(settings: Settings, delivery: Delivery) -> tuple[str, ...]:
     if delivery.rules:
         found.append(ACCEPT)
     return (*found, REPLAY, LEAVE) if found else ()
+
+
+def _side_by_side(evidence: Mapping[str, Any]) -> str:
+    """The fields that would be read otherwise, before and after, as a table in Markdown."""
+    rows = evidence.get("campos", [])
+    changed = [row for row in rows if row.get("mudou")]
+    table = [
+        "| campo | como era | como veio | iguais ao anterior | exemplos de antes | de agora |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in changed:
+        same = row.get("iguais")
+        cells = (
+            row["campo"],
+            row.get("antes"),
+            row.get("agora"),
+            "" if same is None else f"{same:.0%}",
+            row.get("exemplo_antes"),
+            row.get("exemplo"),
+        )
+        table.append("| " + " | ".join(_cell(value) for value in cells) + " |")
+    return "\n".join(table) + f"\n\nCampos que não mudaram: {len(rows) - len(changed)}."
+
+
+def _cell(value: Any) -> str:
+    """A value of a creditor's file as plain text in a table of Markdown."""
+    text = " ".join(str("" if value is None else value).split())[:_MAX_CELL_CHARS]
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-!|~&" else char for char in text)

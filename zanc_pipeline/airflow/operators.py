@@ -132,7 +132,10 @@ class DecideOperator(HITLOperator):
             options=list(decisions.CHOICES),
             params={
                 "motivo": Param(
-                    "", type="string", title="Motivo", description="Fica registrado com a decisão"
+                    None,
+                    type=["null", "string"],
+                    title="Motivo",
+                    description="Fica registrado com a decisão",
                 )
             },
             **kwargs,
