@@ -235,7 +235,9 @@ def described(name: str, guess: Guess, values: Sequence[str]) -> str:
 
 
 def _plain(title: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", _unaccented(title).lower())
+    """A title as the synonyms are written: ``Nº do Contrato`` is ``nocontrato``."""
+    words = re.findall(r"[a-z0-9]+", _unaccented(title).lower())
+    return "".join(word for word in words if word not in {"de", "do", "da", "dos", "das"})
 
 
 def _unaccented(text: str) -> str:

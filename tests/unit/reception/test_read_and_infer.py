@@ -12,6 +12,7 @@ from reception_files import Judge, aurora, aurora_row, energia_row
 from zanc_pipeline.cli import cli
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.infer import boundaries, draft
+from zanc_pipeline.reception.infer_types import field_name
 from zanc_pipeline.reception.layout import load_layout
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.read import read_detected, table_of, to_csv
@@ -168,3 +169,10 @@ def test_an_empty_sample_has_no_draft(tmp_path: Path) -> None:
     sample.write_bytes(b"\n")
     with pytest.raises(DataError, match="vazia"):
         draft(sample, today=TODAY)
+
+
+@pytest.mark.parametrize(
+    "title", ["Nº do Contrato", "NUMERO_DO_CONTRATO", "Contrato", "nr. contrato"]
+)
+def test_a_title_with_little_words_is_still_known(title: str) -> None:
+    assert field_name(title, "texto", set()) == "contrato"
