@@ -72,7 +72,7 @@ GOOD = loja()
     ("content", "words"),
     [
         (lines(*loja(count=3)), "rodapé diz que há 3 registros de detalhe, e o arquivo tem 2"),
-        (lines(*loja(total=351)), "a soma de 'valor' é 3.51, e a soma das linhas é 3.50"),
+        (lines(*loja(total=351)), "a soma de 'valor' é 3,51, e a soma das linhas é 3,50"),
         (lines(*GOOD[:-1]), "falta o registro de rodapé"),
         (lines(*GOOD[1:]), "falta o registro de cabeçalho"),
         (lines(GOOD[0], *GOOD), "segundo cabeçalho"),

@@ -208,7 +208,7 @@ def changed(number: int, at: int, text: str) -> list[str]:
         (changed(1, 1, "237"), "devia trazer '341'"),
         (changed(9, 18, "000009"), "rodapé do lote diz que há 9 registros, e o lote tem 8"),
         (changed(9, 24, "000003"), "há 3 registros de detalhe, e o lote tem 2"),
-        (changed(9, 30, f"{3051:017}"), "a soma de 'valor' é 30.51, e a soma das linhas é 30.50"),
+        (changed(9, 30, f"{3051:017}"), "a soma de 'valor' é 30,51, e a soma das linhas é 30,50"),
         (changed(len(GOOD), 18, "000003"), "há 3 lotes, e o arquivo tem 2"),
         (changed(len(GOOD), 24, "000001"), "há 1 registros, e o arquivo tem 15"),
         (changed(3, 14, "Z"), "linha 3: o tipo de registro '3' não está no layout"),

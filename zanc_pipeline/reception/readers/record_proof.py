@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zanc_pipeline.reception.fields import convert
+from zanc_pipeline.reception.findings import reais
 from zanc_pipeline.reception.layout import DelimitedRecordsLayout, RecordsLayout
 from zanc_pipeline.reception.layout_fields import ProvingField
 from zanc_pipeline.reception.layout_records import RecordType
@@ -284,8 +285,8 @@ def _check_total(where: str, spec: ProvingField, text: str, total: Decimal | Non
     column = convert(spec, pa.array([text]))
     declared = None if column.invalid[0] else column.values[0].as_py()
     if declared is None or Decimal(declared) != total:
-        said = f"{declared:.2f}" if declared is not None else f"'{text}'"
+        said = reais(Decimal(declared)) if declared is not None else f"'{text}'"
         raise FileRejected(
             f"o {where} diz que a soma de '{spec.summed}' é {said}, e a soma das linhas é "
-            f"{total:.2f}; {_ASK_AGAIN}"
+            f"{reais(total)}; {_ASK_AGAIN}"
         )
