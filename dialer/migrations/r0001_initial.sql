@@ -1,1 +1,125 @@
-../schema.sql
+CREATE TABLE IF NOT EXISTS campaign (
+    id          text PRIMARY KEY,            -- deterministic: the mailing's id
+    name        text NOT NULL,               -- config/campaigns/<name>.yaml
+    settings    jsonb NOT NULL,              -- the "discador" section as submitted
+    changes     jsonb NOT NULL DEFAULT '{}', -- what supervisors changed of it since
+    mailing     text NOT NULL,               -- the Parquet file, relative to var/
+    sha256      text NOT NULL,               -- of that file: the same id with another is a conflict
+    status      text NOT NULL DEFAULT 'running'
+                CHECK (status IN ('running', 'paused', 'stopping', 'finished', 'failed')),
+    reason      text,
+    why         text,                        -- the last decision on how many lines to open
+    submitted_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz
+);
+
+CREATE TABLE IF NOT EXISTS lead (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    campaign_id text NOT NULL REFERENCES campaign (id),
+    rank        integer NOT NULL,
+    cpf         text NOT NULL,
+    name        text NOT NULL,
+    crm         text NOT NULL,
+    convenio    text NOT NULL,
+    contract    text NOT NULL,
+    amount      numeric(14, 2) NOT NULL,
+    phones      text[] NOT NULL,             -- best first
+    status      text NOT NULL DEFAULT 'waiting'
+                CHECK (status IN ('waiting', 'active', 'ended')),
+    next_phone  integer NOT NULL DEFAULT 0,  -- index in phones
+    not_before  timestamptz NOT NULL DEFAULT now(),
+    refused     jsonb NOT NULL DEFAULT '{}', -- phone → why it must not be dialled
+    segment     text NOT NULL DEFAULT '',    -- of the mailing, by the expected answer
+    kept        boolean NOT NULL DEFAULT false, -- dialled only with an operator kept for it
+    withdrawn   text,                        -- why it left the campaign while it was in a call
+    end_reason  text,
+    UNIQUE (campaign_id, cpf)
+);
+CREATE INDEX IF NOT EXISTS lead_hopper ON lead (campaign_id, not_before, rank)
+    WHERE status = 'waiting';
+CREATE INDEX IF NOT EXISTS lead_kept ON lead (campaign_id, not_before)
+    WHERE status = 'waiting' AND kept;
+CREATE INDEX IF NOT EXISTS lead_contract ON lead (convenio, contract) WHERE status <> 'ended';
+CREATE INDEX IF NOT EXISTS lead_person ON lead (cpf) WHERE status <> 'ended';
+
+-- Numbers the closed attempts in the order in which they become visible to readers.
+CREATE SEQUENCE IF NOT EXISTS attempt_closed;
+
+-- Written before the PBX is asked to dial; its id is the ChannelId and the ActionID of the call.
+CREATE TABLE IF NOT EXISTS attempt (
+    id            text PRIMARY KEY,
+    campaign_id   text NOT NULL REFERENCES campaign (id),
+    lead_id       bigint NOT NULL REFERENCES lead (id),
+    number        integer NOT NULL,          -- 1 for the lead's first attempt
+    cpf           text NOT NULL,
+    phone         text NOT NULL,
+    pbx           text NOT NULL,
+    operator      text,
+    state         text NOT NULL DEFAULT 'dialling' CHECK (state IN
+                  ('dialling', 'ringing', 'answered', 'waiting', 'talking', 'ended')),
+    placed        boolean NOT NULL DEFAULT true, -- false: proved that no call left the PBX
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    ringing_at    timestamptz,
+    answered_at   timestamptz,
+    detected_at   timestamptz,
+    connected_at  timestamptz,
+    ended_at      timestamptz,
+    hangup_cause  integer,                   -- Q.850
+    outcome       text,                      -- zanc_pipeline.common.outcomes.Outcome
+    tabulation    text,
+    promise_date  date,
+    promise_amount numeric(14, 2),
+    callback_at   timestamptz,               -- agreed with the person
+    closed_number bigint UNIQUE,             -- ended, and tabulated when a person talked
+    export_error  text,                      -- why localization refused it for good
+    exported_at   timestamptz,               -- when localization answered that it is durable
+    UNIQUE (lead_id, number)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS attempt_one_at_a_time ON attempt (lead_id) WHERE state <> 'ended';
+CREATE INDEX IF NOT EXISTS attempt_outbox ON attempt (closed_number)
+    WHERE exported_at IS NULL AND export_error IS NULL AND placed;
+CREATE INDEX IF NOT EXISTS attempt_campaign ON attempt (campaign_id, closed_number);
+
+CREATE TABLE IF NOT EXISTS operator (
+    id          text PRIMARY KEY,            -- op01 …: also the SIP endpoint
+    name        text NOT NULL,
+    state       text NOT NULL DEFAULT 'offline' CHECK (state IN
+                ('offline', 'paused', 'preview', 'idle', 'reserved', 'talking', 'wrapup')),
+    reason      text,                        -- of a pause
+    attempt_id  text,
+    since       timestamptz NOT NULL DEFAULT now()
+);
+-- How long each operator spent in each state: occupancy is computed from it.
+CREATE TABLE IF NOT EXISTS operator_time (
+    operator_id text NOT NULL REFERENCES operator (id),
+    campaign_id text,
+    state       text NOT NULL,
+    reason      text,
+    started_at  timestamptz NOT NULL,
+    ended_at    timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS operator_time_span ON operator_time (started_at, ended_at);
+
+-- What became of the lines, counted once when an attempt is closed: the abandoned share over the
+-- day and 30 days, and the answer rate by hour and segment.
+CREATE TABLE IF NOT EXISTS calling_hour (
+    name        text NOT NULL,               -- of the campaign: its runs of all days
+    day         date NOT NULL,               -- in the campaign's zone
+    hour        smallint NOT NULL,
+    segment     text NOT NULL,
+    lines       integer NOT NULL DEFAULT 0,
+    answered    integer NOT NULL DEFAULT 0,  -- by people
+    abandoned   integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (name, day, hour, segment)
+);
+
+-- Who changed what; never altered.
+CREATE TABLE IF NOT EXISTS audit (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at          timestamptz NOT NULL DEFAULT now(),
+    who         text NOT NULL,
+    action      text NOT NULL,
+    subject     text NOT NULL,               -- a campaign or an operator
+    detail      jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);
