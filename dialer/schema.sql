@@ -79,6 +79,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS attempt_one_at_a_time ON attempt (lead_id) WHE
 CREATE INDEX IF NOT EXISTS attempt_outbox ON attempt (closed_number)
     WHERE exported_at IS NULL AND export_error IS NULL AND placed;
 CREATE INDEX IF NOT EXISTS attempt_campaign ON attempt (campaign_id, closed_number);
+CREATE INDEX IF NOT EXISTS attempt_connected ON attempt (connected_at)
+    WHERE connected_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS attempt_created ON attempt (created_at);
 
 CREATE TABLE IF NOT EXISTS operator (
     id          text PRIMARY KEY,            -- op01 …: also the SIP endpoint
@@ -87,7 +90,8 @@ CREATE TABLE IF NOT EXISTS operator (
                 ('offline', 'paused', 'preview', 'idle', 'reserved', 'talking', 'wrapup')),
     reason      text,                        -- of a pause
     attempt_id  text,
-    since       timestamptz NOT NULL DEFAULT now()
+    since       timestamptz NOT NULL DEFAULT now(),
+    campaign    text                         -- name of the only one worked for; NULL: all of them
 );
 -- How long each operator spent in each state: occupancy is computed from it.
 CREATE TABLE IF NOT EXISTS operator_time (
@@ -123,3 +127,32 @@ CREATE TABLE IF NOT EXISTS audit (
     detail      jsonb NOT NULL DEFAULT '{}'
 );
 CREATE INDEX IF NOT EXISTS audit_subject ON audit (subject, id);
+
+-- Who may use the pages: operators at their desk, supervisors at the wall.
+CREATE TABLE IF NOT EXISTS account (
+    login       text PRIMARY KEY,
+    name        text NOT NULL,               -- as people are shown it
+    role        text NOT NULL CHECK (role IN ('operator', 'negotiator', 'supervisor')),
+    phone       text UNIQUE,                 -- op01 …: this person's SIP endpoint, and operator's id
+    password    text NOT NULL,               -- scrypt$n$r$p$salt$digest (dialer.web.passwords)
+    disabled_at timestamptz,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- Of a browser's session only the SHA-256 of its cookie is known here.
+CREATE TABLE IF NOT EXISTS web_session (
+    sha256      text PRIMARY KEY,
+    login       text NOT NULL REFERENCES account (login) ON DELETE CASCADE,
+    csrf        text NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    expires_at  timestamptz NOT NULL
+);
+CREATE INDEX IF NOT EXISTS web_session_login ON web_session (login);
+
+-- Tabulations by the key that the browser gave them: sent again, one is not recorded again.
+CREATE TABLE IF NOT EXISTS tabulation_key (
+    key         text PRIMARY KEY,
+    attempt_id  text NOT NULL REFERENCES attempt (id),
+    at          timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS tabulation_key_attempt ON tabulation_key (attempt_id);

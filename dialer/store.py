@@ -113,6 +113,7 @@ class OperatorRow:
     reason: str | None
     attempt_id: str | None
     since: datetime
+    campaign: str | None = None
 
 
 LeadUpdate = CallNext | Finished
@@ -471,6 +472,12 @@ class Store:
         }  # fmt: skip
 
     # ---- plumbing
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        """A connection inside one transaction, for queries of other modules."""
+        async with self._transaction() as connection:
+            yield connection
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         async with self._transaction() as connection:
