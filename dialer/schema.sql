@@ -33,8 +33,13 @@ CREATE TABLE IF NOT EXISTS lead (
     kept        boolean NOT NULL DEFAULT false, -- dialled only with an operator kept for it
     withdrawn   text,                        -- why it left the campaign while it was in a call
     end_reason  text,
+    hours       jsonb NOT NULL DEFAULT '[]', -- of each phone the best local hours, best first
+    best_hours  smallint[],                  -- of the phone at next_phone
+    agreed      jsonb,                       -- a callback that came from another campaign
     UNIQUE (campaign_id, cpf)
 );
+CREATE INDEX IF NOT EXISTS lead_planned ON lead (campaign_id, (best_hours[1]), rank)
+    WHERE status = 'waiting' AND NOT kept;
 CREATE INDEX IF NOT EXISTS lead_hopper ON lead (campaign_id, not_before, rank)
     WHERE status = 'waiting';
 CREATE INDEX IF NOT EXISTS lead_kept ON lead (campaign_id, not_before)
@@ -73,6 +78,9 @@ CREATE TABLE IF NOT EXISTS attempt (
     closed_number bigint UNIQUE,             -- ended, and tabulated when a person talked
     export_error  text,                      -- why localization refused it for good
     exported_at   timestamptz,               -- when localization answered that it is durable
+    caller_id     text NOT NULL DEFAULT '',  -- the number that was shown
+    evidence      jsonb NOT NULL DEFAULT '{}', -- the rules that were asked, their figures, when
+    recording     text,                      -- file name in the PBX's folder of recordings
     UNIQUE (lead_id, number)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS attempt_one_at_a_time ON attempt (lead_id) WHERE state <> 'ended';
@@ -82,6 +90,8 @@ CREATE INDEX IF NOT EXISTS attempt_campaign ON attempt (campaign_id, closed_numb
 CREATE INDEX IF NOT EXISTS attempt_connected ON attempt (connected_at)
     WHERE connected_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS attempt_created ON attempt (created_at);
+CREATE INDEX IF NOT EXISTS attempt_person ON attempt (cpf);
+CREATE INDEX IF NOT EXISTS attempt_recording ON attempt (ended_at) WHERE recording IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS operator (
     id          text PRIMARY KEY,            -- op01 …: also the SIP endpoint
@@ -156,3 +166,41 @@ CREATE TABLE IF NOT EXISTS tabulation_key (
     at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX IF NOT EXISTS tabulation_key_attempt ON tabulation_key (attempt_id);
+
+-- Calls that left for the network, by the number they showed: Anatel counts them so.
+CREATE TABLE IF NOT EXISTS calling_day (
+    day         date NOT NULL,               -- of São Paulo
+    caller_id   text NOT NULL,
+    calls       integer NOT NULL DEFAULT 0,
+    short       integer NOT NULL DEFAULT 0,  -- not completed, to a machine, or of a few seconds
+    PRIMARY KEY (day, caller_id)
+);
+
+-- People and phones that asked never to be called again.
+CREATE TABLE IF NOT EXISTS opt_out (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cpf         text,
+    phone       text,
+    at          timestamptz NOT NULL DEFAULT now(),
+    who         text NOT NULL,
+    reason      text NOT NULL,
+    CHECK (cpf IS NOT NULL OR phone IS NOT NULL)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS opt_out_whom ON opt_out (coalesce(cpf, ''), coalesce(phone, ''));
+
+-- Calls that people asked for, at their time: they outlive the campaign in which they were agreed.
+CREATE TABLE IF NOT EXISTS callback (
+    attempt_id  text PRIMARY KEY REFERENCES attempt (id), -- in which it was agreed
+    lead_id     bigint NOT NULL REFERENCES lead (id),     -- who carries it now
+    name        text NOT NULL,               -- the campaign's name
+    cpf         text NOT NULL,
+    phone       text NOT NULL,
+    convenio    text NOT NULL,
+    operator    text,
+    agreed_at   timestamptz NOT NULL,
+    status      text NOT NULL DEFAULT 'waiting'
+                CHECK (status IN ('waiting', 'done', 'dropped', 'expired')),
+    reason      text,                        -- why it was dropped
+    made_at     timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS callback_due ON callback (agreed_at) WHERE status = 'waiting';

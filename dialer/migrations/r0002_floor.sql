@@ -30,3 +30,53 @@ CREATE TABLE tabulation_key (
     at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX tabulation_key_attempt ON tabulation_key (attempt_id);
+
+-- Best hours, agreed callbacks, and why each call was allowed.
+ALTER TABLE lead ADD COLUMN hours jsonb NOT NULL DEFAULT '[]';
+ALTER TABLE lead ADD COLUMN best_hours smallint[];
+ALTER TABLE lead ADD COLUMN agreed jsonb;
+CREATE INDEX lead_planned ON lead (campaign_id, (best_hours[1]), rank)
+    WHERE status = 'waiting' AND NOT kept;
+ALTER TABLE attempt ADD COLUMN caller_id text NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN evidence jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE attempt ADD COLUMN recording text;
+CREATE INDEX attempt_person ON attempt (cpf);
+CREATE INDEX attempt_recording ON attempt (ended_at) WHERE recording IS NOT NULL;
+
+-- Calls that left for the network, by the number they showed: Anatel counts them so.
+CREATE TABLE calling_day (
+    day         date NOT NULL,               -- of São Paulo
+    caller_id   text NOT NULL,
+    calls       integer NOT NULL DEFAULT 0,
+    short       integer NOT NULL DEFAULT 0,  -- not completed, to a machine, or of a few seconds
+    PRIMARY KEY (day, caller_id)
+);
+
+-- People and phones that asked never to be called again.
+CREATE TABLE opt_out (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cpf         text,
+    phone       text,
+    at          timestamptz NOT NULL DEFAULT now(),
+    who         text NOT NULL,
+    reason      text NOT NULL,
+    CHECK (cpf IS NOT NULL OR phone IS NOT NULL)
+);
+CREATE UNIQUE INDEX opt_out_whom ON opt_out (coalesce(cpf, ''), coalesce(phone, ''));
+
+-- Calls that people asked for, at their time: they outlive the campaign in which they were agreed.
+CREATE TABLE callback (
+    attempt_id  text PRIMARY KEY REFERENCES attempt (id), -- in which it was agreed
+    lead_id     bigint NOT NULL REFERENCES lead (id),     -- who carries it now
+    name        text NOT NULL,               -- the campaign's name
+    cpf         text NOT NULL,
+    phone       text NOT NULL,
+    convenio    text NOT NULL,
+    operator    text,
+    agreed_at   timestamptz NOT NULL,
+    status      text NOT NULL DEFAULT 'waiting'
+                CHECK (status IN ('waiting', 'done', 'dropped', 'expired')),
+    reason      text,                        -- why it was dropped
+    made_at     timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX callback_due ON callback (agreed_at) WHERE status = 'waiting';

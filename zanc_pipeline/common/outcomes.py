@@ -20,7 +20,10 @@ class Outcome(StrEnum):
 
 
 class Tabulation(StrEnum):
-    """What the operator recorded (tabulação) after talking to a person."""
+    """What the operator recorded (tabulação) after talking to a person.
+
+    After ``DO_NOT_CALL`` neither the person nor the phone is ever called again.
+    """
 
     PROMISE = "promise"
     REFUSAL = "refusal"
@@ -29,6 +32,7 @@ class Tabulation(StrEnum):
     WRONG_PERSON = "wrong_person"
     DECEASED = "deceased"
     NO_TABULATION = "no_tabulation"
+    DO_NOT_CALL = "do_not_call"
 
     @property
     def right_party(self) -> bool:

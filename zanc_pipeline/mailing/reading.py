@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zanc_pipeline.common.days import local_midnight
+from zanc_pipeline.common.do_not_call import Listed
 from zanc_pipeline.common.errors import ConflictError
 from zanc_pipeline.common.frames import read_frame
 from zanc_pipeline.mailing.builder import Inputs
 from zanc_pipeline.mailing.economics import TALK_SECONDS
 from zanc_pipeline.mailing.exploration import DAYS_TO_PAY, Effect, Trial, effect_of_a_call
-from zanc_pipeline.mailing.lists import Listed
 
 if TYPE_CHECKING:
     import pandas as pd

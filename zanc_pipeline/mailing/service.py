@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.days import latest_day
+from zanc_pipeline.common.do_not_call import read_lists
 from zanc_pipeline.common.errors import ConflictError, DataError
 from zanc_pipeline.common.frames import copy_frame
 from zanc_pipeline.common.migrations import require
@@ -20,7 +21,6 @@ from zanc_pipeline.mailing.builder import Built
 from zanc_pipeline.mailing.builder import build as rank
 from zanc_pipeline.mailing.explain import page
 from zanc_pipeline.mailing.exploration import DRAWN
-from zanc_pipeline.mailing.lists import read_lists
 from zanc_pipeline.mailing.reading import read_contracts, read_inputs
 from zanc_pipeline.mailing.rules import rules
 from zanc_pipeline.mailing.strategy import Strategy, load_strategy

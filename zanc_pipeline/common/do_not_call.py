@@ -2,7 +2,7 @@
 
 A file has a header and the columns ``cpf`` and ``telefone``; either may be empty in a line, and
 others (the reason, the date) are only for people to read. A line that cannot be understood stops
-the mailing: somebody who asked not to be called would be.
+whoever reads it: somebody who asked not to be called would be.
 """
 
 from __future__ import annotations
