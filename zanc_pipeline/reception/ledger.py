@@ -123,7 +123,8 @@ class Standing:
     newest: tuple[date, int] | None = None
 
 
-def _delivery(row: Mapping[str, Any]) -> Delivery:
+def as_delivery(row: Mapping[str, Any]) -> Delivery:
+    """A whole row of ``reception.delivery``."""
     return Delivery(**{name: row[name] for name in _COLUMNS})
 
 
@@ -180,7 +181,7 @@ def insert_received(
             ),
         )
         row = cursor.fetchone()
-    return _delivery(row)
+    return as_delivery(row)
 
 
 def lock_convenio(cursor: Any, convenio: str) -> None:
@@ -195,7 +196,7 @@ def select(cursor: Any, delivery_id: int, *, lock: bool = False) -> Delivery | N
     else:
         cursor.execute("SELECT * FROM reception.delivery WHERE id = %s", (delivery_id,))
     row = cursor.fetchone()
-    return None if row is None else _delivery(row)
+    return None if row is None else as_delivery(row)
 
 
 def select_all(cursor: Any, convenio: str | None) -> list[Delivery]:
@@ -205,7 +206,7 @@ def select_all(cursor: Any, convenio: str | None) -> list[Delivery]:
         "OR convenio = %(convenio)s ORDER BY id DESC",
         {"convenio": convenio},
     )
-    return [_delivery(row) for row in cursor.fetchall()]
+    return [as_delivery(row) for row in cursor.fetchall()]
 
 
 def same_content(cursor: Any, delivery: Delivery) -> Delivery | None:
@@ -232,7 +233,7 @@ def same_content(cursor: Any, delivery: Delivery) -> Delivery | None:
         },
     )
     row = cursor.fetchone()
-    return None if row is None else _delivery(row)
+    return None if row is None else as_delivery(row)
 
 
 def same_rows(cursor: Any, delivery: Delivery, digest: str) -> Delivery | None:
@@ -255,7 +256,7 @@ def same_rows(cursor: Any, delivery: Delivery, digest: str) -> Delivery | None:
         },
     )
     row = cursor.fetchone()
-    return None if row is None else _delivery(row)
+    return None if row is None else as_delivery(row)
 
 
 def standing(cursor: Any, delivery: Delivery) -> Standing:
@@ -301,7 +302,7 @@ def held(cursor: Any, convenio: str) -> list[Delivery]:
         "ORDER BY reference_date, sequence, id",
         (convenio,),
     )
-    return [_delivery(row) for row in cursor.fetchall()]
+    return [as_delivery(row) for row in cursor.fetchall()]
 
 
 def correction_of(cursor: Any, delivery_id: int) -> Delivery | None:
@@ -312,7 +313,7 @@ def correction_of(cursor: Any, delivery_id: int) -> Delivery | None:
         (delivery_id,),
     )
     row = cursor.fetchone()
-    return None if row is None else _delivery(row)
+    return None if row is None else as_delivery(row)
 
 
 def decide(cursor: Any, delivery_id: int, rule: str, *, by: str, reason: str) -> None:
@@ -379,4 +380,4 @@ def settle(
             delivery_id,
         ),
     )
-    return _delivery(cursor.fetchone())
+    return as_delivery(cursor.fetchone())

@@ -1,0 +1,231 @@
+"""What the clerk's page shows of the ledger: a day by convênio, what is missing, one delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.days import LOCAL, local_midnight
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.reception import ledger, service
+from zanc_pipeline.reception.drift import store
+from zanc_pipeline.reception.drift.store import Proposal
+from zanc_pipeline.reception.ledger import Decision, Delivery
+from zanc_pipeline.reception.usual_hours import LEARNED_FROM_DAYS, Usual, usual
+
+_APPLICATION = "reception"
+
+REJECTED_SHOWN = 50
+"""Rejected rows that are shown of a delivery."""
+
+_SELECTED = """
+    FROM reception.delivery
+    WHERE (%(since)s::timestamptz IS NULL OR received_at >= %(since)s AND received_at < %(until)s)
+      AND (%(convenio)s::text IS NULL OR convenio = %(convenio)s)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which deliveries are looked at: those of ``day``, all those left open, or all there are."""
+
+    day: date | None
+    convenio: str | None = None
+    status: str | None = None
+    before: int | None = None
+    """Only those with a smaller number: the next page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A convênio on the day: how many deliveries of each status, and whether one is missing."""
+
+    convenio: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    last_at: datetime | None = None
+    expected: Usual | None = None
+    missing: bool = False
+    """Nothing came although its usual hour is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inbox:
+    """A page of deliveries, newest first, and the day of every convênio."""
+
+    deliveries: Sequence[Delivery]
+    more: bool
+    standings: Sequence[Standing]
+    proposed: frozenset[int]
+    """Deliveries with a proposed layout that waits for a person."""
+    open_days: Mapping[date, int] = field(default_factory=dict)
+    """Deliveries of other days that are still in quarantine or wait, by day."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectedField:
+    """One problem of a rejected row; ``found`` is masked."""
+
+    line: int
+    field: str
+    found: str
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """All that is to be known about one delivery."""
+
+    delivery: Delivery
+    proposal: Proposal | None
+    decisions: Sequence[Decision]
+    rejected: Sequence[RejectedField]
+    correction: Delivery | None
+    """The accepted delivery that replaces it."""
+    loads: Sequence[Mapping[str, Any]] = ()
+    """What the CRM made of it: ``crm``, ``status``, ``rows_loaded``, ``rows_refused``."""
+
+
+def read(settings: Settings, choice: Choice, *, now: datetime, rows: int) -> Inbox:
+    """The deliveries of a day and what is missing; at most ``rows`` of them a page."""
+    day = choice.day or now.astimezone(LOCAL).date()
+    span = {
+        "since": local_midnight(day),
+        "until": local_midnight(day + timedelta(days=1)),
+        "convenio": choice.convenio,
+    }
+    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+        cursor.execute(
+            f"SELECT convenio, status, count(*) AS n, max(received_at) AS last {_SELECTED}"
+            " GROUP BY convenio, status",
+            span | {"convenio": None},
+        )
+        counted = cursor.fetchall()
+        everything = {"since": None} if choice.day is None else {}
+        cursor.execute(
+            f"SELECT * {_SELECTED} AND (%(status)s::text IS NULL OR status = %(status)s)"
+            " AND (%(before)s::bigint IS NULL OR id < %(before)s)"
+            " ORDER BY id DESC LIMIT %(rows)s",
+            span
+            | everything
+            | {"status": choice.status, "before": choice.before, "rows": rows + 1},
+        )
+        deliveries = [ledger.as_delivery(row) for row in cursor.fetchall()]
+        cursor.execute(
+            "SELECT delivery_id FROM reception.proposal WHERE status = 'proposed'"
+            " AND delivery_id = ANY (%s)",
+            ([one.id for one in deliveries],),
+        )
+        proposed = frozenset(row["delivery_id"] for row in cursor.fetchall())
+        cursor.execute(
+            "SELECT timezone(%(zone)s, received_at)::date AS day, count(*) AS n"
+            " FROM reception.delivery WHERE status IN ('quarantined', 'held')"
+            " AND NOT (received_at >= %(since)s AND received_at < %(until)s)"
+            " GROUP BY 1 ORDER BY 1 DESC",
+            span | {"zone": LOCAL.key},
+        )
+        open_days = {row["day"]: row["n"] for row in cursor.fetchall()}
+        arrivals = _arrivals(cursor, day)
+    return Inbox(
+        deliveries=deliveries[:rows],
+        more=len(deliveries) > rows,
+        standings=_standings(settings, counted, arrivals, day, now),
+        proposed=proposed,
+        open_days=open_days,
+    )
+
+
+def missing(settings: Settings, *, now: datetime) -> list[Standing]:
+    """The convênios whose file of today did not come by its usual hour."""
+    day = now.astimezone(LOCAL).date()
+    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+        cursor.execute(
+            "SELECT convenio, status, count(*) AS n, max(received_at) AS last"
+            " FROM reception.delivery WHERE received_at >= %s GROUP BY convenio, status",
+            (local_midnight(day),),
+        )
+        counted = cursor.fetchall()
+        arrivals = _arrivals(cursor, day)
+    return [one for one in _standings(settings, counted, arrivals, day, now) if one.missing]
+
+
+def case(settings: Settings, delivery_id: int) -> Case:
+    """One delivery with all that was found and decided. Raises DataError when there is none."""
+    delivery = service.get_delivery(settings, delivery_id)
+    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+        proposal = store.select(cursor, delivery_id)
+        decided = ledger.decisions(cursor, delivery_id)
+        correction = ledger.correction_of(cursor, delivery_id)
+        cursor.execute(
+            "SELECT line, field, found, problem FROM reception.rejected_row"
+            " WHERE delivery_id = %s ORDER BY line, field LIMIT %s",
+            (delivery_id, REJECTED_SHOWN),
+        )
+        rejected = [RejectedField(**row) for row in cursor.fetchall()]
+        cursor.execute("SELECT to_regclass('crm.load') IS NOT NULL AS known")
+        loads = []
+        if cursor.fetchone()["known"]:
+            cursor.execute(
+                "SELECT crm, status, rows_loaded, rows_refused, finished_at FROM crm.load"
+                " WHERE delivery_id = %s",
+                (delivery_id,),
+            )
+            loads = cursor.fetchall()
+    return Case(
+        delivery=delivery,
+        proposal=proposal,
+        decisions=decided,
+        rejected=rejected,
+        correction=correction,
+        loads=loads,
+    )
+
+
+def _arrivals(cursor: Any, day: date) -> dict[str, list[datetime]]:
+    """When the files of the weeks before ``day`` came, by convênio; repeated ones do not count."""
+    cursor.execute(
+        "SELECT convenio, min(coalesce(uploaded_at, received_at)) AS at"
+        " FROM reception.delivery WHERE received_at >= %(since)s AND received_at < %(until)s"
+        " AND status <> 'duplicate' AND corrects IS NULL"
+        " GROUP BY convenio, timezone(%(zone)s, coalesce(uploaded_at, received_at))::date",
+        {
+            "since": local_midnight(day - timedelta(days=LEARNED_FROM_DAYS)),
+            "until": local_midnight(day),
+            "zone": LOCAL.key,
+        },
+    )
+    found: dict[str, list[datetime]] = {}
+    for row in cursor.fetchall():
+        found.setdefault(row["convenio"], []).append(row["at"])
+    return found
+
+
+def _standings(
+    settings: Settings,
+    counted: Sequence[Mapping[str, Any]],
+    arrivals: Mapping[str, Sequence[datetime]],
+    day: date,
+    now: datetime,
+) -> list[Standing]:
+    counts: dict[str, dict[str, int]] = {}
+    last: dict[str, datetime] = {}
+    for row in counted:
+        convenio = row["convenio"]
+        counts.setdefault(convenio, {})[row["status"]] = row["n"]
+        last[convenio] = max(last.get(convenio, row["last"]), row["last"])
+    found = []
+    for convenio in [*settings.convenios, *sorted(set(counts) - set(settings.convenios))]:
+        expected = usual(arrivals.get(convenio, ()), day)
+        came = sum(n for status, n in counts.get(convenio, {}).items() if status != "duplicate")
+        found.append(
+            Standing(
+                convenio=convenio,
+                counts=counts.get(convenio, {}),
+                last_at=last.get(convenio),
+                expected=expected,
+                missing=expected is not None and not came and now > expected.by,
+            )
+        )
+    return found
