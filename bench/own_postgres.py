@@ -26,8 +26,8 @@ SHARES = (0.25, 0.4, 0.2, 0.149, 0.001)
 
 
 @contextmanager
-def server(var: Path) -> Iterator[Settings]:
-    """Run it under ``var`` on free ports, with all tables made."""
+def server(var: Path, **options: str) -> Iterator[Settings]:
+    """Run it under ``var`` on free ports, with all tables made; ``options`` go to PostgreSQL."""
     with (
         socket.create_server(("127.0.0.1", 0)) as probe,
         socket.create_server(("127.0.0.1", 0)) as other,
@@ -37,7 +37,9 @@ def server(var: Path) -> Iterator[Settings]:
     settings.postgres.port, settings.localization.port = ports
     postgres.initialise(settings)
     with (var / "postgres.log").open("wb") as log:
-        process: Any = subprocess.Popen(postgres.command(settings), stdout=log, stderr=log)
+        more = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
+        command = [*postgres.command(settings), *more]
+        process: Any = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             deadline = time.monotonic() + 60
             while not postgres.answers(settings):
@@ -57,17 +59,28 @@ def cpf_of(number: np.ndarray) -> pa.Array:
     return pa.array(cpfs_of(number * 31 + 100_000_007))
 
 
-def calls(crm: str, rows: int, phones: int, *, seed: int, first: int = 0, days: int = 120) -> Any:
+def calls(
+    crm: str,
+    rows: int,
+    phones: int,
+    *,
+    seed: int,
+    first: int = 0,
+    total: int | None = None,
+    days: int = 120,
+) -> Any:
     """``rows`` calls of ``days`` days, in order of time, over ``phones`` phones, three a person.
 
-    ``first`` is the number of the first call: parts of one large log have ids and times that
-    follow each other.
+    ``first`` is the number of the first call. In a log of ``total`` calls that is made in parts,
+    the times of the parts follow each other too.
     """
     random = np.random.default_rng([seed, first])
     phone = random.integers(0, phones, rows)
     people, person = np.unique(phone // 3, return_inverse=True)
     numbers, place = np.unique(phone, return_inverse=True)
-    seconds = np.sort(random.integers(0, days * 86_400, rows)).astype("timedelta64[s]")
+    whole = days * 86_400
+    since, until = (0, 1) if total is None else (first / total, (first + rows) / total)
+    seconds = np.sort(random.integers(int(since * whole), int(until * whole), rows))
     start = np.datetime64((datetime.now(UTC) - timedelta(days=days + 1)).replace(tzinfo=None), "us")
     outcome = random.choice(len(OUTCOMES), rows, p=SHARES)
     return pa.table(
@@ -76,7 +89,9 @@ def calls(crm: str, rows: int, phones: int, *, seed: int, first: int = 0, days: 
             "call_id": pa.array(np.char.mod("b%010d", np.arange(first, first + rows))),
             "cpf": cpf_of(people).take(pa.array(person)),
             "phone": pa.array(np.char.mod("119%08d", numbers)).take(pa.array(place)),
-            "started_at": pa.array(start + seconds).cast(pa.timestamp("us", tz="UTC")),
+            "started_at": pa.array(start + seconds.astype("timedelta64[s]")).cast(
+                pa.timestamp("us", tz="UTC")
+            ),
             "ring_seconds": pa.array(random.integers(1, 25, rows), pa.float32()),
             "talk_seconds": pa.array(np.where(outcome == 0, 60.0, 0.0), pa.float32()),
             "outcome": pa.array(OUTCOMES).take(pa.array(outcome)),

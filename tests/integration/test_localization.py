@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Iterator
@@ -15,11 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from crm_world import contract, cpf, deliver
 
+from zanc_pipeline.airflow import calls as airflow_calls
 from zanc_pipeline.common.database import connect, transaction
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.localization import base, bulk, rebuild
+from zanc_pipeline.localization import base, bulk, landing, rebuild
 from zanc_pipeline.localization.calls import Call
 
 pytestmark = pytest.mark.integration
@@ -268,6 +270,8 @@ def test_a_file_of_calls_is_loaded_once(settings: Settings, tmp_path: Path) -> N
         ("33.5", "-1", "line 3, column talk_seconds"),
         ("talk_seconds", "talk", "lacks the columns talk_seconds"),
         ("h2,", ",", "line 3, column call_id"),
+        ("h2,", "h 2,", "line 3, column call_id"),
+        ("energia_sul", "Energia Sul", "line 3, column convenio"),
         ("11:00:00-03:00", "eleven", "line 3, column started_at"),
         ("11:00:00-03:00", "11:00:00", "line 3, column started_at"),
     ],
@@ -280,6 +284,31 @@ def test_a_wrong_row_is_named_and_nothing_is_loaded(
     with pytest.raises(DataError, match=message):
         base.load_file(settings, path)
     assert rebuild.verify(settings).calls == 0
+
+
+def test_files_that_a_crm_left_are_loaded_by_its_dag(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    monkeypatch.setattr(airflow_calls, "load_settings", lambda: settings)
+    folder = landing.folder_of(settings, "norma")
+    right, others = CSV.replace("larga", "norma"), CSV
+    for name, text in {"a.csv": right, "b.csv": others, "c.csv": right, "d.part": "x"}.items():
+        (folder / name).write_text(text)
+        os.utime(folder / name, (1, 1))
+    (folder / "e.csv").write_text("crm,call_id\nnorma")  # somebody writes it
+    with pytest.raises(AirflowFailException, match=r"b\.csv, line 3, column crm: expected"):
+        airflow_calls.load_calls("norma")
+    assert rebuild.verify(settings).calls == 2
+    (folder / "b.csv").unlink()
+    assert airflow_calls.load_calls("norma") == {"files": 0, "accepted": 0, "duplicates": 0}
+    (folder / "a.csv").write_text(right)
+    os.utime(folder / "a.csv", (1, 1))
+    assert airflow_calls.load_calls("norma") == {"files": 1, "accepted": 0, "duplicates": 2}
+    assert {path.name for path in folder.iterdir()} == {"d.part", "e.csv", "loaded"}
+    kept = {path.name for path in (folder / "loaded").iterdir()}
+    assert kept == {"a.csv", "a.1.csv", "c.csv"}
 
 
 def test_many_calls_load_in_chunks_with_their_summaries(

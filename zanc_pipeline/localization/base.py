@@ -71,14 +71,16 @@ def add_phones_of_delivery(settings: Settings, delivery_id: int) -> int:
     if not path.is_file():
         raise DataError(f"{path} does not exist: receive delivery {delivery_id} again")
     fields = ("phone_1", "phone_2", "phone_3")
-    columns = pq.read_table(path, columns=["cpf", *fields]).to_pydict()
-    pairs = (
-        (cpf, phone)
-        for field in fields
-        for cpf, phone in zip(columns["cpf"], columns[field], strict=True)
-        if phone
-    )
-    return add_phones(settings, delivery_id, pairs)
+    with pq.ParquetFile(path) as file:
+        batches = (part.to_pydict() for part in file.iter_batches(columns=["cpf", *fields]))
+        pairs = (
+            (cpf, phone)
+            for columns in batches
+            for field in fields
+            for cpf, phone in zip(columns["cpf"], columns[field], strict=True)
+            if phone
+        )
+        return add_phones(settings, delivery_id, pairs)
 
 
 def record_calls(connection: Connection, crm: str, calls: Sequence[Call]) -> tuple[int, int]:
@@ -116,19 +118,22 @@ def load_file(
     settings: Settings,
     path: Path,
     *,
+    crms: frozenset[str] | None = None,
     started: Callable[[int], None] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LoadCounts:
     """Load a CSV or Parquet file with the columns of ``localization.call``; repeatable.
 
-    Loaded in parts, each in its transaction. ``started`` is told the rows of the file when it is
-    checked, ``progress`` the rows of each part. Raises DataError, with the line, before anything is
-    loaded when any row is wrong.
+    It may speak of the calls of ``crms``, of every CRM when they are not named. Loaded in parts,
+    each in its transaction. ``started`` is told the rows of the file when it is checked,
+    ``progress`` the rows of each part. Raises DataError, with the line, before anything is loaded
+    when any row is wrong.
     """
     from zanc_pipeline.localization.bulk import load
     from zanc_pipeline.localization.files import check_calls
 
-    file = check_calls(path, now=datetime.now(UTC), crms=frozenset(settings.crms))
+    known = frozenset(settings.crms) if crms is None else crms
+    file = check_calls(path, now=datetime.now(UTC), crms=known)
     if started is not None:
         started(file.rows)
     accepted = load(settings, file.tables(), progress=progress)

@@ -21,9 +21,10 @@ LONGEST_SECONDS = 86_400.0
 
 _OUTCOMES = {str(outcome): outcome for outcome in Outcome}
 _TABULATIONS = {str(tabulation): tabulation for tabulation in Tabulation}
-_CALL_ID = re.compile(r"[\w.:@/+-]{1,80}", re.ASCII)
-_CALL_ID_FORM = "1 to 80 letters, digits or . : @ / + - _"
-_CONVENIO = re.compile(r"[a-z0-9_]{1,60}", re.ASCII)
+CALL_ID = re.compile(r"[\w.:@/+-]{1,80}", re.ASCII)
+CALL_ID_FORM = "1 to 80 letters, digits or . : @ / + - _"
+CONVENIO = re.compile(r"[a-z0-9_]{1,60}", re.ASCII)
+CONVENIO_FORM = "a convênio's folder name"
 
 CALL_COLUMNS = (
     "call_id",
@@ -63,7 +64,7 @@ def parse_call(entry: object, *, now: datetime) -> Call:
     if not isinstance(entry, Mapping):
         raise DataError("expected an object with call_id, cpf, phone, started_at, …")
     return Call(
-        call_id=_matching(entry, "call_id", _CALL_ID, _CALL_ID_FORM),
+        call_id=_matching(entry, "call_id", CALL_ID, CALL_ID_FORM),
         cpf=valid_cpf(entry.get("cpf")),
         phone=valid_phone(entry.get("phone")),
         started_at=_started_at(entry.get("started_at"), now),
@@ -74,7 +75,7 @@ def parse_call(entry: object, *, now: datetime) -> Call:
         outcome=_outcome(entry.get("outcome")),
         tabulation=_tabulation(entry.get("tabulation")),
         convenio=(
-            _matching(entry, "convenio", _CONVENIO, "a convênio's folder name")
+            _matching(entry, "convenio", CONVENIO, CONVENIO_FORM)
             if entry.get("convenio") is not None
             else None
         ),
@@ -115,7 +116,7 @@ def valid_cpf(value: object) -> str:
 
 def valid_reference(value: object) -> str:
     """A caller's name for an attempt: in the form of a call_id, which it usually is."""
-    return _matching({"reference": value}, "reference", _CALL_ID, _CALL_ID_FORM)
+    return _matching({"reference": value}, "reference", CALL_ID, CALL_ID_FORM)
 
 
 def valid_phone(value: object) -> str:

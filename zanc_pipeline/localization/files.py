@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +11,17 @@ from typing import Any
 
 from zanc_pipeline.common.codecs import DDDS
 from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.masking import mask_text
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
-from zanc_pipeline.localization.calls import CLOCK_SKEW, EARLIEST, LONGEST_SECONDS
+from zanc_pipeline.localization.calls import (
+    CALL_ID,
+    CALL_ID_FORM,
+    CLOCK_SKEW,
+    CONVENIO,
+    CONVENIO_FORM,
+    EARLIEST,
+    LONGEST_SECONDS,
+)
 
 REQUIRED = ("crm", "call_id", "cpf", "phone", "started_at", "talk_seconds", "outcome")
 OPTIONAL = ("ring_seconds", "tabulation", "convenio")
@@ -98,7 +108,8 @@ def _read(path: Path) -> Iterator[tuple[int, Any]]:
         else:
             raise DataError(f"{path}: expected a .csv or a .parquet file")
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: {error}") from None
+        # The first line says what is wrong, and may hold the row.
+        raise DataError(f"{path}: {mask_text(str(error).splitlines()[0])}") from None
 
 
 def _parquet(file: Any) -> Iterator[Any]:
@@ -171,6 +182,7 @@ def _check_values(table: Any, path: Path, first_line: int, crms: frozenset[str])
         "phone": (are_phones, "DDD + 8 or 9 digits, digits only"),
         "outcome": (_among(Outcome), f"one of {', '.join(Outcome)}"),
         "tabulation": (_among(Tabulation), f"one of {', '.join(Tabulation)}, or nothing"),
+        "convenio": (_matching(CONVENIO), f"{CONVENIO_FORM}, or nothing"),
     }
     for name in REQUIRED:
         if table[name].null_count:
@@ -183,6 +195,15 @@ def _check_values(table: Any, path: Path, first_line: int, crms: frozenset[str])
             wrong = pa.array(np.append(~verdicts, False))
             places = encoded.indices.fill_null(len(verdicts))
             _refuse(wrong.take(places), path, first_line, name, expected)
+    verdicts = _matching(CALL_ID)(table["call_id"])
+    _refuse(pa.array(~verdicts), path, first_line, "call_id", CALL_ID_FORM)
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[Any], Any]:
+    import pyarrow.compute as pc
+
+    whole = f"^(?:{pattern.pattern})$"
+    return lambda texts: pc.match_substring_regex(texts, whole).to_numpy(zero_copy_only=False)
 
 
 def _among(values: Iterable[str]) -> Callable[[Any], Any]:
@@ -246,9 +267,6 @@ def _check_ranges(table: Any, path: Path, first_line: int, now: datetime) -> Non
         )
         wrong = pc.fill_null(pc.invert(within), False)
         _refuse(wrong, path, first_line, name, f"0 to {LONGEST_SECONDS:.0f} seconds")
-    lengths = pc.utf8_length(table["call_id"])
-    wrong = pc.or_(pc.less(lengths, 1), pc.greater(lengths, 80))
-    _refuse(wrong, path, first_line, "call_id", "1 to 80 characters")
 
 
 def _refuse(wrong: Any, path: Path, first_line: int, column: str, expected: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from zanc_pipeline.common.errors import ConfigError, StackError
 from zanc_pipeline.common.locks import only_one
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import lifecycle
-from zanc_pipeline.world import generation, report
+from zanc_pipeline.world import generation, past, report
 from zanc_pipeline.world.airflow_api import AirflowApi
 
 Progress = Callable[[str], None]
@@ -49,11 +49,17 @@ def _play(settings: Settings, progress: Progress) -> dict[str, Any]:
     def look_for_failures() -> None:
         _stop_at_a_failed_run(settings, airflow, began)
 
-    if not loaded.exists():
+    is_first = not loaded.exists()
+    if is_first:
         _make_world(settings, progress)
-        loaded.touch()
     airflow.wait_for_dags(_dags(settings))
-    _train(airflow, progress)
+    if is_first:
+        progress(f"loading {settings.world.past_calls:,} past calls into the localization base")
+        _run_dags(airflow, _calls_dags(settings), progress)
+        look_for_failures()
+        loaded.touch()
+    progress("training the models on the past calls and payments")
+    _run_dags(airflow, TRAININGS, progress)
     look_for_failures()
     if _present(settings)[0] <= _last_day_sent(settings):
         progress("uploading the files of the last day again: they are duplicates")
@@ -106,22 +112,25 @@ def _dags(settings: Settings) -> set[str]:
     names = {f"reception__{convenio}" for convenio in settings.convenios}
     for campaign in settings.campaigns:
         names |= {f"mailing__{campaign}", f"campaign__{campaign}"}
-    return names | set(TRAININGS)
+    return names | set(TRAININGS) | set(_calls_dags(settings))
+
+
+def _calls_dags(settings: Settings) -> list[str]:
+    return [f"calls__{crm}" for crm in settings.crms]
 
 
 def _make_world(settings: Settings, progress: Progress) -> None:
     folder = settings.var / "world"
     progress(f"making a world of {settings.world.debtors:,} debtors")
     _zanc(settings, "world", "generate")
-    progress(f"loading {settings.world.past_calls:,} past calls into the localization base")
-    _zanc(settings, "localization", "load", str(folder / "history" / "calls.parquet"))
+    past.leave_calls(settings)
     _zanc(settings, "models", "history", str(folder / "history" / "portfolio.csv"))
 
 
-def _train(airflow: AirflowApi, progress: Progress) -> None:
-    progress("training the models on the past calls and payments")
+def _run_dags(airflow: AirflowApi, dags: Sequence[str], progress: Progress) -> None:
+    """Start the DAGs and wait until all have ended."""
     moment = datetime.now(UTC)
-    runs = {dag: airflow.trigger(dag, f"demo__{moment:%Y-%m-%dT%H:%M:%S}") for dag in TRAININGS}
+    runs = {dag: airflow.trigger(dag, f"demo__{moment:%Y-%m-%dT%H:%M:%S}") for dag in dags}
     deadline = time.monotonic() + FILES_SECONDS
     for dag, run_id in runs.items():
         while (state := airflow.state(dag, run_id)) not in {"success", "failed"}:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
 
+from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.localization import landing
 from zanc_pipeline.world import history, law, truth
 from zanc_pipeline.world.history import Calls, Portfolio, amount_at, day_of
 from zanc_pipeline.world.law import Ints
@@ -57,6 +60,21 @@ def write_calls(
     )
     secret = pa.table({"call_id": ids, "p_answer": calls.p_answer, "p_right_party": p_right})
     parquet.write_table(secret, folder / "truth_calls.parquet", compression="zstd")
+
+
+def leave_calls(settings: Settings) -> None:
+    """Leave the past calls where each CRM leaves its files for the localization base."""
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    made = settings.var / "world" / "history" / "calls.parquet"
+    calls = parquet.read_table(made)
+    for crm in settings.crms:
+        path = landing.folder_of(settings, crm) / "past.parquet"
+        aside = path.with_suffix(".part")
+        parquet.write_table(calls.filter(pc.equal(calls["crm"], crm)), aside, compression="zstd")
+        shutil.copystat(made, aside)  # as old as they are: nobody writes to them any more
+        aside.replace(path)
 
 
 def write_portfolio(

@@ -15,7 +15,7 @@ from zanc_pipeline.world import demo, generation
 
 UPLOAD = ("world", "upload")
 FAULTY = (*UPLOAD, "--with-faults")
-MAKE = [("world", "generate"), ("localization", "load"), ("models", "history")]
+MAKE = [("world", "generate"), ("models", "history")]
 
 
 class Interrupted(Exception):
@@ -47,7 +47,7 @@ def commands(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
     monkeypatch.setattr(demo, "AirflowApi", Airflow)
     monkeypatch.setattr(demo, "_zanc", zanc)
     for step in (
-        *("_train", "_stop_at_a_failed_run", "_wait_for_files", "_wait_for_campaign"),
+        *("_run_dags", "_stop_at_a_failed_run", "_wait_for_files", "_wait_for_campaign"),
         *("_wait_for_quiet", "_wait_for_exports", "_answer_imports"),
     ):
         monkeypatch.setattr(demo, step, nothing)
@@ -66,8 +66,11 @@ def test_the_first_makes_the_world_and_later_ones_a_fresh_day(
 ) -> None:
     mailing, ran = play(fresh, commands)
     assert mailing == "m-2026-11-23"
-    assert [command[:2] for command in ran[:3]] == MAKE
-    assert ran[3:] == [FAULTY]
+    assert [command[:2] for command in ran[:2]] == MAKE
+    assert ran[2:] == [FAULTY]
+    assert {path.parent.name for path in (fresh.var / "calls").glob("*/past.parquet")} == set(
+        fresh.crms
+    )
     for day in ("m-2026-11-24", "m-2026-11-25"):
         assert play(fresh, commands) == (day, [UPLOAD, ("world", "next-day"), UPLOAD])
 
