@@ -1,0 +1,2 @@
+def tratar(df):
+    return df
