@@ -11,6 +11,7 @@ from typing import Any
 import click
 import httpx
 
+from dialer.web.commands import operator
 from zanc_pipeline.common.errors import (
     ConfigError,
     ConflictError,
@@ -138,6 +139,9 @@ def replay(campaign: str, as_json: bool) -> None:
             f"  {result.mode:12} busy {result.occupancy:.1%} of the time,"
             f" {result.abandoned_share:.1%} abandoned"
         )
+
+
+dialer.add_command(operator)
 
 
 class _Client:

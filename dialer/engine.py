@@ -33,6 +33,7 @@ from dialer.rules import CallingHours, CallNext, Finished, PastAttempt, Phase
 from dialer.settings import CampaignSettings, parse_campaign
 from dialer.store import CampaignRow, Lead, LeadUpdate, OperatorChange, Store
 from dialer.switchboard import LATE_TABULATION_SECONDS, Switchboard
+from dialer.trunks import PbxLimits
 from zanc_pipeline.common.errors import ConflictError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class Engine:
         self.store = store
         self._hours, self._time_scale = hours, time_scale
         self.floor = Floor()
-        self.pbxs = PbxPool()
+        self.pbxs = PbxPool(self.floor)
         self.campaigns: dict[str, Campaign] = {}
         self.ready = False
         self.began_at = LONG_AGO
@@ -74,9 +75,9 @@ class Engine:
 
     # ---- life
 
-    def add_pbx(self, pbx: Pbx) -> None:
-        """Use ``pbx`` for calls."""
-        self.pbxs[pbx.name] = pbx
+    def add_pbx(self, pbx: Pbx, limits: PbxLimits) -> None:
+        """Use ``pbx`` for calls within ``limits``."""
+        self.pbxs.add(pbx, limits)
         self._reconciler.pbx_changed()
 
     def notice(self, attempt_id: str, event: calls_.Event) -> None:
@@ -164,6 +165,7 @@ class Engine:
                 since=operator.since,
                 attempt_id=operator.attempt_id,
                 reason=operator.reason,
+                only=operator.campaign,
             )
         await self._adopt()
         for agent in self.floor.agents.values():
@@ -183,6 +185,7 @@ class Engine:
                 lead=found.lead,
                 phone=found.phone,
                 pbx=found.pbx,
+                trunk=found.trunk,
                 sent_at=found.attempt.created_at,
                 operator=found.attempt.operator,
                 kept=found.attempt.operator is not None,
@@ -250,6 +253,10 @@ class Engine:
         before = call.attempt
         step = advance(before, event)
         call.attempt = step.attempt
+        if isinstance(event, calls_.Refused):
+            self.pbxs.refused(call, event.reason, utc_now())
+        elif step.attempt != before:
+            self.pbxs.went_on(call, before, utc_now())
         changes: list[OperatorChange] = []
         for command in step.commands:
             changes += self._execute(call, command)

@@ -94,6 +94,8 @@ class Agent:
     share: str | None = None
     """The campaign for which the operator works now, unless a call of another comes first."""
     preview: Preview | None = None
+    only: str | None = None
+    """The name of the campaign that the operator chose to work for; None is all of them."""
     placing: bool = False
     rest_until: datetime | None = None
     version: int = field(default_factory=lambda: int(time.time() * 1000))
@@ -105,6 +107,10 @@ class Agent:
         return self.leaving or "idle"
 
     def bump(self) -> None:
+    def serves(self, campaign: Campaign | None) -> bool:
+        """Whether the operator takes calls of this campaign."""
+        return self.only is None or (campaign is not None and self.only == campaign.row.name)
+
         """Wake who waits for news of this operator. Versions grow over restarts too."""
         self.version += 1
         self.changed.set()

@@ -11,14 +11,13 @@ import logging
 import uuid
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from dialer import pacing
 from dialer.attempt import Attempt, Judged, State
 from dialer.gate import Gate, Reservations
 from dialer.live import Agent, Call, Campaign, Preview, utc_now
-from dialer.pbx import Pbx
+from dialer.pool import Route
 from dialer.rules import CallNext, PastAttempt, Phase
 from dialer.settings import PREVIEW
 from dialer.store import Lead, LeadUpdate, OperatorChange
@@ -36,6 +35,8 @@ KEPT_SECONDS = 1.0
 """How often it is looked whether a kept call is due."""
 UNFORESEEN_SECONDS = 5.0
 """A campaign in which an error of ours occurred places no call for so long."""
+ROOM_SECONDS = 1.0
+"""A call that found no room on its way to the PBX waits for it so long."""
 MOST_PREPARING = 40
 """Lines of a campaign that are on their way to the PBX at the same time."""
 
@@ -66,16 +67,22 @@ class Placer:
         """Give each operator to a campaign; how many free ones each campaign may count on.
 
         The highest priority that has somebody to call has all operators; campaigns of one priority
-        have equal shares. Lines of campaigns without a share still need who is free.
+        have equal shares. Who chose one campaign works for that one only. Lines of campaigns
+        without a share still need who is free.
         """
-        takers = self._takers(now)
-        names = {campaign.id for campaign in takers}
-        agents = sorted(self._floor.agents.values(), key=lambda agent: agent.id)
-        present = [agent for agent in agents if agent.state not in ("offline", "paused")]
-        for agent in agents:
+        able = self._able(now)
+        takers = _first(able)
+        turns: dict[tuple[str, ...], int] = {}
+        for agent in sorted(self._floor.agents.values(), key=lambda agent: agent.id):
             agent.share = None
-        for number, agent in enumerate(present):
-            agent.share = takers[number % len(takers)].id if takers else None
+            mine = _first([campaign for campaign in able if agent.serves(campaign)])
+            if not mine or agent.state in ("offline", "paused"):
+                continue
+            choice = tuple(campaign.id for campaign in mine)
+            turn = turns[choice] = turns.get(choice, -1) + 1
+            agent.share = choice[turn % len(choice)]
+            takers += [campaign for campaign in mine if campaign not in takers]
+        names = {campaign.id for campaign in takers}
         strangers = 0
         for campaign in self._engine.campaigns.values():
             if campaign.id not in names:
@@ -91,7 +98,8 @@ class Placer:
             strangers -= taken
         return free
 
-    def _takers(self, now: datetime) -> list[Campaign]:
+    def _able(self, now: datetime) -> list[Campaign]:
+        """The campaigns that may have somebody to call now, the highest priority first."""
         able = [
             campaign
             for campaign in self._engine.campaigns.values()
@@ -99,10 +107,7 @@ class Placer:
             and campaign.dry_until <= now
             and campaign.hours.phase(now) is Phase.OPEN
         ]
-        able.sort(key=lambda campaign: -campaign.settings.prioridade)
-        for _, first in groupby(able, key=lambda campaign: campaign.settings.prioridade):
-            return list(first)
-        return []
+        return sorted(able, key=lambda campaign: -campaign.settings.prioridade)
 
     # ---- how many
 
@@ -144,7 +149,10 @@ class Placer:
         )
         wanted = campaign.pace.pacer.calls_to_place(snapshot)
         campaign.why = campaign.pace.pacer.why()
-        for _ in range(min(wanted, MOST_PREPARING - campaign.preparing)):
+        room = self._engine.pbxs.room(now) - sum(
+            one.preparing + one.holding for one in self._engine.campaigns.values()
+        )
+        for _ in range(min(wanted, MOST_PREPARING - campaign.preparing, room)):
             self._start(campaign, self._prepare(campaign))
 
     def _open_kept(self, campaign: Campaign, now: datetime) -> int:
@@ -170,8 +178,9 @@ class Placer:
         ]
 
     def _obstacle(self, now: datetime) -> str:
-        if not self._engine.pbxs.reachable:
-            return "nenhuma central ao alcance"
+        full = self._engine.pbxs.why(now)
+        if full:
+            return full
         if now < self.gate.closed_until:
             return "a base de localização não responde"
         if all(agent.state == "offline" for agent in self._floor.agents.values()):
@@ -285,13 +294,35 @@ class Placer:
         """Dial a claimed lead, for ``agent`` alone or for whoever is free when it is answered."""
         attempt_id = uuid.uuid4().hex
         plan, lease, lead = await self.gate.reserve(campaign, lead, history, attempt_id)
-        pbx = self._engine.pbxs.choose()
-        if lease is None or pbx is None or not self._may_dial(campaign, agent):
-            await self._store.update_lead(lead.id, plan, lead.refused)
-            if lease is not None:
-                await self.gate.release(lead, lease)
-            return
-        assert isinstance(plan, CallNext)
+        if lease is not None:
+            await self._until_there_is_room()
+        with self._engine.pbxs.taking(utc_now()) as route:
+            if lease is None or route is None or not self._may_dial(campaign, agent):
+                await self._store.update_lead(lead.id, plan, lead.refused)
+                if lease is not None:
+                    await self.gate.release(lead, lease)
+                return
+            assert isinstance(plan, CallNext)
+            await self._place(campaign, lead, plan, lease, attempt_id, agent, route)
+
+    async def _until_there_is_room(self) -> None:
+        """The rest of a second, for somebody who waits beside the lines that were counted."""
+        for _ in range(int(ROOM_SECONDS / 0.05)):
+            if self._engine.pbxs.choose(utc_now()) is not None:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _place(
+        self,
+        campaign: Campaign,
+        lead: Lead,
+        plan: CallNext,
+        lease: str,
+        attempt_id: str,
+        agent: Agent | None,
+        route: Route,
+    ) -> None:
+        """Record the attempt, then have it dialled."""
         agent, phone, now = self._whom(plan, agent), lead.phones[plan.index], utc_now()
         attempt = Attempt(
             id=attempt_id, created_at=now, operator=None if agent is None else agent.id
@@ -299,14 +330,20 @@ class Placer:
         change = None if agent is None else self._keep(campaign, agent, attempt)
         try:
             began = await self._store.begin_attempt(
-                attempt, lead_id=lead.id, phone=phone, pbx=pbx.name, operator=change
+                attempt,
+                lead_id=lead.id,
+                phone=phone,
+                pbx=route.pbx.name,
+                trunk=route.trunk,
+                operator=change,
             )
         finally:
             if agent is not None:
                 agent.placing = False  # it need not be the one for whom we looked
         if began:
-            self._originate(campaign, lead, attempt, phone, pbx, agent)
+            self._originate(campaign, lead, attempt, phone, route, agent)
         else:
+            self._engine.pbxs.unused(route)
             await self._store.update_lead(lead.id, plan, lead.refused)  # it was withdrawn: it ends
             await self.gate.release(lead, lease)
 
@@ -316,14 +353,15 @@ class Placer:
         lead: Lead,
         attempt: Attempt,
         phone: str,
-        pbx: Pbx,
+        route: Route,
         agent: Agent | None,
     ) -> None:
         call = Call(
             attempt=attempt,
             lead=lead,
             phone=phone,
-            pbx=pbx.name,
+            pbx=route.pbx.name,
+            trunk=route.trunk,
             sent_at=utc_now(),
             operator=attempt.operator,
             kept=agent is not None,
@@ -334,9 +372,10 @@ class Placer:
         try:
             if not self._may_dial(campaign, agent):
                 raise UnavailableError("campaign", campaign.id, "it was stopped meanwhile")
-            pbx.originate(
+            route.pbx.originate(
                 attempt.id,
                 phone,
+                trunk=route.trunk,
                 caller_id=campaign.settings.identificador,
                 ring_seconds=campaign.settings.toque_maximo_segundos,
             )
@@ -377,3 +416,8 @@ class Placer:
         if agent is None:
             return True
         return agent.state in ("idle", "preview", "reserved") and agent.leaving is None
+
+
+def _first(campaigns: list[Campaign]) -> list[Campaign]:
+    """Those of the highest priority, of campaigns in that order."""
+    return [one for one in campaigns if one.settings.prioridade == campaigns[0].settings.prioridade]

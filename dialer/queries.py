@@ -71,9 +71,10 @@ UPDATE lead SET status = 'ended', end_reason = $2 WHERE campaign_id = $1 AND sta
 COUNT_LEADS = "SELECT status, count(*) AS n FROM lead WHERE campaign_id = $1 GROUP BY status"
 
 INSERT_ATTEMPT = """
-INSERT INTO attempt (id, campaign_id, lead_id, number, cpf, phone, pbx, operator, created_at)
+INSERT INTO attempt
+    (id, campaign_id, lead_id, number, cpf, phone, pbx, operator, created_at, trunk)
 SELECT $1, campaign_id, id,
-       1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6
+       1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6, $7
 FROM lead WHERE id = $2 AND withdrawn IS NULL
 RETURNING id
 """
@@ -169,6 +170,8 @@ MARK_REFUSED = "UPDATE attempt SET export_error = $2 WHERE id = $1"
 ADD_OPERATOR = "INSERT INTO operator (id, name) VALUES ($1, $1) ON CONFLICT (id) DO NOTHING"
 
 OPERATORS = "SELECT * FROM operator ORDER BY id"
+
+SET_OPERATOR_CAMPAIGN = "UPDATE operator SET campaign = $2 WHERE id = $1"
 
 SET_OPERATOR = """
 WITH old AS (

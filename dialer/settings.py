@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dialer.pacing import PacingConfig
 from dialer.rules import WEEKDAYS, CallingHours, RetryRules
+from dialer.script import Step, parse_script
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.outcomes import Outcome
 
@@ -105,6 +106,7 @@ class CampaignSettings(BaseModel):
     tentativas_por_telefone: Annotated[int, Field(ge=1, le=20)]
     nova_tentativa_minutos: dict[
         Annotated[Outcome, BeforeValidator(_retried)], Annotated[float, Field(ge=0, le=1440)]
+    roteiro: Annotated[tuple[Step, ...], BeforeValidator(parse_script)] = ()
     ]
     toque_maximo_segundos: Annotated[int, Field(ge=5, le=60)]
     pos_atendimento_segundos: Annotated[float, Field(ge=1, le=600)]

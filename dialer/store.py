@@ -86,6 +86,7 @@ class OpenAttempt:
     lead: Lead
     phone: str
     pbx: str
+    trunk: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +270,7 @@ class Store:
         lead_id: int,
         phone: str,
         pbx: str,
+        trunk: str,
         operator: OperatorChange | None,
     ) -> bool:
         """Record an attempt and keep its operator, if it has one, before anything is dialled.
@@ -280,7 +282,7 @@ class Store:
             async with self._transaction() as connection:
                 added = await connection.fetchval(
                     queries.INSERT_ATTEMPT,
-                    attempt.id, lead_id, phone, pbx, attempt.operator, attempt.created_at,
+                    attempt.id, lead_id, phone, pbx, attempt.operator, attempt.created_at, trunk,
                 )  # fmt: skip
                 if added is not None and operator is not None:
                     await _set_operator(connection, operator)
@@ -320,7 +322,11 @@ class Store:
         rows = await self._fetch(queries.OPEN_ATTEMPTS)
         return [
             OpenAttempt(
-                attempt=_attempt(row), lead=_lead(row["lead"]), phone=row["phone"], pbx=row["pbx"]
+                attempt=_attempt(row),
+                lead=_lead(row["lead"]),
+                phone=row["phone"],
+                pbx=row["pbx"],
+                trunk=row["trunk"],
             )
             for row in rows
         ]
@@ -421,6 +427,11 @@ class Store:
             if add:
                 await connection.execute(queries.ADD_OPERATOR, change.id)
             await _set_operator(connection, change)
+
+    async def set_operator_campaign(self, operator: str, campaign: str | None) -> None:
+        """Record the only campaign that an operator works for; None is all of them."""
+        async with self._transaction() as connection:
+            await connection.execute(queries.SET_OPERATOR_CAMPAIGN, operator, campaign)
 
     # ---- outbox
 

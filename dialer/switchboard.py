@@ -67,7 +67,7 @@ class Switchboard:
         for call in sorted(waiting, key=lambda call: call.waiting_since or now):
             changes = self._reserve(call)
             if not changes:
-                return
+                continue
             self._connect(call)
             await self._store(changes)
 
@@ -97,7 +97,8 @@ class Switchboard:
         return [] if agent is None else [self._floor.move(agent, agent.next_state, None, call)]
 
     def _reserve(self, call: Call) -> list[OperatorChange]:
-        idle = self._floor.idle()
+        campaign = self._campaign(call)
+        idle = [agent for agent in self._floor.idle() if agent.serves(campaign)]
         mine = [agent for agent in idle if agent.share == call.lead.campaign_id]
         for agent in mine or idle:
             call.operator = agent.id

@@ -222,3 +222,25 @@ def test_an_agreed_callback_is_made_on_its_day_in_the_calling_hours_only(
         assert (update.not_before, update.operator) == (at, "op01")
     else:
         assert update == Finished(reason="talked: callback")
+
+
+def test_who_chose_a_campaign_works_for_that_one_only_whatever_its_priority() -> None:
+    world = World(4)
+    world.campaign("first", prioridade=9)
+    world.campaign("second", prioridade=1)
+    world.floor.agents["op03"].only = "second"
+    free = world.engine.placer.share_out(utc_now())
+    assert world.shares() == {"first": ["op01", "op02", "op04"], "second": ["op03"]}
+    assert free == {"first": 3, "second": 1}
+
+
+async def test_a_person_waits_for_who_serves_the_campaign() -> None:
+    world = World(2)
+    world.campaign("first")
+    world.campaign("second")
+    for agent in world.floor.agents.values():
+        agent.only = "second"
+    waiting, other = world.call(1, "first", State.WAITING), world.call(2, "second", State.WAITING)
+    await world.engine.switchboard.hand_over()
+    assert waiting.operator is None
+    assert other.operator == "op01"

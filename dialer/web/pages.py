@@ -1,0 +1,158 @@
+"""What every page shares: who looks at it, the guard of changes, templates, headers, errors."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote, urlsplit
+
+from tornado.web import RequestHandler
+
+from dialer.handlers import Handler
+from dialer.web import words
+from dialer.web.accounts import Role
+from dialer.web.sessions import Session
+from zanc_pipeline.common.errors import UnavailableError, ZancError
+from zanc_pipeline.common.web import (
+    asset,
+    asset_headers,
+    environment,
+    etag,
+    is_own_page,
+    page_headers,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+COOKIE = "zanc_session"
+ASSETS = "/comum"
+OWN = "/floor"
+_HOST = re.compile(
+    r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:]{2,45}\](:[0-9]{1,5})?", re.ASCII
+)
+_PROTECTED_HEADERS = {"X-Frame-Options": "DENY", "Permissions-Policy": "camera=(), geolocation=()"}
+
+
+class Forbidden(ZancError):
+    """The person is known and may not do this."""
+
+
+@cache
+def templates() -> Environment:
+    """The templates of the pages, with what they call."""
+    found = environment("dialer.web", assets=ASSETS)
+    found.globals |= {"words": words}
+    return found
+
+
+class Page(Handler):
+    """A page or a change of one. ``roles`` may use it; everybody else is shown the way in."""
+
+    roles: ClassVar[frozenset[Role]] = frozenset(Role)
+    session: Session
+
+    async def prepare(self) -> None:
+        """Admit the session, and a change only from one of our own pages with its token."""
+        cookie = self.get_cookie(COOKIE)
+        found = await self.dialer.sessions.of(cookie)
+        if found is None:
+            self._to_the_door()
+            return
+        self.session = found
+        if found.role not in self.roles:
+            raise Forbidden("esta página é de outra função; entre com outra conta")
+        if self.request.method not in ("GET", "HEAD"):
+            self.require_own_page()
+            given = self.get_body_argument("_csrf", "")
+            if not hmac.compare_digest(given.encode(), found.csrf.encode()):
+                raise Forbidden("a página é antiga: recarregue-a e tente de novo")
+
+    def require_own_page(self) -> None:
+        """Raise Forbidden unless the request comes from one of our own pages."""
+        if not is_own_page(self.request.headers):
+            raise Forbidden("o pedido não veio de uma página deste sistema")
+
+    def _to_the_door(self) -> None:
+        if self.request.method in ("GET", "HEAD"):
+            self.redirect(f"/entrar?depois={quote(self.request.uri or '/', safe='')}")
+            return
+        self.set_status(401)
+        self.finish({"error": "sua sessão terminou: entre de novo"})
+
+    def page(self, template: str, status: int = 200, **values: Any) -> None:
+        """Send a page, or 304 when the browser has it."""
+        known = getattr(self, "session", None)
+        text = (
+            templates()
+            .get_template(template)
+            .render(session=known, csrf=known.csrf if known else "", **values)
+        )
+        host = self.request.host
+        sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+        for name, value in page_headers(connect=f"'self'{sockets}", frame="'none'").items():
+            self.set_header(name, value)
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        if status == 200:
+            tag = etag(text)
+            self.set_header("ETag", tag)
+            if self.request.headers.get("If-None-Match") == tag:
+                self.set_status(304)
+                self.finish()
+                return
+        self.finish(text)
+
+    def told(self, message: str, **more: Any) -> None:
+        """The answer to a change, as the pages' script shows it."""
+        self.answer({"message": message, **more})
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """A page for who asked for one, JSON for a script."""
+        error = (kwargs.get("exc_info") or (None, None, None))[1]
+        if isinstance(error, Forbidden):
+            status_code = 403
+        wants_page = self.request.method == "GET" and "text/html" in self.request.headers.get(
+            "Accept", ""
+        )
+        if not wants_page:
+            if isinstance(error, Forbidden):
+                self.answer({"error": str(error)}, 403)
+            else:
+                super().write_error(status_code, **kwargs)
+            return
+        if isinstance(error, UnavailableError):
+            status_code, message = (
+                503,
+                "O discador ou o banco de dados não responde. Tente de novo.",
+            )
+        elif isinstance(error, ZancError):
+            message = str(error)
+        else:
+            message = "Algo falhou deste lado; está registrado no log do discador."
+        self.page("problem.html.j2", status_code, message=message)
+
+
+class Common(RequestHandler):
+    """The files that all pages of ours share, and the scripts of these."""
+
+    def get(self, name: str) -> None:
+        """One of them, to be kept for ever when it is asked for with its version."""
+        found = asset(name)
+        if found is None:
+            self.set_status(404)
+            self.finish()
+            return
+        for header, value in asset_headers().items():
+            self.set_header(header, value)
+        self.set_header("Content-Type", found.content_type)
+        self.finish(found.body)
+
+
+def safe_way(asked: str) -> str:
+    """The path that a person wanted before the login, or the start: never another site."""
+    parts = urlsplit(asked)
+    ours = not parts.scheme and not parts.netloc and asked.startswith("/")
+    return asked if ours and not asked.startswith(("//", "/\\")) and asked.isprintable() else "/"
