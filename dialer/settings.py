@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from dialer.pacing import PacingConfig
+from dialer.policy import clock
 from dialer.rules import WEEKDAYS, CallingHours, RetryRules
 from dialer.script import Step, parse_script
 from zanc_pipeline.common.errors import ConfigError
@@ -46,17 +47,6 @@ def _mode(value: object) -> str:
     if not isinstance(value, str) or value not in _MODES:
         raise ValueError("use previa, progressivo, power ou preditivo")
     return value
-
-
-def _clock(value: object) -> time:
-    match = re.fullmatch(r"([01]\d|2[0-4]):([0-5]\d)", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError('escreva a hora entre aspas, como "08:00"')
-    if match[0] == "24:00":
-        return time.max
-    if match[1] == "24":
-        raise ValueError("a última hora do dia é 24:00")
-    return time(int(match[1]), int(match[2]))
 
 
 def _weekday(value: object) -> int:
@@ -98,7 +88,7 @@ class CampaignSettings(BaseModel):
 
     modo: Annotated[str, BeforeValidator(_mode)]
     horario: tuple[
-        Annotated[time, BeforeValidator(_clock)], Annotated[time, BeforeValidator(_clock)]
+        Annotated[time, BeforeValidator(clock)], Annotated[time, BeforeValidator(clock)]
     ]
     dias: Annotated[frozenset[Annotated[int, BeforeValidator(_weekday)]], Field(min_length=1)]
     fuso: Annotated[ZoneInfo, BeforeValidator(_zone)]
@@ -106,7 +96,6 @@ class CampaignSettings(BaseModel):
     tentativas_por_telefone: Annotated[int, Field(ge=1, le=20)]
     nova_tentativa_minutos: dict[
         Annotated[Outcome, BeforeValidator(_retried)], Annotated[float, Field(ge=0, le=1440)]
-    roteiro: Annotated[tuple[Step, ...], BeforeValidator(parse_script)] = ()
     ]
     toque_maximo_segundos: Annotated[int, Field(ge=5, le=60)]
     pos_atendimento_segundos: Annotated[float, Field(ge=1, le=600)]
@@ -117,6 +106,7 @@ class CampaignSettings(BaseModel):
     motivos_de_pausa: Annotated[
         tuple[Annotated[str, BeforeValidator(_reason)], ...], Field(min_length=1)
     ] = PAUSE_REASONS
+    roteiro: Annotated[tuple[Step, ...], BeforeValidator(parse_script)] = ()
 
     @model_validator(mode="after")
     def _order(self) -> CampaignSettings:
