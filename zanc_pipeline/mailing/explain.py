@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,38 +16,61 @@ if TYPE_CHECKING:
 _HEADINGS = ("", "pessoas", "atendimentos", "pagamentos", "custo", "lucro")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What the first call to each of ``people`` should bring; ``cost``, ``profit`` in R$."""
+
+    name: str
+    people: int
+    answers: float
+    payments: float
+    cost: float
+    profit: float
+
+    def texts(self) -> list[str]:
+        """The cells as the analyst reads them."""
+        return [
+            self.name,
+            thousands(self.people),
+            decimal(self.answers),
+            decimal(self.payments),
+            reais(self.cost),
+            reais(self.profit),
+        ]
+
+
 def explanation(made: Mailing, before: Mailing | None = None) -> str:
     """The waterfall and the expected result of a mailing, beside other ways to call.
 
     ``before`` is the campaign's mailing of the day before, or the latest earlier one.
     """
     lines = [f"Mailing {made.id}, dia {made.day:%d/%m/%Y}", ""]
-    lines += [f"{sign}{thousands(people):>9}  {text}" for sign, people, text in _steps(made)]
+    lines += [f"{sign}{thousands(people):>9}  {text}" for sign, people, text in steps(made)]
     lines += ["", "Na primeira ligação a cada pessoa espera-se:"]
-    rows = [list(_HEADINGS), *_comparison(made, before)]
+    rows = [list(_HEADINGS), *(line.texts() for line in comparison(made, before))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     for name, *cells in rows:
         figures = "  ".join(
             cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)
         )
         lines.append(f"  {name:<{widths[0]}}  {figures}")
-    return "\n".join([*lines, "", *_notes(made)])
+    return "\n".join([*lines, "", *notes(made)])
 
 
 def page(made: Mailing, before: Mailing | None = None) -> str:
     """The same as an HTML page that asks no other address for anything."""
-    top = max(people for _, people, _ in _steps(made)) or 1
-    steps = "".join(
+    top = max(people for _, people, _ in steps(made)) or 1
+    funnel = "".join(
         f"<tr><td>{html.escape(sign + text)}</td><td class=n>{thousands(people)}</td>"
         f'<td><svg width="240" height="12"><rect width="{240 * people / top:.1f}" height="12"/>'
         "</svg></td></tr>"
-        for sign, people, text in _steps(made)
+        for sign, people, text in steps(made)
     )
     figures = "".join(
         "<tr><td>" + "</td><td class=n>".join(map(html.escape, row)) + "</td></tr>"
-        for row in _comparison(made, before)
+        for row in (line.texts() for line in comparison(made, before))
     )
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in _notes(made))
+    remarks = "".join(f"<li>{html.escape(note)}</li>" for note in notes(made))
     headings = "".join(f"<th>{name}</th>" for name in _HEADINGS)
     by_hour = made.details["answer_by_hour"]
     return f"""<!doctype html>
@@ -59,10 +83,10 @@ svg {{ fill: #2a6f97; font-size: 11px }} text {{ fill: #444 }}
 <h1>Mailing {html.escape(made.id)}</h1>
 <p>Campanha {html.escape(made.campaign)}, dia {made.day:%d/%m/%Y}: {thousands(made.leads)} pessoas.
 SHA-256 {made.sha256}</p>
-<h2>De quem entrou a quem ficou</h2><table>{steps}</table>
+<h2>De quem entrou a quem ficou</h2><table>{funnel}</table>
 <h2>O que se espera da primeira ligação a cada pessoa</h2>
 <table><tr>{headings}</tr>{figures}</table>
-<ul>{notes}</ul>
+<ul>{remarks}</ul>
 <h2>Lucro ao longo da fila</h2>{_curve(made.details["running_profit"])}
 <h2>Chance de atender por hora, nos primeiros telefones</h2>{_bars(by_hour)}
 </body></html>
@@ -81,10 +105,12 @@ def decimal(number: float) -> str:
 
 def reais(amount: float) -> str:
     """R$ 1.234,50."""
-    return "R$ " + f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))
+    sign = "-" if amount < 0 else ""
+    return f"{sign}R$ " + f"{abs(amount):,.2f}".translate(str.maketrans(",.", ".,"))
 
 
-def _steps(made: Mailing) -> list[tuple[str, int, str]]:
+def steps(made: Mailing) -> list[tuple[str, int, str]]:
+    """The waterfall: sign, people and text of each step."""
     last = len(made.waterfall) - 1
     return [
         (
@@ -96,7 +122,8 @@ def _steps(made: Mailing) -> list[tuple[str, int, str]]:
     ]
 
 
-def _comparison(made: Mailing, before: Mailing | None) -> list[list[str]]:
+def comparison(made: Mailing, before: Mailing | None) -> list[Line]:
+    """A mailing beside other ways to call, and beside ``before``, an earlier one."""
     rows = [
         ("este mailing, na melhor hora", made.leads, made.expected),
         ("este mailing, em qualquer hora", made.leads, made.details["any_hour"]),
@@ -104,20 +131,11 @@ def _comparison(made: Mailing, before: Mailing | None) -> list[list[str]]:
     ]
     if before is not None:
         rows.append((f"o mailing de {before.day:%d/%m}", before.leads, before.expected))
-    return [
-        [
-            name,
-            thousands(people),
-            decimal(expected["answers"]),
-            decimal(expected["payments"]),
-            reais(expected["cost"]),
-            reais(expected["profit"]),
-        ]
-        for name, people, expected in rows
-    ]
+    return [Line(name=name, people=people, **expected) for name, people, expected in rows]
 
 
-def _notes(made: Mailing) -> list[str]:
+def notes(made: Mailing) -> list[str]:
+    """What a mailing leaves to chance and what that costs, a sentence each."""
     drawn = made.details["exploration"]
     notes = [f"Efeito da ligação: {made.details['effect']['texto']}."]
     if drawn["control_people"]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Mailing", "Why", "before", "build", "latest_day", "why", "write_page"]
 
-_MAILING = """
+SELECT_MAILING = """
     SELECT id, campaign, day, inputs_hash, built_at, leads, path, sha256, waterfall, expected,
         details
     FROM mailing.mailing
@@ -121,7 +121,8 @@ def before(settings: Settings, made: Mailing) -> Mailing | None:
     """The campaign's latest mailing of an earlier day."""
     with transaction(settings, "zanc", application="zanc-mailing") as cursor:
         cursor.execute(
-            f"{_MAILING} WHERE campaign = %s AND day < %s ORDER BY day DESC, built_at DESC LIMIT 1",
+            f"{SELECT_MAILING} WHERE campaign = %s AND day < %s "
+            "ORDER BY day DESC, built_at DESC LIMIT 1",
             (made.campaign, made.day),
         )
         row = cursor.fetchone()
@@ -138,22 +139,23 @@ def write_page(settings: Settings, made: Mailing, earlier: Mailing | None) -> Pa
     return path
 
 
-def why(settings: Settings, campaign: str, cpf: str) -> Why:
-    """What the latest mailing of ``campaign`` did with a person.
+def why(settings: Settings, campaign: str, cpf: str, mailing_id: str | None = None) -> Why:
+    """What a mailing of ``campaign``, without ``mailing_id`` its latest, did with a person.
 
-    Raises ConflictError when there is no mailing yet, DataError when the person was no candidate.
+    Raises ConflictError when there is no such mailing, DataError when the person was no candidate.
     """
     strategy = load_strategy(settings, campaign)
     require(settings, "reception", "crm", "localization", "scoring", "mailing")
     with transaction(settings, "zanc", application="zanc-mailing") as cursor:
         cursor.execute(
-            "SELECT id, day FROM mailing.mailing WHERE campaign = %s "
-            "ORDER BY day DESC, built_at DESC LIMIT 1",
-            (campaign,),
+            "SELECT id, day FROM mailing.mailing WHERE campaign = %(campaign)s "
+            "AND (%(id)s::text IS NULL OR id = %(id)s) ORDER BY day DESC, built_at DESC LIMIT 1",
+            {"campaign": campaign, "id": mailing_id},
         )
         mailing = cursor.fetchone()
         if mailing is None:
-            raise ConflictError(f"a campanha '{campaign}' ainda não tem mailing")
+            what = "ainda não tem mailing" if mailing_id is None else f"não tem o {mailing_id}"
+            raise ConflictError(f"a campanha '{campaign}' {what}")
         cursor.execute(
             "SELECT rank, left_out, reasons, profit, convenio, contract, payment, gain, arm, "
             "propensity, hour FROM mailing.candidate WHERE mailing_id = %s AND cpf = %s",
@@ -186,7 +188,7 @@ def _inputs_hash(strategy: Strategy, contracts: pd.DataFrame) -> str:
 
 
 def _find(cursor: Any, mailing_id: str) -> Mailing | None:
-    cursor.execute(f"{_MAILING} WHERE id = %s", (mailing_id,))
+    cursor.execute(f"{SELECT_MAILING} WHERE id = %s", (mailing_id,))
     row = cursor.fetchone()
     return None if row is None else Mailing(**row)
 

@@ -228,8 +228,8 @@ class PaymentHistory:
         ``contracts``: ``convenio``, ``cpf``, ``snapshot_on``, ``due_date`` (datetime64),
         ``amount`` (reais), ``product`` (text or null), ``birth_date`` (datetime64 or NaT), ``at``
         (epoch seconds). All the open contracts of a snapshot must be given together: a person's
-        other debts count. The result has the same index and the columns of
-        ``models/payment/model.yaml``.
+        other debts count. The result has the same index and the columns among which
+        ``models/payment/model.yaml`` chooses.
         """
         import pandas as pd
 
@@ -240,14 +240,15 @@ class PaymentHistory:
         amount = contracts["amount"].astype("float64")
         owed = amount.groupby([contracts["snapshot_on"], cpf])
         age = (contracts["snapshot_on"] - contracts["birth_date"]).dt.days / 365.25
+        delay = (contracts["snapshot_on"] - contracts["due_date"]).dt.days.to_numpy(np.float64)
+        right_recent, promised_recent = self._right.count(recent), self._promise.count(recent)
         return pd.DataFrame(
             {
                 "creditor": contracts["convenio"].to_numpy(object),
                 "product": contracts["product"].to_numpy(object),
                 "log_amount": np.log(np.maximum(amount.to_numpy(np.float64), 0.01)),
-                "delay_days": (contracts["snapshot_on"] - contracts["due_date"]).dt.days.to_numpy(
-                    np.float64
-                ),
+                "delay_days": delay,
+                "log_delay": np.log1p(np.maximum(delay, 0.0)),
                 "debtor_age": age.to_numpy(np.float64),
                 "contracts": owed.transform("size").to_numpy(np.float64),
                 "log_total_debt": np.log(
@@ -255,9 +256,11 @@ class PaymentHistory:
                 ),
                 "attempts_30d": recent.size,
                 "answers_30d": self._answered.count(recent),
-                "right_parties_30d": self._right.count(recent),
+                "talked_30d": right_recent > 0,
+                "right_parties_30d": right_recent,
                 "right_parties": self._right.count(span),
-                "promises_30d": self._promise.count(recent),
+                "promised_30d": promised_recent > 0,
+                "promises_30d": promised_recent,
                 "promises": self._promise.count(span),
                 "refusals": self._refusal.count(span),
                 "days_since_right_party": self._right.days_since(span, at),

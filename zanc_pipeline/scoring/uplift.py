@@ -22,6 +22,9 @@ USUAL_PROMISES, WEIGHT = 0.35, 20.0
 LEAST = 1e-3
 """Probabilities nearer to 0 or 1 say nothing that log-odds should dwell on."""
 
+NEWTON_STEPS = 12
+"""Enough for a logistic regression of three coefficients that starts at the usual share."""
+
 _TALK = ("attempts_30d", "answers_30d", "right_parties_30d", "right_parties")
 _PROMISE = ("promises_30d", "promises")
 
@@ -30,14 +33,13 @@ def gain_of_a_talk(model: FittedModel, features: pd.DataFrame, payment: Floats) 
     """How much likelier each contract is paid when an operator speaks with the debtor now.
 
     ``features`` are of ``PaymentHistory`` and ``payment`` what the model says of them; the talk
-    ends in a promise as often as the talks of these people did. The shift in log-odds is the mean
-    of all contracts whose debtors were lately reached alike: what single trees make of one more
-    talk is mostly noise. Never negative.
+    ends in a promise as often as those about such amounts and delays did. The shift in log-odds is
+    the mean of all contracts whose debtors were lately reached alike: what single trees make of one
+    more talk is mostly noise. Never negative.
     """
-    talks, promises = features["right_parties"].sum(), features["promises"].sum()
-    share = (promises + USUAL_PROMISES * WEIGHT) / (talks + WEIGHT)
-    talked = _one_more(features, _TALK, "days_since_right_party")
-    promised = _one_more(talked, _PROMISE, "days_since_promise")
+    share = promise_chance(features)
+    talked = _one_more(features, _TALK, "talked_30d", "days_since_right_party")
+    promised = _one_more(talked, _PROMISE, "promised_30d", "days_since_promise")
     spoken = (features["right_parties_30d"] > 0).to_numpy(np.int64)
     state = spoken + 2 * (features["promises_30d"] > 0).to_numpy(np.int64)
     before = _log_odds(payment)
@@ -47,6 +49,37 @@ def gain_of_a_talk(model: FittedModel, features: pd.DataFrame, payment: Floats) 
         after += weight / (1 + np.exp(-(before + shift)))
     gain: Floats = np.maximum(after - 1 / (1 + np.exp(-before)), 0.0)
     return gain
+
+
+def promise_chance(features: pd.DataFrame) -> Floats:
+    """P(a talk with the debtor ends in a promise) of each contract, from the talks of all.
+
+    A logistic regression on ``log_amount`` and ``log_delay``, its slopes drawn to none and its
+    level to ``USUAL_PROMISES`` as if ``WEIGHT`` talks said so.
+    """
+    talks = features["right_parties"].to_numpy(np.float64)
+    promises = np.minimum(features["promises"].to_numpy(np.float64), talks)
+    columns = [features[name].to_numpy(np.float64) for name in ("log_amount", "log_delay")]
+    known = np.column_stack([np.ones(len(features)), *map(_standard, columns)])
+    level = np.log(USUAL_PROMISES / (1 - USUAL_PROMISES))
+    weights = np.array([level, 0.0, 0.0])
+    for _ in range(NEWTON_STEPS):
+        chance = 1 / (1 + np.exp(-known @ weights))
+        prior = 1 / (1 + np.exp(-weights[0]))
+        slope = known.T @ (promises - talks * chance) - np.array([0.0, WEIGHT, WEIGHT]) * weights
+        slope[0] += WEIGHT * (USUAL_PROMISES - prior)
+        bend = known.T @ (known * (talks * chance * (1 - chance))[:, None])
+        bend += WEIGHT * np.diag([prior * (1 - prior), 1.0, 1.0])
+        weights = weights + np.clip(np.linalg.solve(bend, slope), -1, 1)
+    said: Floats = 1 / (1 + np.exp(-known @ weights))
+    return said
+
+
+def _standard(values: Floats) -> Floats:
+    """``values`` around 0 with deviation 1; 0 where all are alike."""
+    deviation = float(values.std()) if len(values) else 0.0
+    standard: Floats = (values - values.mean()) / deviation if deviation > 0 else values * 0.0
+    return standard
 
 
 def _log_odds(probability: Floats) -> Floats:
@@ -62,6 +95,9 @@ def _mean_by(groups: Ints, values: Floats) -> Floats:
     return mean
 
 
-def _one_more(features: pd.DataFrame, counts: tuple[str, ...], since: str) -> pd.DataFrame:
+def _one_more(
+    features: pd.DataFrame, counts: tuple[str, ...], flag: str, since: str
+) -> pd.DataFrame:
     """``features`` as they are after one more event, today."""
-    return features.assign(**{name: features[name] + 1 for name in counts}, **{since: 0.0})
+    more = {name: features[name] + 1 for name in counts}
+    return features.assign(**more, **{flag: True, since: 0.0})
