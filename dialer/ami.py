@@ -1,9 +1,11 @@
 """A manager (AMI) connection of Asterisk over pyst2, made fit for a dialer.
 
-pyst2's message format and receive loop are used; what breaks in it (0.5.1) is replaced here:
+pyst2's manager and message are used; what breaks in them (0.5.1) is replaced here:
 
 - its ``connect`` reads byte by byte, can't time out and can't be used twice: every connection is a
-  fresh ``_Link`` over a buffered socket;
+  fresh ``_Link`` (see ``dialer.wire``), and whoever does not greet as Asterisk is left out;
+- its receive loop looks for the words of a console's answer in every line: a caller's name such as
+  "status will follow" would stall it for ever;
 - its ``send_action`` waits for each response, without a time limit and without looking at the
   ActionID, and writes whatever it is given: here actions are pipelined by one writer thread,
   responses are matched by ActionID, and a value with a line break or another control character
@@ -22,17 +24,18 @@ import contextlib
 import logging
 import queue
 import re
-import socket
-import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from asterisk import manager
 
+from dialer.wire import LeftOut, Wire
 from zanc_pipeline.common.errors import DataError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -41,10 +44,14 @@ Headers = dict[str, str]
 """A message: header names as Asterisk writes them. Of a repeated header the last value stays."""
 
 CONNECT_SECONDS = 5.0
+STABLE_SECONDS = 10.0
+"""A connection that lasted so long counts as one that worked: the next is tried at once."""
 PING_SECONDS = 5.0
 SILENCE_SECONDS = 15.0
-SEND_SECONDS = 5.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.5, 15.0
+LEFT_OUT_SECONDS = 30.0
+"""What only a person can mend (a password, a version) is tried again so seldom."""
+LONGEST_MESSAGE = 1_000_000
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -76,50 +83,24 @@ class _Message(manager.ManagerMsg):  # type: ignore[misc]
                 self.headers[name.strip()] = value.strip()
 
 
-class _Inlet:
-    """Stands where pyst2 queues raw messages: parses and hands over in the reading thread."""
-
-    def __init__(self, deliver: Callable[[Headers | None], None]) -> None:
-        self._deliver = deliver
-
-    def put(self, lines: list[str] | None) -> None:
-        if lines is None:
-            self._deliver(None)
-            return
-        try:
-            self._deliver(_Message(lines).headers)
-        except Exception:
-            log.exception("AMI: a message could not be read")
-
-
 class _Link(manager.Manager):  # type: ignore[misc]
-    """One connection, used once: a reading thread (pyst2's loop) and a writing thread."""
+    """One connection, used once: a reading thread and a writing thread."""
 
     def __init__(self, deliver: Callable[[Headers | None], None]) -> None:
         # Not pyst2's constructor: it makes two more threads, which have no part here.
-        self.title: str | None = None
-        self.version: str | None = None
-        self._connected = threading.Event()
         self._running = threading.Event()
         self._deliver = deliver
-        self._message_queue = _Inlet(self._received)
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._last_heard = time.monotonic()
-        self._socket: socket.socket | None = None
+        self._wire: Wire | None = None
 
     def __del__(self) -> None:
         """Nothing: pyst2 would log off here and wait for the answer for ever."""
 
-    def open(self, host: str, port: int) -> None:
-        """Connect and start both threads; raises OSError."""
-        link = socket.create_connection((host, port), CONNECT_SECONDS)
-        link.settimeout(None)
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        limit = struct.pack("ll", int(SEND_SECONDS), 0)
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-        self._socket = link
-        self._sock = link.makefile("rb")
-        self._connected.set()
+    def open(self, host: str, port: int, *, tls: bool, ca: Path | None) -> None:
+        """Connect and start both threads; raises OSError, or LeftOut when no Asterisk greets."""
+        self._wire = Wire(host, port, tls=tls, ca=ca, timeout_seconds=CONNECT_SECONDS)
+        self._last_heard = time.monotonic()
         self._running.set()
         for target in (self._read, self._write):
             threading.Thread(target=target, name=f"ami-{target.__name__}", daemon=True).start()
@@ -132,29 +113,44 @@ class _Link(manager.Manager):  # type: ignore[misc]
         """Close; both threads end. May be called twice and from any thread."""
         self._running.clear()
         self._outgoing.put(None)
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-
-    def _received(self, headers: Headers | None) -> None:
-        self._last_heard = time.monotonic()
-        if headers is not None:
-            self._deliver(headers)
+        if self._wire is not None:
+            self._wire.shut()
 
     def _read(self) -> None:
+        assert self._wire is not None
         try:
             self._receive_data()
+        except OSError:
+            pass  # cut off: what is told is that it ended
         except Exception:
             log.exception("AMI: reading failed")
         finally:
-            self._connected.clear()
             self.shut()
-            assert self._socket is not None
-            self._socket.close()
+            self._wire.close()
             self._deliver(None)
 
+    def _receive_data(self) -> None:
+        assert self._wire is not None
+        buffer = b""
+        while data := self._wire.read():
+            self._last_heard = time.monotonic()
+            *messages, buffer = (buffer + data).split(b"\r\n\r\n")
+            for message in messages:
+                self._received(message)
+            if len(buffer) > LONGEST_MESSAGE:
+                log.warning("AMI: a message without an end, the connection is closed")
+                return
+
+    def _received(self, message: bytes) -> None:
+        try:
+            headers = _Message(message.decode(errors="replace").split("\r\n")).headers
+            if headers:
+                self._deliver(headers)
+        except Exception:
+            log.exception("AMI: a message could not be read")
+
     def _write(self) -> None:
-        assert self._socket is not None
+        assert self._wire is not None
         ping = encode_action([("Action", "Ping"), ("ActionID", "ping")])
         while self._running.is_set():
             try:
@@ -168,7 +164,7 @@ class _Link(manager.Manager):  # type: ignore[misc]
             if data is None:
                 return
             try:
-                self._socket.sendall(data)
+                self._wire.send(data)
             except OSError:
                 self.shut()
                 return
@@ -182,8 +178,8 @@ class _Asked:
     events: list[Headers] | None = None
 
 
-class LoginRefused(UnavailableError):
-    """The PBX does not accept our user or password."""
+async def _nothing() -> None:
+    """No more to be checked."""
 
 
 @dataclass
@@ -191,7 +187,9 @@ class Ami:
     """The connection of one PBX, kept up by ``run``; everything else is called from its loop.
 
     ``on_event`` gets every event and every error that belongs to no question of ours,
-    ``on_connected`` is called after each login and ``on_lost`` when the connection ends.
+    ``on_connected`` is called after each login and ``on_lost`` when the connection ends. Between
+    login and ``on_connected`` ``prepare`` may ask; what it raises ends the connection.
+    ``problem`` says in Portuguese why there is none; ``refusing``: nobody listens at the address.
     """
 
     host: str
@@ -201,7 +199,12 @@ class Ami:
     on_event: Callable[[Headers], None]
     on_connected: Callable[[], None]
     on_lost: Callable[[], None]
+    prepare: Callable[[], Awaitable[None]] = _nothing
+    tls: bool = False
+    ca: Path | None = None
     connected: bool = field(default=False, init=False)
+    problem: str = field(default="ainda não respondeu", init=False)
+    refusing: bool = field(default=False, init=False)
     _link: _Link | None = field(default=None, init=False, repr=False)
     _asked: dict[str, _Asked] = field(default_factory=dict, init=False, repr=False)
     _sequence: int = field(default=0, init=False, repr=False)
@@ -219,21 +222,30 @@ class Ami:
             try:
                 gone = await self._connect()
             except (OSError, UnavailableError) as error:
+                self.refusing = isinstance(error, ConnectionRefusedError)
+                left_out = isinstance(error, LeftOut)
+                self.problem = error.told if isinstance(error, LeftOut) else "não responde"
                 problem = str(error)
                 if problem != reported:
-                    log.warning("PBX at %s: %s; trying again", self.address, problem)
+                    end = "it gets no calls" if left_out else "trying again"
+                    log.warning("PBX at %s: %s; %s", self.address, problem, end)
                     reported = problem
+                if left_out:
+                    wait = LEFT_OUT_SECONDS
             else:
                 log.info("PBX at %s: connected", self.address)
-                wait, reported = FIRST_RETRY_SECONDS, ""
-                self.connected = True
+                reported, began = "", time.monotonic()
+                self.connected, self.problem, self.refusing = True, "", False
                 try:
                     self.on_connected()
                     await gone.wait()
                 finally:
+                    self.problem = "a conexão caiu"
                     self._drop()
                     self.on_lost()
                 log.warning("PBX at %s: the connection is lost", self.address)
+                if time.monotonic() - began >= STABLE_SECONDS:
+                    wait = FIRST_RETRY_SECONDS
             await asyncio.sleep(wait)
             wait = min(wait * 2, LAST_RETRY_SECONDS)
 
@@ -305,7 +317,8 @@ class Ami:
                     loop.call_soon_threadsafe(drain)
 
         link = _Link(deliver)
-        await loop.run_in_executor(None, link.open, self.host, self.port)
+        opening = partial(link.open, self.host, self.port, tls=self.tls, ca=self.ca)
+        await loop.run_in_executor(None, opening)
         self._link = link
         try:
             answers = await self.ask(
@@ -314,9 +327,11 @@ class Ami:
                 timeout_seconds=CONNECT_SECONDS,
             )
             if answers[0].get("Response") != "Success":
-                raise LoginRefused(
-                    "Asterisk", self.address, f"it refuses the user '{self.user}' or its password"
+                raise LeftOut(
+                    f"it refuses the user '{self.user}' or its password",
+                    told="recusa o usuário ou a senha",
                 )
+            await self.prepare()
         except BaseException:
             self._drop()
             raise

@@ -100,6 +100,14 @@ class OriginateFailed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """The PBX did not take our order to dial: nothing happened. ``reason`` is its own."""
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HungUp:
     """The call's channel is gone; ``cause`` is Q.850."""
 
@@ -129,6 +137,7 @@ Event = (
     | GivenUp
     | CancelWanted
     | OriginateFailed
+    | Refused
     | HungUp
     | Judged
 )
@@ -243,6 +252,8 @@ def advance(attempt: Attempt, event: Event) -> Step:
         case OriginateFailed(at=at) if not attempt.channel_seen:
             # No channel was ever opened: the PBX itself refused, so nothing reached the network.
             return Step(attempt=_end(attempt, at, Outcome.NETWORK_FAILURE, placed=False))
+        case Refused(at=at) if not attempt.channel_seen:
+            return Step(attempt=_end(attempt, at, Outcome.CANCELLED, placed=False))
         case HungUp(at=at, cause=cause):
             outcome = _outcome_at_hangup(attempt, cause)
             return Step(attempt=replace(_end(attempt, at, outcome), hangup_cause=cause))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,12 +42,17 @@ class Call:
     pbx: str
     sent_at: datetime
     operator: str | None
+    trunk: str = ""
     kept: bool = False
     """The operator waits for this very call; it is no line of the pacer's."""
     expected: float = 1.0
     """The answer rate that history gave the line."""
     waiting_since: datetime | None = None
     """By our clock."""
+    caller_id: str = ""
+    """The number that is shown."""
+    counted: bool = False
+    """It is in ``rulebook.volumes``."""
     late_until: datetime | None = None
     """The operator's wrap-up is over without a tabulation: until then it may still come."""
     unconfirmed: bool = False
@@ -93,9 +98,9 @@ class Agent:
     """Of the pause, or of the one to come."""
     share: str | None = None
     """The campaign for which the operator works now, unless a call of another comes first."""
-    preview: Preview | None = None
     only: str | None = None
     """The name of the campaign that the operator chose to work for; None is all of them."""
+    preview: Preview | None = None
     placing: bool = False
     rest_until: datetime | None = None
     version: int = field(default_factory=lambda: int(time.time() * 1000))
@@ -106,11 +111,11 @@ class Agent:
         """The state after the present call."""
         return self.leaving or "idle"
 
-    def bump(self) -> None:
     def serves(self, campaign: Campaign | None) -> bool:
         """Whether the operator takes calls of this campaign."""
         return self.only is None or (campaign is not None and self.only == campaign.row.name)
 
+    def bump(self) -> None:
         """Wake who waits for news of this operator. Versions grow over restarts too."""
         self.version += 1
         self.changed.set()
@@ -133,6 +138,10 @@ class Campaign:
     """Lines of the pacer's that are on their way to the PBX."""
     holding: int = 0
     """Operators for whom a call is being looked for."""
+    held_back: str = ""
+    """Why the rules let nobody be called who was looked at last."""
+    later: tuple[int, int] | None = None
+    """How many people are kept for a later hour, and the next of these hours."""
     dry_until: datetime = LONG_AGO
     kept_dry_until: datetime = LONG_AGO
     reviewed_at: datetime = LONG_AGO
@@ -143,17 +152,28 @@ class Campaign:
         return self.row.id
 
     def plan(
-        self, lead: Lead, refused: Mapping[str, str], history: Sequence[PastAttempt], now: datetime
+        self,
+        lead: Lead,
+        refused: Mapping[str, str],
+        history: Sequence[PastAttempt],
+        now: datetime,
+        closed: Mapping[str, datetime] | None = None,
     ) -> LeadUpdate:
-        """What to do with a lead next."""
-        update = next_call(lead.phones, refused, history, self.retries, now)
-        if isinstance(update, CallNext) and update.agreed:
+        """What to do with a lead next; ``closed`` are phones that may not be called before."""
+        update = next_call(
+            lead.phones, refused, history, self.retries, now, closed=closed, agreed=lead.agreed
+        )
+        if isinstance(update, Finished):
+            return update
+        if update.agreed:
             local = [
                 moment.astimezone(self.hours.zone).date() for moment in (now, update.not_before)
             ]
             if local[0] != local[1] or self.hours.phase(update.not_before) is not Phase.OPEN:
-                return Finished(reason="talked: callback")  # for the mailing of that day
-        return update
+                return Finished(reason="talked: callback")  # it waits in ``dialer.callbacks``
+        if update.kept or update.index >= len(lead.hours):
+            return update
+        return replace(update, hours=lead.hours[update.index])
 
     def lines(self, floor: Floor) -> tuple[list[Call], list[Call]]:
         """The pacer's calls that may still be answered, and those in which a person waits."""

@@ -11,7 +11,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from dialer import monitor, openapi
 from dialer.handlers import Handler, NotFound, as_json
-from dialer.live import open_calls
+from dialer.live import open_calls, utc_now
 from zanc_pipeline import __version__
 from zanc_pipeline.common.errors import UnavailableError
 
@@ -59,6 +59,7 @@ class Metrics(Handler):
         self.authorize()
         engine = self.dialer.engine
         outbox = await self.dialer.store.count_outbox()
+        centrais = engine.pbxs.figures(utc_now())
         campaigns = [monitor.campaign(engine, one) for one in engine.campaigns.values()]
         lines = [
             "# TYPE zanc_dialer_open_calls gauge",
@@ -79,6 +80,22 @@ class Metrics(Handler):
             *(
                 f'zanc_dialer_pbx_up{{pbx="{name}"}} {int(pbx.connected)}'
                 for name, pbx in engine.pbxs.items()
+            ),
+            "# TYPE zanc_dialer_pbx_lines gauge",
+            *(f'zanc_dialer_pbx_lines{{pbx="{one["name"]}"}} {one["lines"]}' for one in centrais),
+            "# TYPE zanc_dialer_trunk_lines gauge",
+            *(
+                f'zanc_dialer_trunk_lines{{pbx="{one["name"]}",trunk="{trunk["name"]}"}}'
+                f" {trunk['lines']}"
+                for one in centrais
+                for trunk in one["trunks"]
+            ),
+            "# TYPE zanc_dialer_trunk_blocked gauge",
+            *(
+                f'zanc_dialer_trunk_blocked{{pbx="{one["name"]}",trunk="{trunk["name"]}"}}'
+                f" {int(trunk['state'] != 'ok')}"
+                for one in centrais
+                for trunk in one["trunks"]
             ),
             "# TYPE zanc_dialer_lines gauge",
             *(f'zanc_dialer_lines{{campaign="{one["id"]}"}} {one["lines"]}' for one in campaigns),

@@ -15,6 +15,7 @@ def figures(engine: Engine) -> dict[str, Any]:
     return {
         "at": now,
         "pbxs": {name: pbx.connected for name, pbx in engine.pbxs.items()},
+        "centrais": engine.pbxs.figures(now),
         "operators": engine.floor.by_state(),
         "campaigns": [campaign(engine, one) for one in engine.campaigns.values()],
         "floor": [

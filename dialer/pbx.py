@@ -15,16 +15,23 @@ from dialer import attempt as events
 from dialer.ami import Ami, Headers, number_of
 from dialer.rules import check_number
 from dialer.truth import Record, read_causes, read_records
+from dialer.wire import LeftOut
 from zanc_pipeline.common.errors import DataError, UnavailableError
 
 log = logging.getLogger(__name__)
 
-TRUNK = "carrier"
 ANSWERED_CONTEXT = "zanc-answered"
 OPERATOR_CONTEXT = "zanc-operator"
 
 ATTEMPT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 OPERATOR_ID = re.compile(r"op[0-9]{2,4}", re.ASCII)
+TRUNK_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
+OLDEST, NEWEST = 16, 22
+"""Versions of Asterisk between which what we use of it is the same; both ends are in the tests."""
+CLOCK_SECONDS = 1.0
+"""A PBX whose clock differs by more has its times corrected."""
+BOOT_SECONDS = 10.0
+_VERSION = re.compile(r"(?:certified/|GIT-)?(\d+)[.-]", re.ASCII)
 _STATE_RINGING, _STATE_UP = 5, 6
 
 
@@ -41,12 +48,24 @@ class Pbx(Protocol):
     """What the engine needs of a PBX. Times are aware."""
 
     name: str
+    version: str
+    """As it says itself, empty before it did."""
 
     @property
     def connected(self) -> bool:
         """Whether calls can be placed now."""
 
-    def originate(self, attempt_id: str, phone: str, *, caller_id: str, ring_seconds: int) -> None:
+    @property
+    def problem(self) -> str:
+        """Why not, in Portuguese."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether nobody listens at its address: its process is gone, and all of its calls."""
+
+    def originate(
+        self, attempt_id: str, phone: str, *, trunk: str, caller_id: str, ring_seconds: int
+    ) -> None:
         """Place a call; what becomes of it comes as events. Raises UnavailableError, DataError."""
 
     def connect(self, attempt_id: str, operator: str) -> None:
@@ -62,9 +81,14 @@ class Pbx(Protocol):
         """Call detail records of ``attempts``; None when they can't be read."""
 
 
-def translate(headers: Headers, now: datetime) -> tuple[str, events.Event] | None:
-    """The attempt and the event that an AMI event tells of, or None when it concerns none."""
-    at = _time(headers, now)
+def translate(
+    headers: Headers, now: datetime, ahead: timedelta = timedelta()
+) -> tuple[str, events.Event] | None:
+    """The attempt and the event that an AMI event tells of, or None when it concerns none.
+
+    ``ahead`` is by how much the clock of the PBX is before ours.
+    """
+    at = _time(headers, now) - ahead
     match headers.get("Event"):
         case "UserEvent":
             return _user_event(headers, at)
@@ -126,6 +150,10 @@ def channel_events(channels: list[Headers], now: datetime) -> dict[str, tuple[ev
 def _proofs(channel: Headers, by_bridge: dict[str, str], now: datetime) -> tuple[events.Event, ...]:
     state = number_of(channel, "ChannelState")
     operator = by_bridge.get(channel.get("BridgeId", ""))
+    called = channel.get("Exten", "")
+    bridged = channel.get("BridgeId") and channel.get("Context") == OPERATOR_CONTEXT
+    if bridged and OPERATOR_ID.fullmatch(called):  # it may talk through another PBX
+        operator = operator or called
     created = events.Created(at=now)
     if operator is not None:
         return (created, events.Connected(at=now, operator=operator))
@@ -167,7 +195,13 @@ class AsteriskPbx:
     log_folder: Path | None
     on_event: Callable[[str, events.Event], None]
     on_change: Callable[[], None]
+    tls: bool = False
+    ca: Path | None = None
+    version: str = field(default="", init=False)
     ami: Ami = field(init=False)
+    _booted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _ahead: timedelta = field(default=timedelta(), init=False)
+    _boot_at: datetime | None = field(default=None, init=False)
     _started_at: datetime | None = field(default=None, init=False)
     _sequence: int = field(default=0, init=False)
     _refusal: str = field(default="", init=False)
@@ -181,12 +215,25 @@ class AsteriskPbx:
             on_event=self._event,
             on_connected=self.on_change,
             on_lost=self._lost,
+            prepare=self._prepare,
+            tls=self.tls,
+            ca=self.ca,
         )
 
     @property
     def connected(self) -> bool:
         """Logged in, and the PBX said that it has booted."""
         return self.ami.connected and self._started_at is not None
+
+    @property
+    def problem(self) -> str:
+        """Why it is not connected, in Portuguese."""
+        return self.ami.problem
+
+    @property
+    def dead(self) -> bool:
+        """Whether nobody listens at its address."""
+        return self.ami.refusing
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -195,14 +242,54 @@ class AsteriskPbx:
         finally:
             self.ami.close()
 
-    def originate(self, attempt_id: str, phone: str, *, caller_id: str, ring_seconds: int) -> None:
-        """Ask for a call from the answered context to ``phone`` through the trunk."""
+    async def _prepare(self) -> None:
+        """Look whether it is a PBX that we can use; raises LeftOut when it is none.
+
+        Raises UnavailableError while it boots: only afterwards it knows its dialplan.
+        """
+        self._started_at = None
+        try:
+            async with asyncio.timeout(BOOT_SECONDS):
+                await self._booted.wait()
+        except TimeoutError:
+            raise UnavailableError("Asterisk", self.ami.address, "it has not booted yet") from None
+        finally:
+            self._booted.clear()
+        [told] = await self.ami.ask("CoreSettings")
+        self.version = told.get("AsteriskVersion", "")
+        number = _VERSION.match(self.version)
+        if number is None or not OLDEST <= int(number[1]) <= NEWEST:
+            raise LeftOut(
+                f"version '{self.version}' is not known: Asterisk {OLDEST} to {NEWEST} are",
+                told=f"versão {self.version or 'desconhecida'}: servem as de {OLDEST} a {NEWEST}",
+            )
+        for context in (ANSWERED_CONTEXT, OPERATOR_CONTEXT):
+            answer = await self.ami.ask("ShowDialPlan", [("Context", context)], listing=True)
+            if answer[0].get("Response") != "Success":
+                raise LeftOut(
+                    f"its dialplan has no context {context}: see dialer/asterisk/central",
+                    told=f"falta o contexto {context} no plano de discagem",
+                )
+        now = datetime.now(UTC)
+        [pong] = await self.ami.ask("Ping")
+        ahead = _time(pong, now) - now
+        self._ahead = timedelta()
+        if abs(ahead.total_seconds()) > CLOCK_SECONDS:
+            log.warning("PBX %s: its clock is %+.1f s off ours", self.name, ahead.total_seconds())
+            self._ahead = ahead
+        self._started_at = self._boot_at
+
+    def originate(
+        self, attempt_id: str, phone: str, *, trunk: str, caller_id: str, ring_seconds: int
+    ) -> None:
+        """Ask for a call from the answered context to ``phone`` through ``trunk``."""
         _check(ATTEMPT_ID, attempt_id, "attempt id")
+        _check(TRUNK_NAME, trunk, "trunk")
         self.ami.tell(
             "Originate",
             attempt_id,
             [
-                ("Channel", f"PJSIP/{check_number(phone)}@{TRUNK}"),
+                ("Channel", f"PJSIP/{check_number(phone)}@{trunk}"),
                 ("ChannelId", attempt_id),
                 ("Context", ANSWERED_CONTEXT),
                 ("Exten", "s"),
@@ -263,22 +350,25 @@ class AsteriskPbx:
     def _event(self, headers: Headers) -> None:
         now = datetime.now(UTC)
         if headers.get("Event") == "FullyBooted":
-            self._started_at = now - timedelta(seconds=number_of(headers, "Uptime"))
-            self.on_change()
+            self._boot_at = now - timedelta(seconds=number_of(headers, "Uptime"))
+            self._booted.set()
             return
         if headers.get("Response") == "Error" and "Event" not in headers:
             self._refused(headers)
             return
-        told = translate(headers, now)
+        told = translate(headers, now, self._ahead)
         if told is not None and ATTEMPT_ID.fullmatch(told[0]):
             self.on_event(*told)
 
     def _refused(self, headers: Headers) -> None:
-        """Tell, once, why it places no calls; the missing channel ends the attempt."""
-        reason = headers.get("Message", "")
-        if ATTEMPT_ID.fullmatch(headers.get("ActionID", "")) and reason != self._refusal:
+        """It takes no order to dial: end the attempt, and tell once why."""
+        reason, attempt_id = headers.get("Message", ""), headers.get("ActionID", "")
+        if not ATTEMPT_ID.fullmatch(attempt_id):
+            return
+        if reason != self._refusal:
             log.warning("PBX %s refuses to place calls: %s", self.name, reason)
             self._refusal = reason
+        self.on_event(attempt_id, events.Refused(at=datetime.now(UTC), reason=reason))
 
     def _lost(self) -> None:
         self._started_at = None

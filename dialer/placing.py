@@ -1,7 +1,7 @@
 """Opens lines: shares the operators among campaigns, asks each pacer, claims leads and dials them.
 
-Whether a phone may be dialled is decided right before: by ``rules.permit`` and localization. The
-PBX is chosen by the pool. An attempt is recorded before the PBX is asked.
+Whether a phone may be dialled is decided right before, by the gate. The PBX is chosen by the pool.
+An attempt is recorded before the PBX is asked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from dialer import pacing
 from dialer.attempt import Attempt, Judged, State
-from dialer.gate import Gate, Reservations
+from dialer.gate import Gate, Passage, Reservations
 from dialer.live import Agent, Call, Campaign, Preview, utc_now
 from dialer.pool import Route
 from dialer.rules import CallNext, PastAttempt, Phase
@@ -46,7 +46,7 @@ class Placer:
 
     def __init__(self, engine: Engine, localization: Reservations) -> None:
         self._engine, self._floor, self._store = engine, engine.floor, engine.store
-        self.gate = Gate(localization)
+        self.gate = Gate(localization, engine.book)
         self._tasks: set[asyncio.Task[None]] = set()
         self.preparing: set[int] = set()
         """Leads that are claimed and have no attempt yet."""
@@ -113,7 +113,7 @@ class Placer:
 
     def place(self, campaign: Campaign, free: int | None, now: datetime) -> None:
         """Open as many lines as the campaign should now; ``free`` is None without a share."""
-        obstacle = self._obstacle(now)
+        obstacle = self._obstacle(now) or self._brake(campaign, now)
         if obstacle:
             campaign.why = obstacle
         elif free is None:
@@ -148,7 +148,7 @@ class Placer:
             expected=campaign.pace.expected(now),
         )
         wanted = campaign.pace.pacer.calls_to_place(snapshot)
-        campaign.why = campaign.pace.pacer.why()
+        campaign.why = f"{campaign.pace.pacer.why()}{_later(campaign)}"
         room = self._engine.pbxs.room(now) - sum(
             one.preparing + one.holding for one in self._engine.campaigns.values()
         )
@@ -176,6 +176,10 @@ class Placer:
             for agent in self._floor.idle()
             if agent.share == campaign.id and agent.leaving is None
         ]
+
+    def _brake(self, campaign: Campaign, now: datetime) -> str:
+        held = self._engine.book.brake(campaign.settings.identificador, now)
+        return f"parado pelas regras: {held}" if held else ""
 
     def _obstacle(self, now: datetime) -> str:
         full = self._engine.pbxs.why(now)
@@ -225,7 +229,7 @@ class Placer:
         claimed = await self._store.claim_lead(campaign.id, utc_now())
         if claimed is None:
             campaign.dry_until = utc_now() + timedelta(seconds=DRY_SECONDS)
-            campaign.why = "ninguém a chamar neste momento"
+            campaign.why = _nobody(campaign)
             return
         lead, history = claimed
         self.preparing.add(lead.id)
@@ -243,7 +247,7 @@ class Placer:
                 campaign.kept_dry_until = until
             else:
                 campaign.dry_until = until
-                campaign.why = "ninguém a chamar neste momento"
+                campaign.why = _nobody(campaign)
             return
         lead, history = claimed
         self.preparing.add(lead.id)
@@ -258,9 +262,10 @@ class Placer:
     async def _show(
         self, campaign: Campaign, lead: Lead, history: list[PastAttempt], agent: Agent
     ) -> None:
-        plan = campaign.plan(lead, lead.refused, history, utc_now())
+        passage, _ = self.gate.look(campaign, lead, history)
+        plan, lead = passage.plan, passage.lead
         if not self._due(plan) or not self._may_dial(campaign, agent):
-            await self._store.update_lead(lead.id, plan)
+            await self._store.update_lead(lead.id, plan, lead.refused)
             return
         assert isinstance(plan, CallNext)
         now = utc_now()
@@ -293,7 +298,8 @@ class Placer:
     ) -> None:
         """Dial a claimed lead, for ``agent`` alone or for whoever is free when it is answered."""
         attempt_id = uuid.uuid4().hex
-        plan, lease, lead = await self.gate.reserve(campaign, lead, history, attempt_id)
+        passage = await self.gate.reserve(campaign, lead, history, attempt_id)
+        plan, lease, lead = passage.plan, passage.lease, passage.lead
         if lease is not None:
             await self._until_there_is_room()
         with self._engine.pbxs.taking(utc_now()) as route:
@@ -303,7 +309,7 @@ class Placer:
                     await self.gate.release(lead, lease)
                 return
             assert isinstance(plan, CallNext)
-            await self._place(campaign, lead, plan, lease, attempt_id, agent, route)
+            await self._place(campaign, passage, plan, lease, attempt_id, agent, route)
 
     async def _until_there_is_room(self) -> None:
         """The rest of a second, for somebody who waits beside the lines that were counted."""
@@ -315,7 +321,7 @@ class Placer:
     async def _place(
         self,
         campaign: Campaign,
-        lead: Lead,
+        passage: Passage,
         plan: CallNext,
         lease: str,
         attempt_id: str,
@@ -323,6 +329,7 @@ class Placer:
         route: Route,
     ) -> None:
         """Record the attempt, then have it dialled."""
+        lead = passage.lead
         agent, phone, now = self._whom(plan, agent), lead.phones[plan.index], utc_now()
         attempt = Attempt(
             id=attempt_id, created_at=now, operator=None if agent is None else agent.id
@@ -336,6 +343,8 @@ class Placer:
                 pbx=route.pbx.name,
                 trunk=route.trunk,
                 operator=change,
+                caller_id=campaign.settings.identificador,
+                evidence=passage.evidence,
             )
         finally:
             if agent is not None:
@@ -365,7 +374,10 @@ class Placer:
             sent_at=utc_now(),
             operator=attempt.operator,
             kept=agent is not None,
+            caller_id=campaign.settings.identificador,
+            counted=True,
         )
+        self._engine.book.volumes.placed(call.caller_id, attempt.created_at)
         self._floor.calls[attempt.id] = call
         if agent is not None:
             self._floor.set(agent, "reserved", attempt.id)
@@ -416,6 +428,18 @@ class Placer:
         if agent is None:
             return True
         return agent.state in ("idle", "preview", "reserved") and agent.leaving is None
+
+
+def _nobody(campaign: Campaign) -> str:
+    why = f"; a última pessoa vista: {campaign.held_back}" if campaign.held_back else ""
+    return f"ninguém a chamar neste momento{why}"
+
+
+def _later(campaign: Campaign) -> str:
+    if campaign.later is None:
+        return ""
+    people, hour = campaign.later
+    return f"; {people} pessoas guardadas para a sua melhor hora, a próxima às {hour} h"
 
 
 def _first(campaigns: list[Campaign]) -> list[Campaign]:

@@ -59,6 +59,7 @@ CREATE TABLE IF NOT EXISTS attempt (
     cpf           text NOT NULL,
     phone         text NOT NULL,
     pbx           text NOT NULL,
+    trunk         text NOT NULL DEFAULT '',  -- the SIP endpoint of that PBX through which it went
     operator      text,
     state         text NOT NULL DEFAULT 'dialling' CHECK (state IN
                   ('dialling', 'ringing', 'answered', 'waiting', 'talking', 'ended')),

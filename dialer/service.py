@@ -20,9 +20,10 @@ from dialer.outbox import Outbox
 from dialer.pbx import OPERATOR_ID, AsteriskPbx
 from dialer.settings import ANY_HOUR
 from dialer.store import Store
+from dialer.trunks import PbxLimits, TrunkLimits
 from zanc_pipeline.common.errors import StackError, UnavailableError
 from zanc_pipeline.common.migrations import require
-from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.common.settings import CentralSettings, Settings
 
 log = logging.getLogger(__name__)
 
@@ -47,23 +48,36 @@ class Dialer:
             hours=ANY_HOUR if any_hour else None,
             time_scale=scale,
         )
-        central = settings.central
-        log_folder = settings.var / "asterisk" / "central" / "log"
-        self.pbx = AsteriskPbx(
-            name="central",
-            host=central.host or "127.0.0.1",  # ours listens nowhere else, whatever settings.host
-            port=central.ami_port,
-            user=central.ami_user,
-            secret=central.ami_secret,
-            log_folder=log_folder if central.embedded else None,
-            on_event=self.engine.notice,
-            on_change=self.engine.pbx_changed,
-        )
-        self.engine.add_pbx(self.pbx)
+        self.pbxs = [self._pbx(name, central) for name, central in settings.used_centrais.items()]
         self.desk = Desk(self.engine, self.store)
         self.orders = Orders(self.engine, self.store)
         self.outbox = Outbox(self.store, self.localization)
         self.token = settings.secret("dialer_token")
+
+    def _pbx(self, name: str, central: CentralSettings) -> AsteriskPbx:
+        log_folder = self.settings.var / "asterisk" / name / "log"
+        made = AsteriskPbx(
+            name=name,
+            host=central.host or "127.0.0.1",  # ours listens nowhere else, whatever settings.host
+            port=central.ami_port,
+            user=central.ami_user,
+            secret=central.ami_secret,
+            tls=central.ami_tls,
+            ca=central.ami_ca,
+            log_folder=log_folder if central.embedded else None,
+            on_event=self.engine.notice,
+            on_change=self.engine.pbx_changed,
+        )
+        limits = PbxLimits(
+            lines=central.lines,
+            calls_per_second=central.calls_per_second,
+            trunks={
+                trunk: TrunkLimits(lines=one.lines, calls_per_second=one.calls_per_second)
+                for trunk, one in central.trunks.items()
+            },
+        )
+        self.engine.add_pbx(made, limits)
+        return made
 
     def application(self) -> Application:
         """The routes."""
@@ -131,7 +145,12 @@ async def serve(settings: Settings) -> None:
     log.info("dialer: listening on %s:%d", settings.host, port)
     jobs = [
         asyncio.create_task(job)
-        for job in (dialer.engine.run(), dialer.pbx.run(), dialer.outbox.run(), stop.wait())
+        for job in (
+            dialer.engine.run(),
+            *(pbx.run() for pbx in dialer.pbxs),
+            dialer.outbox.run(),
+            stop.wait(),
+        )
     ]
     try:
         done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)

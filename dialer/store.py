@@ -16,7 +16,7 @@ from dialer import queries
 from dialer.attempt import Attempt, State
 from dialer.budget import Past
 from dialer.mailing import MailingLead
-from dialer.rules import CallNext, Finished, PastAttempt
+from dialer.rules import Agreed, CallNext, Finished, PastAttempt
 from zanc_pipeline.common.errors import ConflictError, UnavailableError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.common.settings import Settings
@@ -76,6 +76,9 @@ class Lead:
     phones: tuple[str, ...]
     refused: dict[str, str] = field(default_factory=dict)
     segment: str = ""
+    hours: tuple[tuple[int, ...], ...] = ()
+    """Of each phone the best hours, best first; or nothing."""
+    agreed: Agreed | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,10 +187,11 @@ class Store:
             await connection.copy_records_to_table(
                 "lead",
                 columns=["campaign_id", "rank", "cpf", "name", "crm", "convenio", "contract",
-                         "amount", "phones", "refused", "segment"],
+                         "amount", "phones", "refused", "segment", "hours", "best_hours"],
                 records=[
                     (campaign_id, lead.rank, lead.cpf, lead.name, lead.crm, lead.convenio,
-                     lead.contract, lead.amount, list(lead.phones), lead.refused, lead.segment)
+                     lead.contract, lead.amount, list(lead.phones), lead.refused, lead.segment,
+                     lead.hours, _first_hours(lead))
                     for lead in leads
                 ],
             )  # fmt: skip

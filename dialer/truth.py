@@ -30,6 +30,7 @@ class Record:
     ended_at: datetime
     disposition: str
     userfield: str
+    extension: str = ""
     cause: int | None = None
     """Q.850, from ``read_causes``: the call detail records do not hold it."""
 
@@ -57,6 +58,7 @@ def read_records(path: Path, attempts: Collection[str]) -> dict[str, list[Record
                     Record(
                         attempt=row[16],
                         to_channel=row[6],
+                        extension=row[2],
                         answered_at=_time(row[10]),
                         ended_at=ended_at,
                         disposition=row[14],
@@ -118,12 +120,8 @@ def _from_records(rows: list[Record]) -> Judged:
     ended_at = max(row.ended_at for row in rows)
     answered = [row.answered_at for row in rows if row.answered_at is not None]
     answered_at = min(answered) if answered else None
-    talked = [
-        row
-        for row in rows
-        if row.disposition == "ANSWERED" and row.to_channel.startswith("PJSIP/op")
-    ]
-    operator = talked[-1].to_channel.removeprefix("PJSIP/").partition("-")[0] if talked else None
+    talked = [_talked_to(row) for row in rows if _talked_to(row) is not None]
+    operator = talked[-1] if talked else None
     return Judged(
         at=ended_at,
         outcome=_outcome(rows, answered_at is not None, operator is not None),
@@ -132,6 +130,15 @@ def _from_records(rows: list[Record]) -> Judged:
         operator=operator,
         hangup_cause=rows[-1].cause,
     )
+
+
+def _talked_to(row: Record) -> str | None:
+    """The operator who answered, whose phone may be registered at another PBX of ours."""
+    if row.disposition != "ANSWERED":
+        return None
+    if row.to_channel.startswith("PJSIP/op"):
+        return row.to_channel.removeprefix("PJSIP/").partition("-")[0]
+    return row.extension if row.to_channel.startswith("PJSIP/peer_") else None
 
 
 def _outcome(rows: list[Record], answered: bool, talked: bool) -> Outcome:

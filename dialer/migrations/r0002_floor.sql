@@ -80,3 +80,5 @@ CREATE TABLE callback (
     made_at     timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX callback_due ON callback (agreed_at) WHERE status = 'waiting';
+
+ALTER TABLE attempt ADD COLUMN IF NOT EXISTS trunk text NOT NULL DEFAULT '';

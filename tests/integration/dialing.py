@@ -95,10 +95,18 @@ def write_mailing(settings: Settings, name: str, people: Sequence[Sequence[str]]
 
 @contextmanager
 def telephony(
-    folder: Path, decide: Callable[[str, datetime], CallPlan], version: asterisk.Version
+    folder: Path,
+    decide: Callable[[str, datetime], CallPlan],
+    version: asterisk.Version,
+    *,
+    second: asterisk.Version | None = None,
+    homes: dict[str, str] | None = None,
 ) -> Iterator[pbx.World]:
-    """A central, a carrier whose calls go as ``decide`` says, and phones that registered."""
-    world = pbx.build_world(folder, central_version=version, phones_version=16)
+    """One or two PBXs, a carrier whose calls go as ``decide`` says, and phones that registered."""
+    world = pbx.build_world(
+        folder, central_version=version, phones_version=16, second_version=second, homes=homes
+    )
+    centrais = [one for one in (world.central, world.second) if one is not None]
     stop = threading.Event()
 
     async def network() -> None:
@@ -108,8 +116,10 @@ def telephony(
     thread = threading.Thread(target=lambda: asyncio.run(network()))
     thread.start()
     try:
-        with pbx.run(world.central, world.carrier, world.phones):
-            pbx.wait_for_phones(world.central, 10)
+        with pbx.run(*centrais, world.carrier, world.phones):
+            for central in centrais:
+                strangers = [home for home in (homes or {}).values() if home != central.name]
+                pbx.wait_for_phones(central, 10 - len(strangers))
             yield world
     finally:
         stop.set()
@@ -237,10 +247,14 @@ def environment(
         "WORLD__TIME_SCALE": "1",
         "WORLD__ANY_HOUR": "true",
     }
-    if world is not None:
-        values["CENTRAL__AMI_PORT"] = str(world.central.ami_port - settings.port_offset)
-        values["CENTRAL__AMI_USER"] = world.central.ami_user
-        values["CENTRAL__AMI_SECRET"] = world.central.ami_secret
+    second = None if world is None else world.second
+    values["CENTRAIS__CENTRAL2__ENABLED"] = str(second is not None).lower()
+    for central in (None if world is None else world.central, second):
+        if central is not None:
+            part = f"CENTRAIS__{central.name.upper()}"
+            values[f"{part}__AMI_PORT"] = str(central.ami_port - settings.port_offset)
+            values[f"{part}__AMI_USER"] = central.ami_user
+            values[f"{part}__AMI_SECRET"] = central.ami_secret
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ZANC_")}
     return inherited | {f"ZANC_{name}": value for name, value in values.items()}
 

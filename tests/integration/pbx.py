@@ -18,7 +18,7 @@ import psutil
 
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.stack import asterisk
-from zanc_pipeline.stack.asterisk import AsteriskInstance, Name, Version
+from zanc_pipeline.stack.asterisk import AsteriskInstance, Version
 from zanc_pipeline.world import speech
 
 Event = dict[str, str]
@@ -46,9 +46,10 @@ def free_ports(count: int, kind: int = socket.SOCK_STREAM) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """Three running Asterisks."""
+    """Running Asterisks; ``second`` is another PBX of the call centre, if there is one."""
 
     central: AsteriskInstance
+    second: AsteriskInstance | None = None
     carrier: AsteriskInstance
     phones: AsteriskInstance
     agi_port: int
@@ -70,19 +71,25 @@ def build_world(
     phones_version: Version = 22,
     talk: tuple[int, int] = (3, 5),
     agi_port: int | None = None,
+    second_version: Version | None = None,
+    homes: dict[str, str] | None = None,
 ) -> World:
-    """Describe and render three instances under ``folder``; nothing runs yet."""
+    """Describe and render the instances under ``folder``; nothing runs yet.
+
+    With ``second_version`` there are two PBXs, ``central`` and ``central2``; phones register at
+    both, but those in ``homes`` at the one named there only.
+    """
     voices = spoken()
-    central_sip, carrier_sip, phones_sip = free_ports(3, socket.SOCK_DGRAM)
-    central_ami, carrier_ami, phones_ami, free_agi = free_ports(4)
+    central_sip, carrier_sip, phones_sip, second_sip = free_ports(4, socket.SOCK_DGRAM)
+    central_ami, carrier_ami, phones_ami, free_agi, second_ami = free_ports(5)
     agi = agi_port or free_agi
     # Below the ephemeral range, apart for each process that runs tests at the same time.
-    rtp = 12000 + (os.getpid() + central_sip) % 12 * 3 * RTP_PORTS // 2
+    rtp = 12000 + (os.getpid() + central_sip) % 12 * 4 * RTP_PORTS // 2
     secrets = {name: f"{name}-{os.urandom(6).hex()}" for name in asterisk.operator_names(10)}
     trunk = os.urandom(8).hex()
 
     def instance(
-        name: Name, version: Version, sip: int, ami: int, nth: int, extra: dict[str, Any]
+        name: str, version: Version, sip: int, ami: int, nth: int, extra: dict[str, Any]
     ) -> AsteriskInstance:
         made = AsteriskInstance(
             name=name,
@@ -101,17 +108,40 @@ def build_world(
         return made
 
     operators = {"operators": 10, "operator_secrets": secrets}
+    to_carrier = {"carrier_port": carrier_sip, "trunk_secret": trunk, **operators}
+    centrais = {"central": central_sip}
+    peers: dict[str, dict[str, Any]] = {"central": {}, "central2": {}}
+    if second_version is not None:
+        centrais["central2"] = second_sip
+        peer_secret = os.urandom(8).hex()
+        peers = {
+            name: {
+                "peers": {other: f"127.0.0.1:{port}"},
+                "peer_secret": peer_secret,
+            }
+            for name, other, port in (
+                ("central", "central2", second_sip),
+                ("central2", "central", central_sip),
+            )
+        }
     return World(
         central=instance(
             "central", central_version, central_sip, central_ami, 0,
-            {"carrier_port": carrier_sip, "trunk_secret": trunk, **operators},
+            to_carrier | peers["central"],
+        ),
+        second=None if second_version is None else instance(
+            "central2", second_version, second_sip, second_ami, 3,
+            to_carrier | peers["central2"],
         ),
         carrier=instance(
             "carrier", 16, carrier_sip, carrier_ami, 1, {"agi_port": agi, "trunk_secret": trunk}
         ),
         phones=instance(
             "phones", phones_version, phones_sip, phones_ami, 2,
-            {"central_port": central_sip, "talk_min": talk[0], "talk_max": talk[1], **operators},
+            {
+                "central_ports": centrais, "homes": homes or {},
+                "talk_min": talk[0], "talk_max": talk[1], **operators,
+            },
         ),
         agi_port=agi,
     )  # fmt: skip

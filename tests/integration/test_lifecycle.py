@@ -37,7 +37,8 @@ def test_a_taken_port_is_told_in_one_line_and_nothing_is_started(
     tmp_path: Path, part: str, field: str, kind: socket.SocketKind, title: str
 ) -> None:
     settings = load_settings(var=tmp_path, port_offset=free_port_offset())
-    port = getattr(getattr(settings, part), field)
+    owner = settings.centrais[part] if part == "central" else getattr(settings, part)
+    port = getattr(owner, field)
     with socket.socket(socket.AF_INET, kind) as taken:
         taken.bind((settings.host, port))
         if kind is socket.SOCK_STREAM:

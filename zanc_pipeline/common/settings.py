@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -22,6 +30,10 @@ from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.secrets import secret
 
 Port = int
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
+_NAME_RULE = "a name is small letters, digits and _"
+_OTHER_PROCESSES = frozenset({"carrier", "phones", "postgres", "mlflow", "ftp", "dialer"})
 
 
 class _Part(BaseModel):
@@ -118,6 +130,37 @@ class AsteriskSettings(_Part):
         return self.host is None
 
 
+class TrunkSettings(_Part):
+    """A trunk of a PBX: its SIP endpoint there has the trunk's name."""
+
+    lines: int = Field(default=100, ge=1, le=10_000)
+    calls_per_second: float = Field(default=10, gt=0, le=1000)
+
+
+class CentralSettings(AsteriskSettings):
+    """One PBX (central) of the call centre; not ``enabled``, it gets no calls and is not started.
+
+    ``lines`` and ``calls_per_second`` are the most it may have over all of its trunks.
+    """
+
+    enabled: bool = True
+    ami_tls: bool = False
+    ami_ca: Path | None = None
+    lines: int = Field(default=100, ge=1, le=10_000)
+    calls_per_second: float = Field(default=20, gt=0, le=1000)
+    trunks: dict[str, TrunkSettings] = Field(
+        default_factory=lambda: {"carrier": TrunkSettings()}, min_length=1
+    )
+
+    @field_validator("trunks")
+    @classmethod
+    def _named(cls, trunks: dict[str, TrunkSettings]) -> dict[str, TrunkSettings]:
+        for name in trunks:
+            if _NAME.fullmatch(name) is None or name.startswith(("op", "peer")):
+                raise ValueError(f"trunk {name!r}: {_NAME_RULE}, and not 'op…' or 'peer…'")
+        return trunks
+
+
 class WorldSettings(_Part):
     """The simulated world of the demo and of the tests."""
 
@@ -147,7 +190,7 @@ class Settings(BaseSettings):
     ftp: FtpSettings
     localization: LocalizationSettings
     dialer: WebPart
-    central: AsteriskSettings
+    centrais: dict[str, CentralSettings]
     carrier: AsteriskSettings
     phones: AsteriskSettings
     world: WorldSettings
@@ -176,11 +219,28 @@ class Settings(BaseSettings):
             part: WebPart = getattr(self, name)
             if part.embedded and not part.password:
                 part.password = self.secret(f"{name}_password", length=12)
-        for name in ("central", "carrier", "phones"):
-            pbx: AsteriskSettings = getattr(self, name)
+        for name, pbx in self._asterisks().items():
             if pbx.embedded and not pbx.ami_secret:
                 pbx.ami_secret = self.secret(f"{name}_ami")
         return self
+
+    @field_validator("centrais")
+    @classmethod
+    def _named(cls, centrais: dict[str, CentralSettings]) -> dict[str, CentralSettings]:
+        for name in centrais:
+            if _NAME.fullmatch(name) is None or name in _OTHER_PROCESSES:
+                raise ValueError(f"PBX {name!r}: {_NAME_RULE}, and no name of another process")
+        if not any(central.enabled for central in centrais.values()):
+            raise ValueError("name at least one PBX that is enabled")
+        return centrais
+
+    @property
+    def used_centrais(self) -> dict[str, CentralSettings]:
+        """The PBXs that get calls, by name."""
+        return {name: central for name, central in self.centrais.items() if central.enabled}
+
+    def _asterisks(self) -> dict[str, AsteriskSettings]:
+        return {**self.centrais, "carrier": self.carrier, "phones": self.phones}
 
     def _shift_ports(self) -> None:
         for part, external in (
@@ -190,9 +250,7 @@ class Settings(BaseSettings):
             (self.ftp, self.ftp.url),
             (self.localization, self.localization.url),
             (self.dialer, self.dialer.url),
-            (self.central, self.central.host),
-            (self.carrier, self.carrier.host),
-            (self.phones, self.phones.host),
+            *((pbx, pbx.host) for pbx in self._asterisks().values()),
             (self.world, None),
         ):
             for field, info in type(part).model_fields.items():

@@ -1,8 +1,8 @@
 """A real Asterisk, 16 or 22, from Debian packages: relocated, without root, on loopback only.
 
 ``install`` once, ``render`` before every start, run ``command`` under a supervisor, ask
-``healthcheck`` whether it serves.  Three kinds of instance share this code: ``central`` (the call
-centre's PBX), ``carrier`` (the simulated telephone network) and ``phones`` (the operators' phones).
+``healthcheck`` whether it serves.  Three kinds of instance share this code: ``central`` (a PBX of
+the call centre), ``carrier`` (the simulated telephone network) and ``phones`` (the operators').
 Their configuration is the templates under ``dialer/asterisk``.
 """
 
@@ -27,7 +27,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.stack import debian
 
-Name = Literal["central", "carrier", "phones"]
+Kind = Literal["central", "carrier", "phones"]
 Version = Literal[16, 22]
 
 SUITES: Mapping[Version, str] = {16: "bullseye", 22: "sid"}
@@ -38,7 +38,7 @@ LOOPBACK = "127.0.0.1"
 
 _SOCKET_LIMIT = 107
 _SAFE_PATH = re.compile(r"[A-Za-z0-9/._+-]+")
-_SAFE_VALUE = re.compile(r"[A-Za-z0-9._+-]+")
+_SAFE_VALUE = re.compile(r"[A-Za-z0-9._+:-]+")
 
 _COMMON_MODULES = (
     "res_timing_timerfd",
@@ -66,7 +66,7 @@ _COMMON_MODULES = (
     "app_playback",
     "pbx_config",
 )
-_OWN_MODULES: Mapping[Name, tuple[str, ...]] = {
+_OWN_MODULES: Mapping[Kind, tuple[str, ...]] = {
     "central": (
         "res_pjsip_endpoint_identifier_user",
         "res_pjsip_registrar",
@@ -84,8 +84,8 @@ _OWN_MODULES: Mapping[Name, tuple[str, ...]] = {
     "phones": ("res_pjsip_outbound_registration",),
 }
 # Beside those: 22 moved what writes the lines of cel_custom into a module of its own.
-_MODULES_OF_22: Mapping[Name, tuple[str, ...]] = {"central": ("res_cdrel_custom",)}
-_OWN_TEMPLATES: Mapping[Name, tuple[str, ...]] = {
+_MODULES_OF_22: Mapping[Kind, tuple[str, ...]] = {"central": ("res_cdrel_custom",)}
+_OWN_TEMPLATES: Mapping[Kind, tuple[str, ...]] = {
     "central": ("extensions", "pjsip", "manager", "amd", "cel", "cel_custom"),
     "carrier": ("extensions", "pjsip"),
     "phones": ("extensions", "pjsip"),
@@ -132,15 +132,18 @@ class AsteriskInstance:
     - all: ``speech_dir`` (the folder of ``zanc_pipeline.world.speech.ensure_speech``);
     - central: ``carrier_port``, ``trunk_secret``, ``operator_secrets`` (operator → password, in
       order) and ``operators`` (how many of them, all by default), optionally ``sip_host`` (where
-      SIP and RTP listen, loopback by default), ``carrier_host``, ``trunk_user``, ``answer_wait``
-      and ``operator_ring`` (seconds);
+      SIP and RTP listen, loopback by default), ``carrier_host``, ``trunk_user``, ``trunks`` (names
+      of its SIP endpoints towards the carrier), ``peers`` (the other PBXs, through which operators
+      are reached whose phones are registered there: name → host:port), ``peer_secret``,
+      ``answer_wait`` and ``operator_ring`` (seconds);
     - carrier: ``trunk_secret``, ``agi_port``, optionally ``trunk_user``;
-    - phones: ``central_port``, ``operator_secrets``, ``operators`` likewise, optionally
-      ``talk_min`` and ``talk_max``: an operator ends a call after a random whole number of seconds
-      between the two if the other side has not.
+    - phones: ``central_ports`` (PBX → its SIP port: every phone registers at each of them unless
+      ``homes``, operator → PBX, names its only one), ``operator_secrets``, ``operators`` likewise,
+      optionally ``talk_min`` and ``talk_max``: an operator ends a call after a random whole number
+      of seconds between the two if the other side has not.
     """
 
-    name: Name
+    name: str
     version: Version
     install_root: Path
     run_dir: Path
@@ -151,6 +154,14 @@ class AsteriskInstance:
     ami_user: str
     ami_secret: str = field(repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        """What it is: whatever is named neither carrier nor phones is a PBX of the call centre."""
+        match self.name:
+            case "carrier" | "phones":
+                return self.name
+        return "central"
 
     @property
     def cdr_path(self) -> Path:
@@ -246,9 +257,9 @@ def render(instance: AsteriskInstance) -> None:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - not HTML; every value is checked by _values
     )
-    own = _OWN_TEMPLATES[instance.name]
+    own = _OWN_TEMPLATES[instance.kind]
     for template in own:
-        text = environment.get_template(f"{instance.name}/{template}.conf.j2").render(values)
+        text = environment.get_template(f"{instance.kind}/{template}.conf.j2").render(values)
         _write_private(run_dir / "etc" / f"{template}.conf", text)
     for template in _SHARED_TEMPLATES:
         if template not in own:
@@ -324,6 +335,11 @@ def _values(instance: AsteriskInstance, base: Path) -> dict[str, Any]:
         "trunk_user": "zanc",
         "answer_wait": 2,
         "operator_ring": 4,
+        "trunks": ("carrier",),
+        "peers": {},
+        "peer_secret": "none",
+        "central_ports": {},
+        "homes": {},
         "talk_min": 20,
         "talk_max": 60,
         "talks": 6,
@@ -345,7 +361,14 @@ def _values(instance: AsteriskInstance, base: Path) -> dict[str, Any]:
         "ami_user": instance.ami_user,
         "ami_secret": instance.ami_secret,
     }
-    pairs = [(key, value) for key, value in values.items() if key not in {"speech_dir"}]
+    pairs: list[tuple[str, object]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            pairs += [(key, part) for pair in value.items() for part in pair]
+        elif isinstance(value, tuple):
+            pairs += [(key, part) for part in value]
+        elif key != "speech_dir":
+            pairs.append((key, value))
     for operator, secret in operators:
         if re.fullmatch(r"op[0-9A-Za-z]+", operator) is None:
             raise StackError(f"operator {operator!r}: a name is 'op' and letters or digits")
@@ -353,11 +376,11 @@ def _values(instance: AsteriskInstance, base: Path) -> dict[str, Any]:
     for key, value in pairs:
         if _SAFE_VALUE.fullmatch(str(value)) is None:
             raise StackError(
-                f"Asterisk {instance.name}: {key} may hold only letters, digits and . _ + -"
+                f"Asterisk {instance.name}: {key} may hold only letters, digits and . _ + : -"
             )
-    modules = [*_COMMON_MODULES, *_OWN_MODULES[instance.name]]
+    modules = [*_COMMON_MODULES, *_OWN_MODULES[instance.kind]]
     if instance.version == 22:
-        modules += _MODULES_OF_22.get(instance.name, ())
+        modules += _MODULES_OF_22.get(instance.kind, ())
     return {
         **values,
         "base": base,

@@ -37,28 +37,37 @@ def processes(settings: Settings) -> list[list[Process]]:
     return [wave for wave in waves if wave]
 
 
-def instances(settings: Settings) -> dict[asterisk.Name, asterisk.AsteriskInstance]:
+def instances(settings: Settings) -> dict[str, asterisk.AsteriskInstance]:
     """The Asterisks that the stack runs itself, by name."""
     world = settings.world
     operators = {
         name: settings.secret(f"sip_{name}") for name in asterisk.operator_names(world.operators)
     }
     trunk = {"trunk_secret": settings.secret("sip_trunk"), "speech_dir": speech_folder(settings)}
-    extras: dict[asterisk.Name, dict[str, object]] = {
-        "central": {
+    centrais = settings.used_centrais
+    extras: dict[str, dict[str, object]] = {
+        name: {
             **trunk,
             "carrier_host": settings.carrier.host or asterisk.LOOPBACK,
             "carrier_port": settings.carrier.sip_port,
             "operator_secrets": operators,
-        },
-        "carrier": {**trunk, "agi_port": world.agi_port},
-        "phones": {
-            "speech_dir": speech_folder(settings),
-            "central_port": settings.central.sip_port,
-            "operator_secrets": operators,
-        },
+            "trunks": tuple(central.trunks),
+            "peers": {
+                other: f"{peer.host or asterisk.LOOPBACK}:{peer.sip_port}"
+                for other, peer in centrais.items()
+                if other != name
+            },
+            "peer_secret": settings.secret("sip_peers"),
+        }
+        for name, central in centrais.items()
     }
-    named: dict[asterisk.Name, AsteriskSettings] = {"central": settings.central}
+    extras["carrier"] = {**trunk, "agi_port": world.agi_port}
+    extras["phones"] = {
+        "speech_dir": speech_folder(settings),
+        "central_ports": {name: central.sip_port for name, central in centrais.items()},
+        "operator_secrets": operators,
+    }
+    named: dict[str, AsteriskSettings] = {**centrais}
     if world.enabled:
         named |= {"carrier": settings.carrier, "phones": settings.phones}
     return {
@@ -368,7 +377,7 @@ def _process_alive(settings: Settings, name: str) -> Callable[[], bool]:
 
 
 def _instance(
-    settings: Settings, name: asterisk.Name, pbx: AsteriskSettings, extra: dict[str, object]
+    settings: Settings, name: str, pbx: AsteriskSettings, extra: dict[str, object]
 ) -> asterisk.AsteriskInstance:
     version: asterisk.Version = 22 if pbx.version == 22 else 16
     return asterisk.AsteriskInstance(

@@ -11,10 +11,10 @@ def test_the_offset_moves_every_port_of_ours(tmp_path: Path) -> None:
     moved = load_settings(var=tmp_path, port_offset=100)
     assert moved.postgres.port == plain.postgres.port + 100
     assert moved.ftp.first_passive_port == plain.ftp.first_passive_port + 100
-    assert moved.central.rtp_end == plain.central.rtp_end + 100
+    assert moved.centrais["central"].rtp_end == plain.centrais["central"].rtp_end + 100
     assert moved.world.agi_port == plain.world.agi_port + 100
     assert moved.ftp.passive_ports == plain.ftp.passive_ports
-    assert moved.central.version == plain.central.version
+    assert moved.centrais["central"].version == plain.centrais["central"].version
 
 
 def test_the_address_of_another_server_replaces_ours(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,11 @@ class FakeAmi:
     secret: str = "right"
     port: int = 0
     silent: bool = False
+    version: str = "22.10.0~dfsg"
+    contexts: tuple[str, ...] = ("zanc-answered", "zanc-operator")
+    ahead: float = 0.0
+    """By how many seconds its clock is before ours."""
+    greeting: bytes = b"Asterisk Call Manager/9.0.0\r\n"
     logins: int = 0
     actions: list[Message] = field(default_factory=list)
     react: Callable[[FakeAmi, Message], Awaitable[None]] | None = None
@@ -24,7 +30,7 @@ class FakeAmi:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
-        writer.write(b"Asterisk Call Manager/9.0.0\r\n")
+        writer.write(self.greeting)
         message: Message = {}
         while line := (await reader.readline()).decode():
             if line.strip():
@@ -47,7 +53,17 @@ class FakeAmi:
                     Response="Error", ActionID=action_id, Message="Authentication failed"
                 )
             case "Ping":
-                await self.send(Response="Success", ActionID=action_id, Ping="Pong")
+                now = f"{time.time() + self.ahead:.6f}"
+                await self.send(Response="Success", ActionID=action_id, Ping="Pong", Timestamp=now)
+            case "CoreSettings":
+                await self.send(
+                    Response="Success", ActionID=action_id, AsteriskVersion=self.version
+                )
+            case "ShowDialPlan" if message["Context"] in self.contexts:
+                await self.send(Response="Success", ActionID=action_id, EventList="start")
+                await self.send(Event="Done", ActionID=action_id, EventList="Complete")
+            case "ShowDialPlan":
+                await self.send(Response="Error", ActionID=action_id, Message="Did not find it")
             case _:
                 self.actions.append(message)
                 if self.react is not None:

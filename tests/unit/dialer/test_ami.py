@@ -226,7 +226,7 @@ async def test_what_is_dialled_is_checked_before_it_is_sent() -> None:
         ("a,b", "11912345678", "1140028900"),
     ):
         with pytest.raises(DataError):
-            pbx.originate(attempt_id, phone, caller_id=caller_id, ring_seconds=20)
+            pbx.originate(attempt_id, phone, trunk="carrier", caller_id=caller_id, ring_seconds=20)
     with pytest.raises(DataError):
         pbx.connect(good, "op01,1)")
     with pytest.raises(DataError):
@@ -253,7 +253,13 @@ async def test_a_refusal_to_place_calls_is_told_once(caplog: pytest.LogCaptureFi
         try:
             await until(lambda: pbx.connected)
             for digit in "01":
-                pbx.originate(digit * 32, "11912345678", caller_id="1140028900", ring_seconds=20)
+                pbx.originate(
+                    digit * 32,
+                    "11912345678",
+                    trunk="carrier",
+                    caller_id="1140028900",
+                    ring_seconds=20,
+                )
             await until(lambda: len(fake.actions) == 2 and "refuses" in caplog.text)
         finally:
             task.cancel()

@@ -19,6 +19,7 @@ from dialer.pbx import Pbx
 from dialer.rules import CallNext, Finished, PastAttempt
 from dialer.settings import ANY_HOUR, parse_campaign
 from dialer.store import CampaignRow, Lead, OperatorChange, Store
+from dialer.trunks import PbxLimits
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 
 SECTION: dict[str, Any] = {
@@ -72,7 +73,7 @@ class World:
     def __init__(self, operators: int) -> None:
         self.records, self.switch = Records(), Switch()
         self.engine = Engine(cast(Store, self.records), cast(Any, None), hours=ANY_HOUR)
-        self.engine.add_pbx(cast(Pbx, self.switch))
+        self.engine.add_pbx(cast(Pbx, self.switch), PbxLimits())
         self.floor = self.engine.floor
         for number in range(1, operators + 1):
             since = utc_now() - timedelta(seconds=100 - number)

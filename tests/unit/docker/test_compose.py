@@ -160,7 +160,7 @@ def test_our_settings_accept_what_each_service_is_given(
             monkeypatch.setenv(key, filled(value))
     settings = load_settings(var=tmp_path)
     assert not settings.world.enabled
-    assert settings.central.ami_secret
+    assert settings.centrais["central"].ami_secret
 
 
 def test_every_airflow_setting_exists() -> None:
