@@ -87,6 +87,32 @@ class Desk:
                 self._floor.agents[operator] = agent
                 self._floor.set(agent, "idle", None)
 
+    async def work_for(self, operator: str, campaign: str | None) -> None:
+        """An operator takes calls of the campaigns of this name only; None is all of them.
+
+        Raises ConflictError when the operator is not logged in, DataError when nothing of that
+        name runs.
+        """
+        async with self._engine.api():
+            agent = self._floor.logged_in(operator)
+            running = {one.row.name for one in self._engine.campaigns.values()}
+            if campaign is not None and campaign not in running:
+                raise DataError(f"a campanha {campaign[:60]!r} não está em curso")
+            await self._store.set_operator_campaign(operator, campaign)
+            agent.only = campaign
+            agent.bump()
+            self._floor.wake.set()
+
+    async def hang_up(self, operator: str) -> None:
+        """The operator ends the present conversation. Raises ConflictError when there is none."""
+        async with self._engine.api():
+            agent = self._floor.logged_in(operator)
+            call = self._floor.calls.get(agent.attempt_id or "")
+            pbx = None if call is None else self._engine.pbxs.get(call.pbx)
+            if call is None or pbx is None or agent.state != "talking":
+                raise ConflictError(f"operator {operator} has no conversation to end")
+            pbx.hang_up(call.attempt.id)
+
     async def leave(self, operator: str, state: OperatorState, reason: str | None = None) -> None:
         """An operator pauses (``paused``, for ``reason``) or logs out (``offline``).
 
@@ -174,19 +200,22 @@ class Desk:
         if call.attempt.ended:
             await self._engine.close(call, tabulated, agent)
         else:
+            await self._engine.heed(tabulated, call.lead, call.phone)
             await self._store.save_attempt(tabulated)
             call.attempt = tabulated
             agent.bump()
 
     async def _tabulate_closed(self, operator: str, attempt_id: str, said: Said) -> None:
         attempt = said.of(Attempt(id=attempt_id, created_at=utc_now(), operator=operator))
-        lead = await self._store.tabulate_late(attempt)
-        if lead is None:
+        late = await self._store.tabulate_late(attempt)
+        if late is None:
             raise ConflictError(
                 f"attempt {attempt_id} is not the present call of {operator}, and no call of"
                 " theirs that waits for its tabulation"
             )
         log.info("dialer: attempt %s was tabulated late", attempt_id)
+        lead, phone = late
+        await self._engine.heed(attempt, lead, phone)
         if lead.campaign_id in self._engine.campaigns:
             update = await self._engine.plan_of(lead, None)
             if isinstance(update, CallNext):

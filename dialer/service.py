@@ -18,9 +18,13 @@ from dialer.localization import Localization
 from dialer.orders import Orders
 from dialer.outbox import Outbox
 from dialer.pbx import OPERATOR_ID, AsteriskPbx
+from dialer.rulebook import Rulebook
 from dialer.settings import ANY_HOUR
 from dialer.store import Store
 from dialer.trunks import PbxLimits, TrunkLimits
+from dialer.web.people import Backgrounds, People
+from dialer.web.routes import routes
+from dialer.web.sessions import Sessions
 from zanc_pipeline.common.errors import StackError, UnavailableError
 from zanc_pipeline.common.migrations import require
 from zanc_pipeline.common.settings import CentralSettings, Settings
@@ -47,12 +51,20 @@ class Dialer:
             self.localization,
             hours=ANY_HOUR if any_hour else None,
             time_scale=scale,
+            book=Rulebook(settings.config, any_hour=any_hour),
         )
         self.pbxs = [self._pbx(name, central) for name, central in settings.used_centrais.items()]
         self.desk = Desk(self.engine, self.store)
         self.orders = Orders(self.engine, self.store)
         self.outbox = Outbox(self.store, self.localization)
         self.token = settings.secret("dialer_token")
+        self.sessions = Sessions(self.store)
+        self.people = People(settings)
+        self.backgrounds = Backgrounds(self.people)
+        self.creditors = {
+            name: str(convenio.get("nome") or name)
+            for name, convenio in settings.convenios.items()
+        }
 
     def _pbx(self, name: str, central: CentralSettings) -> AsteriskPbx:
         log_folder = self.settings.var / "asterisk" / name / "log"
@@ -106,6 +118,7 @@ class Dialer:
                 (rf"{operator}/pause-reasons", operator_api.PauseReasons, shared),
                 (rf"{operator}/tabulate", operator_api.Tabulate, shared),
                 (rf"{operator}/events", operator_api.OperatorNews, shared),
+                *routes(shared),
             ],
             default_handler_class=live_api.Unknown,
             default_handler_args=shared,
@@ -171,6 +184,7 @@ async def serve(settings: Settings) -> None:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
         await dialer.localization.close()
+        await dialer.people.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await dialer.store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 import click
@@ -53,10 +54,10 @@ def add(login: str, name: str | None, phone: str | None, role: str, password_std
         click.echo(password)
 
 
-@operator.command()
+@operator.command("password")
 @click.argument("login")
 @_typed
-def password(login: str, password_stdin: bool) -> None:
+def new_password(login: str, password_stdin: bool) -> None:
     """Give an account a new password, end its sessions and enable it again."""
     from dialer.web import accounts
 
@@ -77,7 +78,7 @@ def disable(login: str) -> None:
 
 @operator.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
-def listing(as_json: bool) -> None:
+def list_accounts(as_json: bool) -> None:
     """List all accounts."""
     from dialer.web import accounts
 
@@ -91,11 +92,11 @@ def listing(as_json: bool) -> None:
 
 
 def _password(typed: bool) -> str:
-    from dialer.web import passwords
+    from dialer.web.passwords import generated
 
     if not typed:
-        return passwords.generated()
-    lines = click.get_text_stream("stdin").read().splitlines()
+        return generated()
+    lines = sys.stdin.read().splitlines()
     if len(lines) != 1:
         raise DataError("write the password on standard input, in one line")
     return lines[0]

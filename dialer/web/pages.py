@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote, urlsplit
 
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
 COOKIE = "zanc_session"
 ASSETS = "/comum"
 OWN = "/floor"
+_OWN_TYPES = {
+    "floor.css": "text/css",
+    "floor.js": "text/javascript",
+    "desk.js": "text/javascript",
+    "wall.js": "text/javascript",
+}
 _HOST = re.compile(
     r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:]{2,45}\](:[0-9]{1,5})?", re.ASCII
 )
@@ -44,8 +52,22 @@ class Forbidden(ZancError):
 def templates() -> Environment:
     """The templates of the pages, with what they call."""
     found = environment("dialer.web", assets=ASSETS)
-    found.globals |= {"words": words}
+    found.globals |= {"words": words, "own": own_address}
     return found
+
+
+@cache
+def own_file(name: str) -> bytes | None:
+    """A file of our ``static`` folder, None when there is none of that name."""
+    if name not in _OWN_TYPES:
+        return None
+    return resources.files("dialer.web").joinpath("static", name).read_bytes()
+
+
+def own_address(name: str) -> str:
+    """The address of a file of ours, with its version."""
+    body = own_file(name) or b""
+    return f"{OWN}/{name}?v={hashlib.sha256(body).hexdigest()[:12]}"
 
 
 class Page(Handler):
@@ -136,7 +158,7 @@ class Page(Handler):
 
 
 class Common(RequestHandler):
-    """The files that all pages of ours share, and the scripts of these."""
+    """The files that all pages of ours share."""
 
     def get(self, name: str) -> None:
         """One of them, to be kept for ever when it is asked for with its version."""
@@ -149,6 +171,22 @@ class Common(RequestHandler):
             self.set_header(header, value)
         self.set_header("Content-Type", found.content_type)
         self.finish(found.body)
+
+
+class Own(RequestHandler):
+    """The scripts and the style of these pages alone."""
+
+    def get(self, name: str) -> None:
+        """One of them, likewise."""
+        body = own_file(name)
+        if body is None:
+            self.set_status(404)
+            self.finish()
+            return
+        for header, value in asset_headers().items():
+            self.set_header(header, value)
+        self.set_header("Content-Type", f"{_OWN_TYPES[name]}; charset=utf-8")
+        self.finish(body)
 
 
 def safe_way(asked: str) -> str:
