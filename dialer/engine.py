@@ -29,12 +29,16 @@ from dialer.pbx import Pbx
 from dialer.placing import Placer
 from dialer.pool import PbxPool
 from dialer.reconcile import Reconciler
+from dialer.rulebook import Rulebook
 from dialer.rules import CallingHours, CallNext, Finished, PastAttempt, Phase
 from dialer.settings import CampaignSettings, parse_campaign
 from dialer.store import CampaignRow, Lead, LeadUpdate, OperatorChange, Store
 from dialer.switchboard import LATE_TABULATION_SECONDS, Switchboard
 from dialer.trunks import PbxLimits
+from dialer.volumes import is_short
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConflictError, UnavailableError
+from zanc_pipeline.common.outcomes import Tabulation
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +59,10 @@ class Engine:
         *,
         hours: CallingHours | None = None,
         time_scale: float = 1.0,
+        book: Rulebook | None = None,
     ) -> None:
         self.store = store
+        self.book = book or Rulebook()
         self._hours, self._time_scale = hours, time_scale
         self.floor = Floor()
         self.pbxs = PbxPool(self.floor)
@@ -69,7 +75,7 @@ class Engine:
         self._lock = asyncio.Lock()
         self._problem = ""
         self._store_doubtful = False
-        self._reconciler = Reconciler(self.floor, self.pbxs, self.notice)
+        self._reconciler = Reconciler(self.floor, self.pbxs, self.notice, store.ended_of)
         self.switchboard = Switchboard(self)
         self.placer = Placer(self, localization)
 
@@ -152,6 +158,8 @@ class Engine:
         await self.persist(self._restore)
 
     async def _restore(self) -> None:
+        await self.book.refresh()
+        self.book.load_opt_outs(await self.store.opt_outs())
         self.campaigns.clear()
         self.floor.agents.clear()
         self.floor.calls.clear()
@@ -168,6 +176,10 @@ class Engine:
                 only=operator.campaign,
             )
         await self._adopt()
+        self.book.volumes.load(
+            await self.store.calling_days(utc_now().astimezone(LOCAL).date().replace(day=1)),
+            [(call.caller_id, call.attempt.created_at) for call in self.floor.calls.values()],
+        )
         for agent in self.floor.agents.values():
             if agent.attempt_id not in self.floor.calls:
                 agent.attempt_id = None
@@ -188,6 +200,8 @@ class Engine:
                 trunk=found.trunk,
                 sent_at=found.attempt.created_at,
                 operator=found.attempt.operator,
+                caller_id=found.caller_id,
+                counted=True,
                 kept=found.attempt.operator is not None,
                 waiting_since=utc_now(),
                 unconfirmed=True,
@@ -202,6 +216,10 @@ class Engine:
         for lead in await self.store.stranded_leads():
             if lead.id not in self.placer.preparing | shown:
                 await self.store.update_lead(lead.id, await self.plan_of(lead, None))
+
+    def hours_of(self, settings: CampaignSettings) -> CallingHours:
+        """When a campaign of these settings places calls."""
+        return settings.hours(self._hours)
 
     async def admit(self, row: CampaignRow) -> None:
         """Work on a campaign from now on, with what was learnt in its earlier runs."""
@@ -313,19 +331,45 @@ class Engine:
     async def close(self, call: Call, attempt: Attempt, agent: Agent | None) -> None:
         """Record the final state of an attempt, and with it what follows for lead and operator."""
         change = None if agent is None else self.floor.change(agent, agent.next_state, call)
+        short = is_short(attempt, self.book.policy.chamadas_curtas.segundos)
+        await self.heed(attempt, call.lead, call.phone)
         await self.store.save_attempt(
             attempt,
             close=True,
+            short=short,
             lead_id=call.lead.id,
             lead=await self.plan_of(call.lead, attempt, call.phone),
             operator=change,
         )
         call.attempt = attempt
+        if attempt.placed and call.counted:
+            self.book.volumes.ended(call.caller_id, attempt.created_at, short=short)
         self.floor.calls.pop(attempt.id, None)
         if agent is not None and change is not None:
             self.switchboard.wrapped_up(agent, call)
             self.floor.set(agent, change.state, None)
         self.floor.wake.set()
+
+    async def heed(self, attempt: Attempt, lead: Lead, phone: str) -> None:
+        """Obey at once what a person asked for in a call."""
+        if attempt.tabulation is Tabulation.DO_NOT_CALL:
+            who = attempt.operator or "?"
+            await self.opt_out(lead.cpf, phone, who=who, reason="pediu na ligação")
+
+    async def opt_out(
+        self, cpf: str | None, phone: str | None, *, who: str, reason: str
+    ) -> dict[str, int]:
+        """Never call the person or the phone again, in any campaign; who is waiting ends at once.
+
+        How many leads ended, and how many are in a call. Repeated, it changes nothing.
+        """
+        await self.store.add_opt_out(cpf, phone, who=who, reason=reason)
+        self.book.opt_out(cpf, phone)
+        ended, active = await self.store.withdraw(
+            [], [cpf] if cpf else [], reason="pediu para não ser chamado", who=who
+        )
+        self.floor.wake.set()
+        return {"withdrawn": len(ended), "in_call": len(active)}
 
     async def plan_of(self, lead: Lead, attempt: Attempt | None, phone: str = "") -> LeadUpdate:
         """What follows for a lead after ``attempt`` on ``phone``, or as its history stands."""

@@ -13,7 +13,6 @@ from dialer.attempt import UNANSWERED, Attempt, State
 from dialer.pace import Pace
 from dialer.rules import (
     CallingHours,
-    CallNext,
     Finished,
     PastAttempt,
     Phase,

@@ -22,9 +22,10 @@ class Reservation:
     """What became of a wish to call one of a person's phones.
 
     ``phone`` is reserved for us under ``lease``; both are None when none may be dialled now.
-    ``refused`` are the phones not to be dialled, with the reason. ``busy``: nothing was reserved
-    only because this person or phone is reserved elsewhere at this moment; those phones are not in
-    ``refused``, ask again after ``retry_seconds``.
+    ``told`` says by which counts it may be called. ``refused`` are the phones not to be dialled,
+    with the reason. ``busy``: nothing was reserved only because this person or phone is reserved
+    elsewhere at this moment; those phones are not in ``refused``, ask again after
+    ``retry_seconds``.
     """
 
     phone: str | None
@@ -32,6 +33,7 @@ class Reservation:
     refused: Mapping[str, str]
     busy: bool
     retry_seconds: float = RETRY_RESERVED_SECONDS
+    told: str = ""
 
 
 class Localization:
@@ -125,7 +127,11 @@ def _reservation(phones: Sequence[str], body: Mapping[str, Any]) -> Reservation:
             refused[phone] = str(verdict.get("reason") or "refused")
     reserved = lease.get("phone")
     return Reservation(
-        phone=reserved, lease=lease.get("id"), refused=refused, busy=reserved is None and waits
+        phone=reserved,
+        lease=lease.get("id"),
+        refused=refused,
+        busy=reserved is None and waits,
+        told=str(verdicts.get(reserved, {}).get("texto") or ""),
     )
 
 

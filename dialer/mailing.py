@@ -39,6 +39,8 @@ class MailingLead:
     phones: tuple[str, ...]
     refused: dict[str, str]
     segment: str = ""
+    hours: tuple[tuple[int, ...], ...] = ()
+    """Of each phone the best hours, best first, on the clock of ``common.days.LOCAL``."""
 
 
 def locate(var: Path, relative: str) -> Path:
@@ -76,7 +78,7 @@ def _rows(name: str, content: bytes) -> Sequence[dict[str, object]]:
 
     try:
         file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
-        wanted = [name for name in (*COLUMNS, "answer") if name in file.schema_arrow.names]
+        wanted = [name for name in (*COLUMNS, "answer", "hours") if name in file.schema_arrow.names]
         table = file.read(columns=wanted)
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
@@ -95,6 +97,9 @@ def _lead(name: str, row: dict[str, object]) -> MailingLead:
         raise DataError(f"mailing {name}: the row of rank {rank} is not valid; build it again")
     refused: dict[str, str] = {}
     distinct = tuple(dict.fromkeys(str(phone) for phone in phones))
+    hours = row.get("hours")
+    told = hours if isinstance(hours, list) and len(hours) == len(phones) else [None] * len(phones)
+    best = {str(phone): _hours(listed) for phone, listed in zip(phones, told, strict=True)}
     for phone in distinct:
         try:
             check_number(phone)
@@ -111,7 +116,15 @@ def _lead(name: str, row: dict[str, object]) -> MailingLead:
         phones=distinct,
         refused=refused,
         segment=_segment(row.get("answer")),
+        hours=tuple(best[phone] for phone in distinct),
     )
+
+
+def _hours(listed: object) -> tuple[int, ...]:
+    """Hours of a clock, each once; none when they are not that."""
+    if not isinstance(listed, list):
+        return ()
+    return tuple(dict.fromkeys(hour for hour in listed if isinstance(hour, int) and 0 <= hour < 24))
 
 
 def _segment(answer: object) -> str:

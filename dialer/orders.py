@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from dialer.attempt import CancelWanted
+from dialer.best_hours import usable
 from dialer.engine import Engine
 from dialer.live import Campaign, utc_now
 from dialer.mailing import MailingLead
 from dialer.settings import parse_campaign
 from dialer.store import Store
-from zanc_pipeline.common.errors import ConflictError, DataError
+from zanc_pipeline.common.errors import ConfigError, ConflictError, DataError
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,15 @@ class Orders:
         Raises ConflictError when the id is recorded with something else, ConfigError and DataError
         when settings or mailing are wrong.
         """
-        parse_campaign(settings, f"campanha {name}")
+        parsed = parse_campaign(settings, f"campanha {name}")
         if not await self._same(campaign_id, name, settings, sha256):
-            leads = await read_leads()
+            leads = await asyncio.to_thread(
+                usable,
+                await read_leads(),
+                rules=self._engine.book.rules,
+                hours=self._engine.hours_of(parsed),
+                now=utc_now(),
+            )
             async with self._engine.api():
                 added = await self._store.add_campaign(
                     campaign_id,
@@ -116,6 +124,11 @@ class Orders:
             campaign = self._running(campaign_id)
             section = {**campaign.row.section, **changes}
             settings = parse_campaign(section, f"campanha {campaign.row.name}")
+            if settings.identificador != campaign.settings.identificador:
+                raise ConfigError(
+                    f"campanha {campaign.row.name}: o identificador não muda com a campanha em"
+                    " curso: quem é chamado vê sempre o mesmo número"
+                )
             before = {key: campaign.row.section.get(key) for key in changes}
             if before != dict(changes):
                 await self._store.change_settings(campaign_id, changes, who, before)

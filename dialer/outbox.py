@@ -23,10 +23,10 @@ class Calls(Protocol):
     async def outbox(self, limit: int, without: list[str]) -> list[dict[str, Any]]:
         """Calls not confirmed yet, without those of the CRMs in ``without``."""
 
-    async def mark_exported(self, attempts: list[str]) -> None:
-        """Confirm these."""
+    async def mark_exported(self, attempts: list[tuple[str, int]]) -> None:
+        """Confirm these, by id and closing number."""
 
-    async def mark_refused(self, attempt_id: str, reason: str) -> None:
+    async def mark_refused(self, attempt_id: str, closed_number: int, reason: str) -> None:
         """Never send this one again."""
 
 
@@ -99,9 +99,9 @@ class Outbox:
         except DataError as error:
             if len(rows) == 1:
                 log.error("outbox: call %s is refused for good: %s", rows[0]["id"], error)
-                await self._store.mark_refused(rows[0]["id"], str(error))
+                await self._store.mark_refused(rows[0]["id"], rows[0]["closed_number"], str(error))
                 return 0
             half = len(rows) // 2  # one bad call must not hold back the others
             return await self._send(crm, rows[:half]) + await self._send(crm, rows[half:])
-        await self._store.mark_exported([row["id"] for row in rows])
+        await self._store.mark_exported([(row["id"], row["closed_number"]) for row in rows])
         return len(rows)

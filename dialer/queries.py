@@ -19,13 +19,25 @@ WHERE id = $1
 """
 
 CLAIM_LEAD = """
-UPDATE lead SET status = 'active' WHERE id = (
-    SELECT id FROM lead
-    WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
-    ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED)
+UPDATE lead SET status = 'active' WHERE id = coalesce(
+    (SELECT id FROM lead
+     WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
+       AND best_hours[1] = $3::smallint
+     ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED),
+    (SELECT id FROM lead
+     WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
+       AND (best_hours IS NULL OR best_hours[1] < $3::smallint OR $3::smallint = ANY (best_hours))
+     ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED),
+    (SELECT id FROM lead
+     WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
+     ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED))
 RETURNING *
 """
-"""The best lead that is due becomes active; nobody else can claim it."""
+"""The best lead that is due becomes active; nobody else can claim it.
+
+First those whose best hour is the local hour $3, then those who have none to wait for, and only
+when there is nobody else those whose best hour comes later: the campaign never runs dry for it.
+"""
 
 CLAIM_KEPT_LEAD = """
 UPDATE lead SET status = 'active' WHERE id = (
@@ -59,7 +71,7 @@ UPDATE_LEAD = """
 UPDATE lead SET status = CASE WHEN withdrawn IS NULL THEN $2 ELSE 'ended' END,
        end_reason = coalesce('withdrawn: ' || withdrawn, $5),
        next_phone = coalesce($3, next_phone), not_before = coalesce($4, not_before),
-       refused = refused || $6::jsonb, kept = $7
+       refused = refused || $6::jsonb, kept = $7, best_hours = $8::smallint[]
 WHERE id = $1
 """
 """Who was withdrawn meanwhile ends, whatever was planned."""
@@ -72,9 +84,10 @@ COUNT_LEADS = "SELECT status, count(*) AS n FROM lead WHERE campaign_id = $1 GRO
 
 INSERT_ATTEMPT = """
 INSERT INTO attempt
-    (id, campaign_id, lead_id, number, cpf, phone, pbx, operator, created_at, trunk)
+    (id, campaign_id, lead_id, number, cpf, phone, pbx, operator, created_at, trunk, caller_id,
+     evidence)
 SELECT $1, campaign_id, id,
-       1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6, $7
+       1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6, $7, $8, $9
 FROM lead WHERE id = $2 AND withdrawn IS NULL
 RETURNING id
 """
@@ -90,7 +103,13 @@ CLOSE_ATTEMPT = """
 WITH closed AS (
     UPDATE attempt SET closed_number = nextval('attempt_closed')
     WHERE id = $1 AND closed_number IS NULL
-    RETURNING campaign_id, lead_id, placed, outcome, created_at)
+    RETURNING campaign_id, lead_id, placed, outcome, created_at, caller_id),
+counted AS (
+    INSERT INTO calling_day AS known (day, caller_id, calls, short)
+    SELECT timezone('America/Sao_Paulo', created_at)::date, caller_id, 1, $2 FROM closed
+    WHERE placed
+    ON CONFLICT (day, caller_id) DO UPDATE
+    SET calls = known.calls + 1, short = known.short + excluded.short)
 INSERT INTO calling_hour AS hour (name, day, hour, segment, lines, answered, abandoned)
 SELECT campaign.name, began::date, extract(hour FROM began), segment, 1,
        (outcome IN ('human', 'abandoned'))::int, (outcome = 'abandoned')::int
@@ -109,7 +128,7 @@ TABULATE_LATE = """
 UPDATE attempt SET tabulation = $3, promise_date = $4, promise_amount = $5, callback_at = $6,
        closed_number = nextval('attempt_closed'), exported_at = NULL, export_error = NULL
 WHERE id = $1 AND operator = $2 AND closed_number IS NOT NULL AND tabulation = 'no_tabulation'
-RETURNING lead_id
+RETURNING lead_id, phone
 """
 """The operator's own closed call: it comes once more to readers and to the outbox."""
 
@@ -147,6 +166,8 @@ SELECT * FROM lead WHERE status = 'active' AND NOT EXISTS (
 """
 """Claimed by a process that died before it wrote the attempt, or after it closed the last one."""
 
+ENDED_OF = "SELECT id FROM attempt WHERE id = ANY ($1::text[]) AND state = 'ended'"
+
 CLOSED_ATTEMPTS = """
 SELECT attempt.*, lead.crm, lead.convenio, lead.contract
 FROM attempt JOIN lead ON lead.id = attempt.lead_id
@@ -163,9 +184,13 @@ ORDER BY attempt.closed_number LIMIT $1
 """
 """Calls that localization has not confirmed yet, without those of the CRMs in $2."""
 
-MARK_EXPORTED = "UPDATE attempt SET exported_at = now() WHERE id = ANY ($1::text[])"
+MARK_EXPORTED = """
+UPDATE attempt SET exported_at = now() FROM unnest($1::text[], $2::bigint[]) AS sent (id, number)
+WHERE attempt.id = sent.id AND attempt.closed_number = sent.number
+"""
+"""Not what was tabulated while it was being sent: that has another number, and is still to go."""
 
-MARK_REFUSED = "UPDATE attempt SET export_error = $2 WHERE id = $1"
+MARK_REFUSED = "UPDATE attempt SET export_error = $2 WHERE id = $1 AND closed_number = $3"
 
 ADD_OPERATOR = "INSERT INTO operator (id, name) VALUES ($1, $1) ON CONFLICT (id) DO NOTHING"
 

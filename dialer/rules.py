@@ -1,7 +1,6 @@
-"""When and whom a campaign may call. Pure: the time is a parameter.
+"""When a campaign calls, whom next, and which numbers at all. Pure: the time is a parameter.
 
-``permit`` is the one place where a dial is allowed or refused; what must be asked elsewhere
-(localization's reservation) is asked by the caller, right after it.
+Whether a dial is allowed at its moment is judged by ``dialer.permission``.
 """
 
 from __future__ import annotations
@@ -88,11 +87,25 @@ class PastAttempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Agreed:
+    """A callback that the person asked for in an earlier campaign, given to this one at ``since``.
+
+    ``at`` is the time that was agreed, ``operator`` who agreed it.
+    """
+
+    at: datetime
+    phone: str
+    operator: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CallNext:
     """Call the phone at ``index``, not before ``not_before``.
 
     ``kept``: only with an operator who waits for this very call, ``operator`` when that one is
-    free. ``agreed``: the person asked for it.
+    free. ``agreed``: the person asked for it. ``hours`` are the phone's best ones, best first, on
+    the clock of ``common.days.LOCAL``.
     """
 
     index: int
@@ -100,6 +113,7 @@ class CallNext:
     kept: bool = False
     operator: str | None = None
     agreed: bool = False
+    hours: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,26 +129,45 @@ def next_call(
     history: Sequence[PastAttempt],
     rules: RetryRules,
     now: datetime,
+    *,
+    closed: Mapping[str, datetime] | None = None,
+    agreed: Agreed | None = None,
 ) -> CallNext | Finished:
     """What to do with a person whose ``phones`` (best first) were tried as ``history`` says.
 
-    ``refused`` maps a phone that must not be dialled to the reason. A callback that the person
-    agreed to comes first, then the phone on which somebody was abandoned, after its pause; else the
-    phone that is due soonest, the better one first when both are due.
+    ``refused`` maps a phone that must not be dialled to the reason, ``closed`` one that must not
+    be before a time. A callback that the person agreed to comes first (here, or before in the
+    campaign from which ``agreed`` came), then the phone on which somebody was abandoned, after its
+    pause; else the phone that is due soonest, the better one first when both are due.
     """
+    closed = closed or {}
+    if (
+        agreed is not None
+        and agreed.phone in phones
+        and agreed.phone not in refused
+        and all(past.ended_at <= agreed.since for past in history)
+    ):
+        return CallNext(
+            index=phones.index(agreed.phone),
+            not_before=max(agreed.at, closed.get(agreed.phone, agreed.at)),
+            kept=True,
+            operator=agreed.operator,
+            agreed=True,
+        )
     last = max(history, key=lambda past: past.ended_at, default=None)
     if last is not None and last.phone in phones and last.phone not in refused:
         index = phones.index(last.phone)
         if last.callback_at is not None:
             return CallNext(
                 index=index,
-                not_before=last.callback_at,
+                not_before=max(last.callback_at, closed.get(last.phone, last.callback_at)),
                 kept=True,
                 operator=last.operator,
                 agreed=True,
             )
         again = _after_abandoning(last, history, rules, now)
         if again is not None:
+            again = max(again, closed.get(last.phone, again))
             return CallNext(index=index, not_before=again, kept=True, operator=last.operator)
     for past in history:
         if past.callback_at is not None:
@@ -154,7 +187,7 @@ def next_call(
     for index, phone in enumerate(phones):
         due = None if phone in refused else _due(phone, history, rules, now)
         if due is not None:
-            candidates.append((max(due, person_from), index))
+            candidates.append((max(due, person_from, closed.get(phone, now)), index))
     if candidates:
         not_before, index = min(candidates)
         return CallNext(index=index, not_before=not_before)
@@ -201,41 +234,29 @@ def _due(
     return max(now, last.ended_at + rules.waits[last.outcome])
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refused:
-    """This phone is not dialled now. ``forever``: nor later in this campaign."""
-
-    reason: str
-    forever: bool
-
-
-def permit(phone: str, *, hours: CallingHours, now: datetime) -> Refused | None:
-    """None when ``phone`` may be dialled at ``now``, at the moment of dialling, else why not."""
-    try:
-        check_number(phone)
-    except DataError as error:
-        return Refused(reason=str(error), forever=True)
-    if hours.phase(now) is not Phase.OPEN:
-        return Refused(reason="outside the calling hours", forever=False)
-    return None
-
-
 _NATIONAL = re.compile(r"[1-9][0-9]{9,10}", re.ASCII)
 
 
 def check_number(phone: str) -> str:
     """Return ``phone`` if it may be sent to a PBX: DDD and subscriber, digits only.
 
-    Raises DataError with the reason otherwise: service and emergency numbers (up to five digits),
-    shared-cost and premium ones (0300, 0303, 0500, 0800, 0900: Anatel Resolução 749/2022), foreign
-    numbers, area codes that do not exist, and anything that is not a digit.
+    Raises DataError with the reason otherwise: service and emergency numbers (190, 192, 193 and
+    all of up to five digits), numbers too short or too long, shared-cost and premium ones (0300,
+    0303, 0500, 0800, 0900: Anatel Resolução 749/2022), foreign numbers, area codes that do not
+    exist, and anything that is not a digit.
     """
     if not (phone.isascii() and phone.isdigit()):
         raise DataError("the number holds something that is not a digit")
+    if phone.startswith("00"):
+        raise DataError("foreign numbers are not dialled")
     if len(phone) <= 5:
         raise DataError("emergency and service numbers are not dialled")
     if phone[:4] in ("0300", "0303", "0500", "0800", "0900"):
         raise DataError("numbers of special tariff are not dialled")
+    if len(phone) < 10:
+        raise DataError("the number is too short: DDD and subscriber are 10 or 11 digits")
+    if len(phone) > 11:
+        raise DataError("the number is too long or foreign: DDD and subscriber are 10 or 11 digits")
     parsed = parse_phone(phone) if _NATIONAL.fullmatch(phone) else None
     if parsed is None or parsed.number != phone:
         raise DataError("the number is not a Brazilian phone with DDD (10 or 11 digits)")

@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 import asyncpg
 
-from dialer import queries
+from dialer import queries, rule_queries
 from dialer.attempt import Attempt, State
 from dialer.budget import Past
 from dialer.mailing import MailingLead
 from dialer.rules import Agreed, CallNext, Finished, PastAttempt
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConflictError, UnavailableError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.common.settings import Settings
@@ -88,6 +89,7 @@ class OpenAttempt:
     attempt: Attempt
     lead: Lead
     phone: str
+    caller_id: str
     pbx: str
     trunk: str
 
@@ -233,11 +235,14 @@ class Store:
     ) -> tuple[Lead, list[PastAttempt]] | None:
         """Claim the best lead that is due, with its past attempts; None when none is due.
 
-        ``kept`` chooses between those for whom an operator is kept and all others.
+        ``kept`` chooses between those for whom an operator is kept and all others; of these come
+        first those whose best hour is now, last those whose best hour is still to come.
         """
-        query = queries.CLAIM_KEPT_LEAD if kept else queries.CLAIM_LEAD
+        query, values = queries.CLAIM_KEPT_LEAD, [campaign_id, now]
+        if not kept:
+            query, values = queries.CLAIM_LEAD, [campaign_id, now, now.astimezone(LOCAL).hour]
         async with self._transaction() as connection:
-            row = await connection.fetchrow(query, campaign_id, now)
+            row = await connection.fetchrow(query, *values)
             if row is None:
                 return None
             return _lead(row), await _history(connection, row["id"])
@@ -276,17 +281,20 @@ class Store:
         pbx: str,
         trunk: str,
         operator: OperatorChange | None,
+        caller_id: str,
+        evidence: Mapping[str, Any],
     ) -> bool:
         """Record an attempt and keep its operator, if it has one, before anything is dialled.
 
-        False when the lead was withdrawn meanwhile. Raises ConflictError when it has an open
-        attempt already.
+        ``evidence`` says by which rules and figures the call is allowed. False when the lead was
+        withdrawn meanwhile. Raises ConflictError when it has an open attempt already.
         """
         try:
             async with self._transaction() as connection:
                 added = await connection.fetchval(
                     queries.INSERT_ATTEMPT,
                     attempt.id, lead_id, phone, pbx, attempt.operator, attempt.created_at, trunk,
+                    caller_id, dict(evidence),
                 )  # fmt: skip
                 if added is not None and operator is not None:
                     await _set_operator(connection, operator)
@@ -302,8 +310,12 @@ class Store:
         lead_id: int | None = None,
         lead: LeadUpdate | None = None,
         operator: OperatorChange | None = None,
+        short: bool = False,
     ) -> None:
-        """Record an attempt as it stands and what follows for its lead and its operator."""
+        """Record an attempt as it stands and what follows for its lead and its operator.
+
+        ``short`` says of one that is closed that Anatel takes it for a short call.
+        """
         async with self._transaction() as connection:
             await connection.execute(
                 queries.UPDATE_ATTEMPT,
@@ -315,7 +327,8 @@ class Store:
                 attempt.promise_date, attempt.promise_amount, attempt.callback_at,
             )  # fmt: skip
             if close:
-                await connection.execute(queries.CLOSE_ATTEMPT, attempt.id)
+                await connection.execute(queries.CLOSE_ATTEMPT, attempt.id, int(short))
+                await connection.execute(rule_queries.RECORD_CALLBACK, attempt.id)
             if lead_id is not None and lead is not None:
                 await _update_lead(connection, lead_id, lead, {})
             if operator is not None:
@@ -329,11 +342,16 @@ class Store:
                 attempt=_attempt(row),
                 lead=_lead(row["lead"]),
                 phone=row["phone"],
+                caller_id=row["caller_id"],
                 pbx=row["pbx"],
                 trunk=row["trunk"],
             )
             for row in rows
         ]
+
+    async def ended_of(self, attempts: Sequence[str]) -> list[str]:
+        """Those of ``attempts`` that are ours and have ended."""
+        return [row["id"] for row in await self._fetch(queries.ENDED_OF, list(attempts))]
 
     async def closed_attempts(
         self, campaign_id: str, after: str | None, limit: int
@@ -344,20 +362,50 @@ class Store:
             for row in await self._fetch(queries.CLOSED_ATTEMPTS, campaign_id, after, limit)
         ]
 
-    async def tabulate_late(self, attempt: Attempt) -> Lead | None:
+    async def tabulate_late(self, attempt: Attempt) -> tuple[Lead, str] | None:
         """Record the tabulation of a call that was closed without one.
 
-        Its lead, or None when there is no such call of that operator.
+        Its lead and phone, or None when there is no such call of that operator.
         """
         async with self._transaction() as connection:
-            lead_id = await connection.fetchval(
+            row = await connection.fetchrow(
                 queries.TABULATE_LATE,
                 attempt.id, attempt.operator, attempt.tabulation,
                 attempt.promise_date, attempt.promise_amount, attempt.callback_at,
             )  # fmt: skip
-            if lead_id is None:
+            if row is None:
                 return None
-            return _lead(await connection.fetchrow("SELECT * FROM lead WHERE id = $1", lead_id))
+            await connection.execute(rule_queries.RECORD_CALLBACK, attempt.id)
+            lead = await connection.fetchrow("SELECT * FROM lead WHERE id = $1", row["lead_id"])
+            return _lead(lead), row["phone"]
+
+    # ---- rules
+
+    async def calling_days(self, since: date) -> list[tuple[date, str, int, int]]:
+        """By day and caller id since a day: calls that left, and the short ones among them."""
+        rows = await self._fetch(rule_queries.CALLING_DAYS, since)
+        return [(row["day"], row["caller_id"], row["calls"], row["short"]) for row in rows]
+
+    async def opt_outs(self) -> list[tuple[str | None, str | None]]:
+        """The people and phones that are never called again."""
+        rows = await self._fetch(rule_queries.OPT_OUTS)
+        return [(row["cpf"], row["phone"]) for row in rows]
+
+    async def add_opt_out(
+        self, cpf: str | None, phone: str | None, *, who: str, reason: str
+    ) -> None:
+        """Record one, with the audit of it; again does nothing."""
+        async with self._transaction() as connection:
+            added = await connection.fetchval(rule_queries.INSERT_OPT_OUT, cpf, phone, who, reason)
+            if added is not None:
+                await connection.execute(
+                    queries.INSERT_AUDIT, who, "opt_out", "leads", {"reason": reason, "id": added}
+                )
+
+    async def held_leads(self, campaign_id: str, hour: int) -> tuple[int, int] | None:
+        """How many people wait for a later hour than ``hour``, and the next of these hours."""
+        row = await self._fetchrow(rule_queries.HELD_LEADS, campaign_id, hour)
+        return (row["people"], row["hour"]) if row["people"] else None
 
     # ---- pacing
 
@@ -400,6 +448,7 @@ class Store:
         )
         async with self._transaction() as connection:
             ended = await connection.fetch(queries.WITHDRAW_WAITING, *values)
+            await connection.execute(rule_queries.DROP_CALLBACKS, *values)
             active = await connection.fetch(queries.WITHDRAW_ACTIVE, *values)
             if ended or active:
                 await connection.execute(
@@ -443,15 +492,22 @@ class Store:
         """Closed, placed attempts that localization has not confirmed, oldest first."""
         return [dict(row) for row in await self._fetch(queries.OUTBOX, limit, list(without))]
 
-    async def mark_exported(self, attempts: Sequence[str]) -> None:
-        """Localization confirmed that these are durable."""
-        async with self._transaction() as connection:
-            await connection.execute(queries.MARK_EXPORTED, list(attempts))
+    async def mark_exported(self, attempts: Sequence[tuple[str, int]]) -> None:
+        """Localization confirmed that these, as they were closed then, are durable.
 
-    async def mark_refused(self, attempt_id: str, reason: str) -> None:
-        """Localization will never take this one."""
+        One that was tabulated meanwhile has another closing number: it is sent once more.
+        """
         async with self._transaction() as connection:
-            await connection.execute(queries.MARK_REFUSED, attempt_id, reason)
+            await connection.execute(
+                queries.MARK_EXPORTED,
+                [attempt_id for attempt_id, _ in attempts],
+                [closed for _, closed in attempts],
+            )
+
+    async def mark_refused(self, attempt_id: str, closed_number: int, reason: str) -> None:
+        """Localization will never take this one, as it was closed then."""
+        async with self._transaction() as connection:
+            await connection.execute(queries.MARK_REFUSED, attempt_id, reason, closed_number)
 
     async def count_outbox(self) -> dict[str, int]:
         """Calls not yet, and never, taken by localization."""
@@ -557,9 +613,14 @@ async def _update_lead(
     connection: Any, lead_id: int, update: LeadUpdate, refused: Mapping[str, str]
 ) -> None:
     if isinstance(update, Finished):
-        values: tuple[object, ...] = ("ended", None, None, update.reason, dict(refused), False)
+        values: tuple[object, ...] = (
+            "ended", None, None, update.reason, dict(refused), False, None,
+        )  # fmt: skip
     else:
-        values = ("waiting", update.index, update.not_before, None, dict(refused), update.kept)
+        values = (
+            "waiting", update.index, update.not_before, None, dict(refused), update.kept,
+            list(update.hours) or None,
+        )  # fmt: skip
     await connection.execute(queries.UPDATE_LEAD, lead_id, *values)
 
 
@@ -587,7 +648,26 @@ def _lead(row: Any) -> Lead:
         phones=tuple(row["phones"]),
         refused=dict(row["refused"]),
         segment=row["segment"],
+        hours=tuple(tuple(listed) for listed in row["hours"]),
+        agreed=row["agreed"] and _agreed(row["agreed"]),
     )
+
+
+def _agreed(stored: Mapping[str, Any]) -> Agreed:
+    return Agreed(
+        at=datetime.fromisoformat(stored["at"]),
+        phone=stored["phone"],
+        operator=stored["operator"],
+        since=datetime.fromisoformat(stored["since"]),
+    )
+
+
+def _first_hours(lead: MailingLead) -> list[int] | None:
+    """The best hours of the first phone that may be called."""
+    for phone, hours in zip(lead.phones, lead.hours, strict=False):
+        if phone not in lead.refused:
+            return list(hours) or None
+    return None
 
 
 def _attempt(row: Any) -> Attempt:

@@ -46,14 +46,17 @@ class Volumes:
     def __init__(self) -> None:
         self._days: dict[date, dict[str, list[int]]] = {}
 
-    def load(self, rows: Iterable[tuple[date, str, int, int]], open_calls: Iterable[str]) -> None:
+    def load(
+        self,
+        rows: Iterable[tuple[date, str, int, int]],
+        open_calls: Iterable[tuple[str, datetime]],
+    ) -> None:
         """Begin with what is recorded: day, caller id, calls, short; and the calls under way."""
         self._days = {}
         for day, caller_id, calls, short in rows:
             self._days.setdefault(day, {})[caller_id] = [calls, short]
-        today = datetime.now(LOCAL)
-        for caller_id in open_calls:
-            self.placed(caller_id, today)
+        for caller_id, at in open_calls:
+            self.placed(caller_id, at)
 
     def placed(self, caller_id: str, at: datetime) -> None:
         """A call leaves."""

@@ -13,7 +13,10 @@ from zanc_pipeline.localization.rules import Limits
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DialVerdict:
-    """Whether to dial ``phone``; when not, ``reason`` is a code and ``texto`` says it in words."""
+    """Whether to dial ``phone``; when not, ``reason`` is a code.
+
+    ``texto`` says in words why not, or by which counts it may be dialled.
+    """
 
     phone: str
     dial: bool
@@ -117,9 +120,22 @@ def decide(
 def _verdict(row: Mapping[str, Any], reason: str | None, limits: Limits) -> DialVerdict:
     """The answer for one phone, in words."""
     if reason is None:
-        return DialVerdict(phone=row["phone"], dial=True)
+        return DialVerdict(phone=row["phone"], dial=True, texto=_counts(row, limits))
     text = REASONS[reason].format(row=row, quiet=limits.quiet_days_after_talk)
     return DialVerdict(phone=row["phone"], dial=False, reason=reason, texto=text)
+
+
+def _counts(row: Mapping[str, Any], limits: Limits) -> str:
+    """The attempts so far beside their limits, and the latest talk."""
+    talked = row["talked_at"]
+    last = "nenhuma" if talked is None else f"{talked.astimezone(LOCAL):%d/%m/%Y %H:%M}"
+    return (
+        f"telefone {row['phone_day']} de {limits.attempts_per_phone_day} hoje e "
+        f"{row['phone_week']} de {limits.attempts_per_phone_week} em sete dias; "
+        f"pessoa {row['person_day']} de {limits.attempts_per_person_day} hoje e "
+        f"{row['person_week']} de {limits.attempts_per_person_week} em sete dias; "
+        f"última conversa: {last} (pausa de {limits.quiet_days_after_talk} dias)"
+    )
 
 
 def held_lease(
@@ -150,7 +166,7 @@ def only(verdicts: Sequence[DialVerdict], phone: str) -> list[DialVerdict]:
 
 def _beside(one: DialVerdict, phone: str) -> DialVerdict:
     if one.phone == phone:
-        return DialVerdict(phone=phone, dial=True)
+        return one if one.dial else DialVerdict(phone=phone, dial=True)
     if one.dial or one.reason == "reserved":
         reason = "other_phone_reserved"
         return DialVerdict(phone=one.phone, dial=False, reason=reason, texto=REASONS[reason])

@@ -16,11 +16,9 @@ from dialer.rules import (
     Finished,
     PastAttempt,
     Phase,
-    Refused,
     RetryRules,
     check_number,
     next_call,
-    permit,
 )
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
@@ -123,17 +121,6 @@ def test_an_agreed_callback_comes_at_its_time_to_the_operator_who_agreed_it() ->
     assert after(talked, past(SECOND, Outcome.HUMAN, 1, tabulation=Tabulation.REFUSAL)) == Finished(
         reason="talked: refusal"
     )
-
-
-def test_a_number_that_is_none_and_an_hour_that_is_none_are_refused_at_the_moment_of_dialling() -> (
-    None
-):
-    assert permit(FIRST, hours=HOURS, now=NOW) is None
-    late = permit(FIRST, hours=HOURS, now=NOW + timedelta(hours=10))
-    assert late == Refused(reason="outside the calling hours", forever=False)
-    never = permit("190", hours=HOURS, now=NOW)
-    assert never is not None
-    assert never.forever
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ START = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
 def row(call_id: str, crm: str = "norma", **values: Any) -> dict[str, Any]:
     return {
         "id": call_id,
+        "closed_number": 1,
         "cpf": "12345678909",
         "phone": "11912345678",
         "crm": crm,
@@ -40,12 +41,12 @@ class FakeCalls:
     async def outbox(self, limit: int, without: list[str]) -> list[dict[str, Any]]:
         return [one for one in self.rows if one["crm"] not in without][:limit]
 
-    async def mark_exported(self, attempts: list[str]) -> None:
-        self.rows = [one for one in self.rows if one["id"] not in attempts]
+    async def mark_exported(self, attempts: list[tuple[str, int]]) -> None:
+        self.rows = [one for one in self.rows if (one["id"], one["closed_number"]) not in attempts]
 
-    async def mark_refused(self, attempt_id: str, reason: str) -> None:
+    async def mark_refused(self, attempt_id: str, closed_number: int, reason: str) -> None:
         self.refused[attempt_id] = reason
-        await self.mark_exported([attempt_id])
+        await self.mark_exported([(attempt_id, closed_number)])
 
 
 class FakeLocalization:
@@ -67,6 +68,19 @@ async def test_all_calls_are_sent_and_confirmed() -> None:
     calls, service = FakeCalls(*(row(f"a{n}") for n in range(5))), FakeLocalization()
     assert await Outbox(calls, service).flush() == (5, "")  # type: ignore[arg-type]
     assert (service.taken, calls.rows) == ([f"a{n}" for n in range(5)], [])
+
+
+async def test_a_call_that_is_tabulated_while_it_is_being_sent_is_sent_once_more() -> None:
+    calls, service = FakeCalls(row("a")), FakeLocalization()
+
+    async def record(crm: str, sent: Sequence[Mapping[str, Any]]) -> None:
+        service.taken.append(str(sent[0]["tabulation"]))
+        if len(service.taken) == 1:
+            calls.rows = [row("a", tabulation="promise", closed_number=2)]
+
+    service.record_calls = record  # type: ignore[method-assign]
+    await Outbox(calls, service).flush()  # type: ignore[arg-type]
+    assert (service.taken, calls.rows) == (["None", "promise"], [])
 
 
 async def test_one_call_that_is_refused_for_good_holds_back_no_other() -> None:
