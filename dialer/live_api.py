@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -12,6 +13,8 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from dialer import monitor, openapi
 from dialer.handlers import Handler, NotFound, as_json
 from dialer.live import open_calls, utc_now
+from dialer.web.accounts import Role
+from dialer.web.pages import COOKIE, NO_SESSION
 from zanc_pipeline import __version__
 from zanc_pipeline.common.errors import UnavailableError
 
@@ -128,8 +131,8 @@ class Figures(Handler):
 class Live(WebSocketHandler):
     """The live figures, every second while they change.
 
-    The token comes in the ``Authorization`` header, or from a browser, which can't set one, as the
-    first message: ``{"token": "..."}``. Without it the connection is closed with 4401.
+    A supervisor's session is enough. Else the token comes in the ``Authorization`` header, or as
+    the first message: ``{"token": "..."}``. Without either the connection is closed with 4401.
     """
 
     def initialize(self, dialer: Dialer) -> None:
@@ -137,10 +140,17 @@ class Live(WebSocketHandler):
         self._work: asyncio.Task[None] | None = None
         self._admitted = asyncio.Event()
 
-    def open(self, *_path: str) -> None:
+    async def open(self, *_path: str) -> None:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme == "Bearer" and self._known(token):
             self._admitted.set()
+        with suppress(UnavailableError):
+            session = await self.dialer.sessions.of(self.get_cookie(COOKIE))
+            if session is not None:
+                if session.role is not Role.SUPERVISOR:
+                    self.close(NO_SESSION, "this is for supervisors")
+                    return
+                self._admitted.set()
         self._work = asyncio.create_task(self._push())
 
     def on_message(self, message: str | bytes) -> None:
@@ -163,7 +173,7 @@ class Live(WebSocketHandler):
             async with asyncio.timeout(TOKEN_SECONDS):
                 await self._admitted.wait()
         except TimeoutError:
-            self.close(4401, "send a token that may do this")
+            self.close(NO_SESSION, "send a token that may do this")
             return
         last: dict[str, Any] = {}
         engine = self.dialer.engine

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 ANSWERED_CONTEXT = "zanc-answered"
 OPERATOR_CONTEXT = "zanc-operator"
+SUPERVISOR_CONTEXT, LISTEN_CONTEXT = "zanc-supervisor", "zanc-listen-in"
 
 ATTEMPT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 OPERATOR_ID = re.compile(r"op[0-9]{2,4}", re.ASCII)
@@ -73,6 +74,9 @@ class Pbx(Protocol):
 
     def hang_up(self, attempt_id: str) -> None:
         """End the call."""
+
+    def listen(self, attempt_id: str, listener: str) -> None:
+        """Ring the phone ``listener``, which then hears the call and is not heard in it."""
 
     async def live(self) -> LiveCalls:
         """Ask for its channels; raises UnavailableError."""
@@ -320,6 +324,24 @@ class AsteriskPbx:
         """Hang the call's channel up."""
         _check(ATTEMPT_ID, attempt_id, "attempt id")
         self.ami.tell("Hangup", self._action_id(), [("Channel", attempt_id), ("Cause", "16")])
+
+    def listen(self, attempt_id: str, listener: str) -> None:
+        """Ring the phone of a supervisor, who then hears both sides of the call."""
+        _check(ATTEMPT_ID, attempt_id, "attempt id")
+        _check(OPERATOR_ID, listener, "phone")
+        self.ami.tell(
+            "Originate",
+            self._action_id(),
+            [
+                ("Channel", f"Local/{listener}@{SUPERVISOR_CONTEXT}/n"),
+                ("Context", LISTEN_CONTEXT),
+                ("Exten", "s"),
+                ("Priority", "1"),
+                ("Timeout", "20000"),
+                ("Variable", f"ZANC_LISTEN={attempt_id}"),
+                ("Async", "true"),
+            ],
+        )
 
     async def live(self) -> LiveCalls:
         """Its channels now."""

@@ -25,6 +25,7 @@ from dialer.trunks import PbxLimits, TrunkLimits
 from dialer.web.people import Backgrounds, People
 from dialer.web.routes import routes
 from dialer.web.sessions import Sessions
+from dialer.web.wall_pages import Wall
 from zanc_pipeline.common.errors import StackError, UnavailableError
 from zanc_pipeline.common.migrations import require
 from zanc_pipeline.common.settings import CentralSettings, Settings
@@ -61,9 +62,9 @@ class Dialer:
         self.sessions = Sessions(self.store)
         self.people = People(settings)
         self.backgrounds = Backgrounds(self.people)
+        self.wall = Wall(self)
         self.creditors = {
-            name: str(convenio.get("nome") or name)
-            for name, convenio in settings.convenios.items()
+            name: str(convenio.get("nome") or name) for name, convenio in settings.convenios.items()
         }
 
     def _pbx(self, name: str, central: CentralSettings) -> AsteriskPbx:

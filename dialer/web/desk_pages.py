@@ -13,7 +13,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from dialer.live import utc_now
 from dialer.web import tabulating, view, words
 from dialer.web.accounts import Role
-from dialer.web.pages import COOKIE, Page
+from dialer.web.pages import COOKIE, NO_SESSION, Page
 from dialer.web.people import Background
 from dialer.web.sessions import Session
 from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
@@ -27,7 +27,6 @@ TALKERS = frozenset({Role.OPERATOR, Role.NEGOTIATOR})
 QUIET_SECONDS = 20.0
 """The desk is told at least so often, and its session looked at again."""
 NOBODY_SECONDS = 1.0
-NO_SESSION = 4401
 
 _REFUSED = {
     "enter": "Não foi possível entrar na fila agora.",

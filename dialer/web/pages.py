@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 COOKIE = "zanc_session"
+NO_SESSION = 4401
+"""With this code a websocket is closed when nobody is logged in."""
 ASSETS = "/comum"
 OWN = "/floor"
 _OWN_TYPES = {

@@ -76,6 +76,7 @@ _OWN_MODULES: Mapping[Kind, tuple[str, ...]] = {
         "cdr_csv",
         "cel_custom",
         "app_amd",
+        "app_chanspy",
         "app_dial",
         "app_stack",
         "app_userevent",

@@ -30,3 +30,14 @@ export function tick(place = document) {
 }
 setInterval(tick, 1000);
 tick();
+
+// Every form carries the token of this session; before zanc.js sends it.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.method !== "post" || form.elements._csrf) return;
+  const token = document.createElement("input");
+  token.type = "hidden";
+  token.name = "_csrf";
+  token.value = document.body.dataset.csrf || "";
+  form.append(token);
+}, true);

@@ -1,0 +1,28 @@
+// The wall looks again when the dialer says that something changed, at most every 1.5 s; without
+// the websocket the page still asks every few seconds by itself.
+
+import { tick } from "./floor.js";
+const { refresh } = await import(document.querySelector('script[src*="/zanc.js"]').src);
+
+const REST = 1500;
+let wanted = false, resting = false;
+
+async function look() {
+  if (resting || document.hidden || document.querySelector("dialog[open]")) { wanted = true; return; }
+  wanted = false;
+  resting = true;
+  await refresh();
+  tick();
+  setTimeout(() => { resting = false; if (wanted) look(); }, REST);
+}
+
+function connect(failures = 0) {
+  const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/live`);
+  socket.addEventListener("open", () => { failures = 0; });
+  socket.addEventListener("message", look);
+  socket.addEventListener("close", (event) => {
+    if (event.code === 4401) { location.assign(`/entrar?depois=${encodeURIComponent("/painel")}`); return; }
+    setTimeout(() => connect(failures + 1), Math.min(500 * (failures + 1), 5000));
+  });
+}
+connect();
