@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from zanc_pipeline.common.errors import (
     ZancError,
 )
 from zanc_pipeline.common.settings import Settings, settings
+
+PAGE = 500
+"""Attempts asked of the service at once."""
 
 
 @click.group()
@@ -80,6 +84,26 @@ def report(campaign: str, as_json: bool) -> None:
     if not matching:
         raise DataError(f"the dialer has no campaign {campaign}; run it first")
     _print(client.call("GET", f"/v1/campaigns/{matching[-1]}"), as_json)
+
+
+@dialer.command()
+@click.option("--campaign", required=True, help="A campaign's name (all its runs) or id.")
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path), help="The CSV file to write."
+)
+def audit(campaign: str, output: Path) -> None:
+    """Write why each attempt was allowed: the rules asked right before dialling, their figures."""
+    from dialer import audit_export
+
+    client = _Client(settings())
+    known = client.call("GET", "/v1/campaigns")["campaigns"]
+    matching = [one["id"] for one in known if campaign in (one["id"], one["name"])]
+    if not matching:
+        raise DataError(f"the dialer has no campaign {campaign}; run it first")
+    count = audit_export.write(
+        output, (attempt for one in matching for attempt in client.evidence(one))
+    )
+    click.echo(f"{output}: {count} attempts of {len(matching)} runs")
 
 
 @dialer.command()
@@ -172,6 +196,16 @@ class _Client:
             raise UnavailableError("dialer", self._address, problem)
         kind = ConflictError if response.status_code == 409 else DataError
         raise kind(f"dialer: {problem}")
+
+    def evidence(self, campaign_id: str) -> Iterator[dict[str, Any]]:
+        """Every attempt of a campaign with its evidence, by pages."""
+        params: dict[str, Any] = {"limit": PAGE}
+        while True:
+            page = self.call("GET", f"/v1/campaigns/{campaign_id}/evidence", params=params)
+            yield from page["attempts"]
+            if len(page["attempts"]) < PAGE:
+                return
+            params["after"] = page["attempts"][-1]["id"]
 
 
 def _dialling_section(settings: Settings, campaign: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from typing import TypeVar
 from dialer import attempt as calls_
 from dialer.attempt import UNANSWERED, Attempt, FindOperator, HangUp, State, advance
 from dialer.gate import Reservations
+from dialer.housekeeping import Housekeeping
 from dialer.live import LONG_AGO, Agent, Call, Campaign, Floor, utc_now
 from dialer.pace import Pace
 from dialer.pbx import Pbx
@@ -78,6 +79,7 @@ class Engine:
         self._reconciler = Reconciler(self.floor, self.pbxs, self.notice, store.ended_of)
         self.switchboard = Switchboard(self)
         self.placer = Placer(self, localization)
+        self.housekeeping = Housekeeping(self)
 
     # ---- life
 
@@ -111,7 +113,12 @@ class Engine:
         )
         jobs = [
             asyncio.create_task(job)
-            for job in (self._consume(), self._tick(), self._reconciler.run())
+            for job in (
+                self._consume(),
+                self._tick(),
+                self._reconciler.run(),
+                self.housekeeping.run(),
+            )
         ]
         try:
             await asyncio.gather(*jobs)

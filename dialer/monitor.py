@@ -11,11 +11,18 @@ from dialer.live import Campaign, utc_now
 
 def figures(engine: Engine) -> dict[str, Any]:
     """Everything that goes on now. Times are in seconds, shares between 0 and 1."""
-    now = utc_now()
+    now, held = utc_now(), engine.book.problem
     return {
         "at": now,
         "pbxs": {name: pbx.connected for name, pbx in engine.pbxs.items()},
         "centrais": engine.pbxs.figures(now),
+        "alarms": [
+            *([{"rule": "arquivo", "told": held, "brake": True}] if held else []),
+            *(
+                {"rule": alarm.rule, "told": alarm.told, "brake": alarm.brake}
+                for alarm in engine.book.alarms(now)
+            ),
+        ],
         "operators": engine.floor.by_state(),
         "campaigns": [campaign(engine, one) for one in engine.campaigns.values()],
         "floor": [

@@ -99,6 +99,22 @@ _WITHDRAW = {
         "people": {"type": "array", "items": {"type": "string", "description": "CPF"}},
     },
 }
+_ATTEMPT = {"name": "attempt", "in": "path", "required": True, "schema": {"type": "string"}}
+_REASON = {
+    "type": "object",
+    "required": ["reason"],
+    "properties": {"reason": {"type": "string", "maxLength": 500}},
+}
+_OPT_OUT = {
+    "type": "object",
+    "required": ["reason"],
+    "additionalProperties": False,
+    "properties": {
+        "cpf": {"type": "string"},
+        "phone": {"type": "string", "description": "DDD and number, digits only"},
+        "reason": {"type": "string", "maxLength": 500},
+    },
+}
 _USER = {
     "name": "X-Zanc-User",
     "in": "header",
@@ -148,6 +164,45 @@ def document(version: str) -> dict[str, Any]:
                 "Contracts and people that leave all campaigns: who waits is not called, who is in"
                 " a call ends with it; answers how many leads each",
                 200, 400, 401, 503, parameters=(_USER,), body=_WITHDRAW,
+            ),
+        },
+        "/v1/opt-outs": {
+            "get": _operation(
+                "People and phones that are never called again, oldest first", 200, 400, 401, 503,
+                parameters=(
+                    _query("after", "integer", "the last entry already read"),
+                    _query("limit", "integer", "at most 1000"),
+                ),
+            ),
+            "post": _operation(
+                "Never call a person or a phone again, in any campaign; at once",
+                200, 400, 401, 503, parameters=(_USER,), body=_OPT_OUT,
+            ),
+        },
+        "/v1/callbacks": {
+            "get": _operation(
+                "Calls that people asked for, by their time", 200, 400, 401, 503,
+                parameters=(
+                    _query("status", "string", "waiting, done, dropped or expired"),
+                    _query("limit", "integer", "at most 1000"),
+                ),
+            ),
+        },
+        "/v1/callbacks/{attempt}/drop": {
+            "post": _operation(
+                "Take back a callback that waits", 200, 400, 401, 404, 503,
+                parameters=(_ATTEMPT, _USER), body=_REASON,
+            ),
+        },
+        "/v1/campaigns/{id}/evidence": {
+            "get": _operation(
+                "Every attempt with the rules that were asked before it, and their figures",
+                200, 400, 401, 404, 503,
+                parameters=(
+                    _ID,
+                    _query("after", "string", "the last attempt already read"),
+                    _query("limit", "integer", "at most 1000"),
+                ),
             ),
         },
         "/v1/audit": {

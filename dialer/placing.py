@@ -10,6 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 DRY_SECONDS = 0.5
 """A campaign that found nobody to call looks again so much later."""
+GRACE_POLL_SECONDS = 2.0
+"""An agreed call whose operator is busy is looked at again so much later."""
 KEPT_SECONDS = 1.0
 """How often it is looked whether a kept call is due."""
 UNFORESEEN_SECONDS = 5.0
@@ -252,12 +255,33 @@ class Placer:
         lead, history = claimed
         self.preparing.add(lead.id)
         try:
-            if kept:
+            if kept and not await self._waits_for_another(campaign, lead, history, agent):
                 await self._dial(campaign, lead, history, agent)
-            else:
+            elif not kept:
                 await self._show(campaign, lead, history, agent)
         finally:
             self.preparing.discard(lead.id)
+
+    async def _waits_for_another(
+        self, campaign: Campaign, lead: Lead, history: list[PastAttempt], agent: Agent
+    ) -> bool:
+        """Whether the lead is put back for the operator who agreed the call and is busy.
+
+        That is so for the policy's grace after the agreed time, while that operator is logged in.
+        """
+        now = utc_now()
+        plan = campaign.plan(lead, lead.refused, history, now)
+        if not isinstance(plan, CallNext) or not plan.agreed or plan.not_before > now:
+            return False
+        wanted = self._floor.agents.get(plan.operator or "")
+        grace = timedelta(minutes=self._engine.book.policy.retornos.espera_operador_minutos)
+        if wanted is None or wanted is agent or wanted.state == "offline":
+            return False
+        if wanted in self._floor.idle() or now >= plan.not_before + grace:
+            return False
+        later = now + timedelta(seconds=GRACE_POLL_SECONDS)
+        await self._store.update_lead(lead.id, replace(plan, not_before=later))
+        return True
 
     async def _show(
         self, campaign: Campaign, lead: Lead, history: list[PastAttempt], agent: Agent

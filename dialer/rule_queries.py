@@ -99,10 +99,17 @@ UPDATE callback SET status = 'dropped', reason = $2
 WHERE attempt_id = $1 AND status = 'waiting' RETURNING lead_id
 """
 
-AUDIT_ATTEMPTS = """
+EVIDENCE = """
 SELECT attempt.*, lead.crm, lead.convenio, lead.contract, campaign.name AS campaign_name
 FROM attempt JOIN lead ON lead.id = attempt.lead_id
 JOIN campaign ON campaign.id = attempt.campaign_id
-WHERE attempt.campaign_id = ANY ($1::text[]) AND (attempt.created_at, attempt.id) > ($2, $3)
-ORDER BY attempt.created_at, attempt.id LIMIT $4
+WHERE attempt.campaign_id = $1 AND ($2::text IS NULL OR (attempt.created_at, attempt.id) > (
+    SELECT last.created_at, last.id FROM attempt AS last WHERE last.id = $2))
+ORDER BY attempt.created_at, attempt.id LIMIT $3
+"""
+"""Every attempt in the order of dialling, after the attempt $2, those that go on included."""
+
+END_CARRIER = """
+UPDATE lead SET status = 'ended', end_reason = 'callback dropped'
+WHERE id = $1 AND status = 'waiting' AND kept
 """

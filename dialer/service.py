@@ -10,7 +10,7 @@ import signal
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from dialer import campaign_api, live_api, operator_api
+from dialer import campaign_api, live_api, operator_api, rules_api
 from dialer.desk import Desk
 from dialer.engine import Engine
 from dialer.handlers import log_request
@@ -106,6 +106,10 @@ class Dialer:
                 (r"/v1/figures", live_api.Figures, shared),
                 (r"/v1/audit", campaign_api.Audit, shared),
                 (r"/v1/leads/withdraw", campaign_api.Withdraw, shared),
+                (r"/v1/opt-outs", rules_api.OptOuts, shared),
+                (r"/v1/callbacks", rules_api.Callbacks, shared),
+                (r"/v1/callbacks/([^/]+)/drop", rules_api.DropCallback, shared),
+                (rf"{campaign}/evidence", rules_api.Evidence, shared),
                 (r"/v1/campaigns", campaign_api.Campaigns, shared),
                 (campaign, campaign_api.Campaign, shared),
                 (rf"{campaign}/attempts", campaign_api.Attempts, shared),

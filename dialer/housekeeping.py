@@ -1,0 +1,49 @@
+"""What the dialer does every few seconds: rules are read again, callbacks handed on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from dialer.callbacks import Callbacks
+from dialer.live import utc_now
+from zanc_pipeline.common.days import LOCAL
+from zanc_pipeline.common.errors import UnavailableError, ZancError
+
+if TYPE_CHECKING:
+    from dialer.engine import Engine
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 2.0
+
+
+class Housekeeping:
+    """Runs beside the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.callbacks = Callbacks(engine)
+
+    async def run(self) -> None:
+        """For ever; what fails is tried again the next time."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            await self._engine.book.refresh()
+            try:
+                async with self._engine.api():
+                    if not self._engine.draining:
+                        await self.callbacks.review()
+                    await self._count_later()
+            except UnavailableError as error:
+                log.debug("dialer: callbacks wait: %s", error)
+            except ZancError as error:
+                log.error("dialer: callbacks: %s", error)
+            except Exception:
+                log.exception("dialer: callbacks could not be looked at")
+
+    async def _count_later(self) -> None:
+        hour = utc_now().astimezone(LOCAL).hour
+        for campaign in self._engine.campaigns.values():
+            campaign.later = await self._engine.store.held_leads(campaign.id, hour)
