@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
-from dialer.attempt import Event
+from dialer.attempt import Connected, Event, State
 from dialer.live import Call, Floor, utc_now
 from dialer.pbx import Pbx
 from dialer.truth import judge
@@ -18,27 +18,41 @@ log = logging.getLogger(__name__)
 COMPARE_SECONDS, SUSPECT_SECONDS = 15.0, 2.0
 SETTLE_SECONDS = 3.0
 """An attempt younger than this may not have its channel yet."""
-PBX_LOST_SECONDS = 30.0
-"""Out of reach for so long, a PBX's calls are judged without it."""
+PBX_DEAD_SECONDS, PBX_LOST_SECONDS, TALK_LOST_SECONDS = 5.0, 30.0, 180.0
+"""Out of reach for so long, a PBX's calls are judged without it: when nobody listens at its address
+any more; else the calls in which nobody talks; and those in which somebody does, who may go on."""
+STALE_SECONDS = 10.0
+"""An order to dial that went by an earlier connection may arrive so late; until then it is not
+said that nothing was dialled."""
 
 
 class Reconciler:
     """Ends by the records the calls whose end nobody saw; what it finds goes to ``notice``."""
 
     def __init__(
-        self, floor: Floor, pbxs: Mapping[str, Pbx], notice: Callable[[str, Event], None]
+        self,
+        floor: Floor,
+        pbxs: Mapping[str, Pbx],
+        notice: Callable[[str, Event], None],
+        ended: Callable[[list[str]], Awaitable[list[str]]],
     ) -> None:
-        self._floor, self._pbxs, self._notice = floor, pbxs, notice
+        """``ended`` gives those of some attempts that are ours and ended."""
+        self._floor, self._pbxs, self._notice, self._ended = floor, pbxs, notice, ended
+        self._connected_at: dict[str, datetime] = {}
+        self._swept: set[str] = set()
         self._away_since: dict[str, datetime] = {}
         self._compared_at: dict[str, datetime] = {}
 
     def pbx_changed(self) -> None:
         """A PBX came or went: what its calls are doing must be asked."""
         for name, pbx in self._pbxs.items():
-            if pbx.connected:
-                self._away_since.pop(name, None)
-            else:
+            if not pbx.connected:
                 self._away_since.setdefault(name, utc_now())
+                self._connected_at.pop(name, None)
+                self._swept.discard(name)
+            elif name not in self._connected_at:
+                self._away_since.pop(name, None)
+                self._connected_at[name] = utc_now()
         for call in self._floor.calls.values():
             call.unconfirmed = True
 
@@ -63,12 +77,13 @@ class Reconciler:
             and not call.attempt.ended
             and (now - call.sent_at).total_seconds() >= SETTLE_SECONDS
         ]
-        if not mine:
-            return
         if not pbx.connected:
-            since = self._away_since.get(pbx.name, now)
-            if (now - since).total_seconds() >= PBX_LOST_SECONDS:
-                await self._judge(pbx, mine, None)
+            away = (now - self._away_since.get(pbx.name, now)).total_seconds()
+            await self._judge(pbx, [call for call in mine if away >= _patience(pbx, call)], None)
+            return
+        if pbx.name not in self._swept:
+            await self._sweep(pbx)
+        if not mine:
             return
         last = self._compared_at.get(pbx.name)
         recent = last is not None and (now - last).total_seconds() < COMPARE_SECONDS
@@ -89,10 +104,28 @@ class Reconciler:
             call.missing, call.unconfirmed = 0, False
             for event in proofs:
                 self._notice(call.attempt.id, event)
-        if lost:
-            await self._judge(pbx, lost, live.started_at)
+        await self._judge(pbx, lost, live.started_at)
+
+    async def _sweep(self, pbx: Pbx) -> None:
+        """End the calls that it kept, after we had to judge that they were lost.
+
+        But for those in which an operator talks: they end by themselves.
+        """
+        live = await pbx.live()
+        left = [
+            attempt_id
+            for attempt_id, proofs in live.attempts.items()
+            if attempt_id not in self._floor.calls
+            and not any(isinstance(proof, Connected) for proof in proofs)
+        ]
+        for attempt_id in await self._ended(left) if left else []:
+            log.warning("dialer: attempt %s ended, its call at %s too", attempt_id, pbx.name)
+            pbx.hang_up(attempt_id)
+        self._swept.add(pbx.name)
 
     async def _judge(self, pbx: Pbx, lost: list[Call], started_at: datetime | None) -> None:
+        if not lost:
+            return
         records = await pbx.records([call.attempt.id for call in lost])
         for call in lost:
             verdict = judge(
@@ -101,6 +134,8 @@ class Reconciler:
                 pbx_started_at=started_at,
                 now=utc_now(),
             )
+            if not verdict.placed and self._may_come_yet(pbx, call):
+                continue
             log.info(
                 "dialer: attempt %s ended unseen: %s%s",
                 call.attempt.id,
@@ -108,3 +143,16 @@ class Reconciler:
                 "" if verdict.placed else ", never placed",
             )
             self._notice(call.attempt.id, verdict)
+
+    def _may_come_yet(self, pbx: Pbx, call: Call) -> bool:
+        connected_at = self._connected_at.get(pbx.name)
+        if connected_at is None or call.sent_at >= connected_at:
+            return False
+        return (utc_now() - connected_at).total_seconds() < STALE_SECONDS
+
+
+def _patience(pbx: Pbx, call: Call) -> float:
+    """For how many seconds a PBX that is out of reach is waited for."""
+    if pbx.dead:
+        return PBX_DEAD_SECONDS
+    return TALK_LOST_SECONDS if call.attempt.state is State.TALKING else PBX_LOST_SECONDS
