@@ -34,6 +34,12 @@ class DaysOff:
     optional: bool = False
     own: Own = field(default_factory=dict)
 
+    def prepare(self, year: int) -> None:
+        """Work out the holidays of a year, so that no dial waits for it (seconds, once)."""
+        for states in STATES_OF_DDD.values():
+            for state in states:
+                _of_state(state, year, self.optional)
+
     def name(self, place: Place, day: date) -> str | None:
         """The name of the holiday, None on a day like others."""
         for year in (day.year, None):

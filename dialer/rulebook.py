@@ -17,6 +17,7 @@ from dialer.days_off import DaysOff, read_own
 from dialer.permission import Listed, Rules
 from dialer.policy import Policy, load_policy
 from dialer.volumes import Alarm, Volumes
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.do_not_call import read_lists
 from zanc_pipeline.common.errors import ConfigError
 
@@ -99,6 +100,8 @@ class Rulebook:
         if self._any_hour:
             policy = policy.at_any_hour()
         days_off = DaysOff(optional=policy.feriados.pontos_facultativos, own=read_own(config))
+        if policy.feriados.ligado:
+            days_off.prepare(datetime.now(LOCAL).year)
         if not policy.nao_ligar.ligado:
             return self._with(policy, days_off, Listed())
         try:
