@@ -20,7 +20,7 @@ from crm_world import contract, cpf, deliver
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError, ConflictError, DataError, UnavailableError
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.crm import service, withdrawals
+from zanc_pipeline.crm import changes, service, withdrawals
 from zanc_pipeline.crm.adapters import adapter_for
 from zanc_pipeline.crm.entities import CallOutcome
 
@@ -146,6 +146,46 @@ def test_the_next_day_touches_only_what_changed(settings: Settings, convenio: st
     assert by_contract["C000000"]["status"] == "removed"
     assert by_contract["C000001"]["amount"] == Decimal("7.50")
     assert by_contract["C000002"]["status"] == "open"
+
+
+@pytest.mark.parametrize("convenio", CONVENIOS[:3])
+def test_what_changed_is_loaded_as_the_whole_file_would_be(
+    settings: Settings, convenio: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [contract(n, owner=n // 2) for n in range(40)]
+    service.load(settings, deliver(settings, convenio, DAY_1, first))
+    before, mirrored = held(settings, convenio), mirror(settings)
+    second = [dict(row) for row in first[2:]]
+    second[0] |= {"phone_1": None, "phone_2": "1133334444"}
+    second[5] = contract(7, owner=30, email="a@b.c")
+    second += [contract(50, owner=9, deceased=True)]
+    delivery = deliver(settings, convenio, DAY_2, second)
+    few = service.load(settings, delivery)
+    after = held(settings, convenio), mirror(settings)
+    service.rollback(settings, delivery)
+    assert (held(settings, convenio), mirror(settings)) == (before, mirrored)
+    monkeypatch.setattr(changes, "MOST", 0.0)
+    assert service.load(settings, delivery) == few
+    assert (held(settings, convenio), mirror(settings)) == after
+
+
+@pytest.mark.parametrize("convenio", CONVENIOS[:3])
+def test_what_a_crm_lost_comes_with_the_same_file_again(settings: Settings, convenio: str) -> None:
+    contracts = [contract(n) for n in range(3)]
+    service.load(settings, deliver(settings, convenio, DAY_1, contracts))
+    crm = CRM_OF[convenio]
+    if crm == "leve":
+        engine = sa.create_engine(f"sqlite:///{settings.var}/crm/leve.sqlite3")
+        with engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM carteira WHERE contrato = 'C000001'"))
+        engine.dispose()
+    else:
+        table, number = ("contrato", "numero") if crm == "norma" else ("carteira", "contrato")
+        with transaction(settings, f"crm_{crm}") as cursor:
+            cursor.execute(f"DELETE FROM {table} WHERE {number} = 'C000001'")
+    assert service.counts(settings)[crm] == 2
+    service.load(settings, deliver(settings, convenio, DAY_2, contracts))
+    assert service.counts(settings)[crm] == 3
 
 
 @pytest.mark.parametrize("convenio", CONVENIOS)

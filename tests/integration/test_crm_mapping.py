@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -187,6 +187,86 @@ def test_what_the_crm_refuses_is_one_line_without_the_rows_values(settings: Sett
     ):
         service.load(settings, delivery)
     assert "PESSOA" not in str(caught.value)
+
+
+TABLE_OF_OTHERS = """
+    DROP SCHEMA IF EXISTS outro CASCADE;
+    CREATE SCHEMA outro;
+    CREATE TABLE outro.carteira (
+        credor char(20), numero char(12), doc char(11), nome varchar(60), valor numeric(12, 4),
+        vence timestamp, obito smallint, estado char(1), lida_em timestamp, fone varchar(11),
+        obs text DEFAULT 'do CRM', PRIMARY KEY (credor, numero))
+"""
+MAPPED = {
+    "outro.carteira": {
+        "entidade": "contrato",
+        "colunas": {
+            "credor": "convenio",
+            "numero": "contrato",
+            "doc": "cpf",
+            "nome": "nome",
+            "valor": "valor",
+            "vence": "vencimento",
+            "obito": "obito",
+            "estado": "situacao",
+            "lida_em": "campo_lida_em",
+            "fone": "telefone_1",
+        },
+        "codigos": {"estado": {"aberto": "A", "removido": "R", "quitado": "Q"}},
+    }
+}
+
+
+def test_sqlalchemy_keeps_a_table_of_postgresql_that_others_made(settings: Settings) -> None:
+    with transaction(settings, "crm_larga") as cursor:
+        cursor.execute(TABLE_OF_OTHERS)
+    url = settings.postgres.sqlalchemy_url("crm_larga")
+    password = f":{settings.postgres.password}@"
+    assert password in url
+    secret = settings.var / "secrets" / "crm_leve"
+    config = {
+        "adapter": "sqlalchemy",
+        "url": url.replace(password, ":{senha}@") + "?options=-csearch_path%3Doutro",
+        "tabelas": MAPPED,
+    }
+    known = settings.crms["leve"]
+    settings.__dict__["crms"] = {**settings.crms, "leve": config}
+    try:
+        with pytest.raises(ConfigError, match=r"leve\.yaml: url: escreva a senha"):
+            adapter_for(settings, "leve")
+        secret.write_text(settings.postgres.password)
+        adapter = adapter_for(settings, "leve")
+        extra = [pa.field("campo_lida_em", pa.timestamp("us", tz="UTC"))]
+        read = datetime(2026, 11, 23, 12, tzinfo=UTC)
+        contracts = [contract(n, campo_lida_em=read) for n in range(20)]
+        days = [
+            deliver(settings, "telecom_brisa", day, rows_of_day, extra)
+            for day, rows_of_day in (
+                (DAY_1, contracts),
+                (DAY_2, [contract(1, campo_lida_em=read, deceased=True), *contracts[2:]]),
+                (DAY_3, [{**one, "amount": Decimal(7)} for one in contracts]),
+            )
+        ]
+        assert [service.load(settings, day).changed for day in days] == [20, 2, 20]
+        [[last]] = rows(
+            settings,
+            "SELECT to_jsonb(c) FROM outro.carteira c WHERE numero = 'C000001'",
+            "crm_larga",
+        )
+        assert (last["valor"], last["estado"], last["obito"], last["obs"]) == (7, "A", 0, "do CRM")
+        assert (last["vence"], last["lida_em"]) == ("2026-08-01T00:00:00", "2026-11-23T09:00:00")
+        service.rollback(settings, days[2])
+        service.rollback(settings, days[1])
+        assert adapter.count() == {"telecom_brisa": 20}
+        sums = "SELECT sum(valor) AS valor, sum(obito) AS obito FROM outro.carteira"
+        assert rows(settings, sums, "crm_larga") == [(Decimal(2190), 0)]
+        with transaction(settings, "crm_larga") as cursor:
+            cursor.execute("ALTER TABLE outro.carteira ALTER valor TYPE numeric(12)")
+        with pytest.raises(ConfigError, match=r"'valor' da tabela 'outro\.carteira' é do tipo"):
+            adapter.ensure()
+    finally:
+        settings.__dict__["crms"] = {**settings.crms, "leve": known}
+        secret.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("convenio", ["banco_aurora", "energia_sul", "telecom_brisa"])

@@ -129,8 +129,10 @@ def test_an_import_that_the_crm_took_is_undone_by_a_file_and_may_come_again(
         assert refusals(settings, loaded) == []
         assert service.load(settings, loaded).refused is None
         answer_imports(settings)
+        assert service.counts(settings)["remessa"] == 3  # nobody read the answer yet
         assert [answer.refused for answer in service.read_returns(settings)] == [1]
-        assert service.counts(settings)["remessa"] == 3
+        assert service.counts(settings)["remessa"] == 2
+        assert [(line.expected, line.found) for line in service.reconcile(settings)] == [(2, 2)]
 
 
 def test_the_phone_is_the_one_that_the_calls_of_all_crms_know_best(settings: Settings) -> None:

@@ -20,11 +20,25 @@ BATCH_ROWS = 50_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """How a delivery differs from the one whose file has the SHA-256 ``since``.
+
+    ``people`` are the CPFs about whom anything changed, ``contracts`` all of theirs, those that
+    are no longer in the file too: two Arrow arrays of texts, each once.
+    """
+
+    since: str
+    people: Any
+    contracts: Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Portfolio:
     """One accepted delivery: the whole portfolio of a convênio on ``reference_date``.
 
     ``rows`` contracts in the Parquet file ``path``; ``extras`` are its columns ``campo_…``, the
     fields that only this convênio sends, and what they hold; ``digest`` is the SHA-256 of the file.
+    ``changes`` are those since the delivery before it, when they are known and few.
     """
 
     delivery_id: int
@@ -34,13 +48,22 @@ class Portfolio:
     rows: int
     extras: Mapping[str, Kind]
     digest: str
+    changes: Changes | None = None
 
-    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
-        """The rows as ``pyarrow.RecordBatch`` of ``columns``, so many at a time."""
+    def batches(self, columns: Sequence[str], *, of: Changes | None = None) -> Iterator[Any]:
+        """The rows as ``pyarrow.RecordBatch`` of ``columns``, so many at a time.
+
+        With ``of`` the rows of the people whom the changes concern, whose ``cpf`` is asked for.
+        """
+        import pyarrow.compute as pc
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.path) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=list(columns))
+            for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
+                if of is None:
+                    yield batch
+                elif (some := batch.filter(pc.is_in(batch["cpf"], value_set=of.people))).num_rows:
+                    yield some
 
 
 def read_portfolio(

@@ -117,6 +117,17 @@ def latest_digest(cursor: Any, convenio: str) -> str | None:
     return row["digest"] if row else None
 
 
+def refused(cursor: Any) -> dict[str, int]:
+    """The rows of each convênio's latest delivery that its CRM refused."""
+    cursor.execute(
+        "SELECT DISTINCT ON (l.convenio) l.convenio, coalesce(l.rows_refused, 0) AS refused "
+        "FROM crm.load l JOIN reception.delivery d ON d.id = l.delivery_id "
+        "WHERE l.status = 'loaded' "
+        "ORDER BY l.convenio, d.reference_date DESC NULLS LAST, d.id DESC"
+    )
+    return {row["convenio"]: row["refused"] for row in cursor.fetchall()}
+
+
 def finish_rollback(cursor: Any, delivery_id: int) -> None:
     """Mark the delivery rolled back, and accepted again in reception."""
     cursor.execute(

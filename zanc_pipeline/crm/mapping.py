@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any
 
 from zanc_pipeline.common.errors import ConfigError
-from zanc_pipeline.crm.entities import Portfolio
 from zanc_pipeline.crm.fields import ENTITIES, OPEN, PAID, REMOVED, Entity, Kind
 
 Code = str | int
@@ -61,10 +60,10 @@ class CrmMapping:
     tables: tuple[Table, ...]
     create: bool
 
-    def digest(self, portfolio: Portfolio) -> str:
-        """Names what a delivery makes of this CRM: its rows, and how they are mapped."""
+    def digest(self, file: str) -> str:
+        """Names what a delivery makes of this CRM: its file (by SHA-256), and how it is mapped."""
         tables = [(t.name, dict(t.columns), t.codes) for t in self.tables]
-        return hashlib.sha256(f"{portfolio.digest} {tables}".encode()).hexdigest()
+        return hashlib.sha256(f"{file} {tables}".encode()).hexdigest()
 
     @property
     def contracts(self) -> Table:

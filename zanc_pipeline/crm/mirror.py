@@ -51,16 +51,30 @@ _STAGE_CONTRACT = """
     FROM crm.contract t
     WHERE t.convenio = %(convenio)s AND t.status = 'open'
       AND NOT EXISTS (SELECT 1 FROM delivery_row d WHERE d.contract = t.contract)
+      {looked_at}
 """
 
 
-def write(cursor: Any, portfolio: Portfolio, crm: str) -> None:
-    """Merge the delivery into the mirror, in the caller's transaction."""
+_LOOKED_AT = "AND t.contract IN (SELECT contract FROM looked_at_contract)"
+
+
+def write(cursor: Any, portfolio: Portfolio, crm: str, latest: str | None) -> None:
+    """Merge the delivery into the mirror, in the caller's transaction.
+
+    ``latest`` is the digest of the delivery that the mirror has of the convênio.
+    """
+    if latest == portfolio.digest:
+        return
+    changes = portfolio.changes
+    if changes is not None and changes.since != latest:
+        changes = None
     _lock(cursor)
     paid = EXTRA + "quitado"
     says_paid = portfolio.extras.get(paid) is Kind.BOOLEAN
-    stage_delivery(cursor, portfolio, [paid] if says_paid else [])
-    contracts = _STAGE_CONTRACT.format(paid=paid if says_paid else "false")
+    stage_delivery(cursor, portfolio, [paid] if says_paid else [], of=changes)
+    contracts = _STAGE_CONTRACT.format(
+        paid=paid if says_paid else "false", looked_at="" if changes is None else _LOOKED_AT
+    )
     for stage, script, target in (
         ("stage_person", _STAGE_PERSON, _PERSON),
         ("stage_contract", contracts, _CONTRACT),

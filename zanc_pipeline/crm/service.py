@@ -8,7 +8,7 @@ the two leaves the mark, and the next call finds it and only completes the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -19,6 +19,7 @@ from zanc_pipeline.crm import ledger, mirror
 from zanc_pipeline.crm.adapters import adapter_for
 from zanc_pipeline.crm.adapters.base import CrmAdapter
 from zanc_pipeline.crm.adapters.fixed_width import FixedWidthFiles
+from zanc_pipeline.crm.changes import changes_since
 from zanc_pipeline.crm.entities import (
     OUTCOME_COLUMNS,
     Answered,
@@ -48,7 +49,8 @@ __all__ = [
 class Reconciliation:
     """Open rows of a convênio in its CRM beside what the mirror says there should be.
 
-    ``unit`` is what a row of that CRM is: ``contracts`` or ``clients``.
+    ``expected`` leaves out what the CRM refused, as its return file said. ``unit`` is what a row
+    of that CRM is: ``contracts`` or ``clients``.
     """
 
     crm: str
@@ -176,7 +178,10 @@ def refused_rows(settings: Settings, delivery_id: int) -> list[dict[str, Any]]:
 
 
 def counts(settings: Settings) -> dict[str, int]:
-    """Open rows in each CRM, asked of the CRM itself (of ``remessa``: clients, not contracts)."""
+    """Open rows in each CRM, asked of the CRM itself (of ``remessa``: clients, not contracts).
+
+    Rows that a CRM refused are not in it.
+    """
     return {crm: sum(adapter_for(settings, crm).count().values()) for crm in settings.crms}
 
 
@@ -188,6 +193,7 @@ def reconcile(settings: Settings) -> list[Reconciliation]:
             "FROM crm.contract WHERE status = 'open' GROUP BY crm, convenio"
         )
         expected = {(row["crm"], row["convenio"]): row for row in cursor.fetchall()}
+        refused = ledger.refused(cursor)
     lines = []
     for crm in settings.crms:
         adapter = adapter_for(settings, crm)
@@ -198,7 +204,8 @@ def reconcile(settings: Settings) -> list[Reconciliation]:
                 crm=crm,
                 convenio=convenio,
                 unit=adapter.unit,
-                expected=expected.get((crm, convenio), {}).get(adapter.unit, 0),
+                expected=expected.get((crm, convenio), {}).get(adapter.unit, 0)
+                - refused.get(convenio, 0),
                 found=found.get(convenio, 0),
             )
             for convenio in sorted(convenios)
@@ -230,12 +237,12 @@ def return_outcomes(settings: Settings, outcomes: Iterable[CallOutcome]) -> int:
 
 
 def _load(settings: Settings, adapter: CrmAdapter, entry: ledger.Entry) -> LoadResult:
-    portfolio = _portfolio(settings, entry)
+    portfolio = _with_changes(settings, _portfolio(settings, entry))
     ledger.begin(settings, entry)
     taken = adapter.load(portfolio)
     with transaction(settings, "zanc", application="zanc crm load") as cursor:
-        if ledger.latest_digest(cursor, entry.convenio) != portfolio.digest:
-            mirror.write(cursor, portfolio, entry.crm)
+        latest = ledger.latest_digest(cursor, entry.convenio)
+        mirror.write(cursor, portfolio, entry.crm, latest)
         ledger.finish(
             cursor,
             entry.delivery_id,
@@ -255,6 +262,20 @@ def _portfolio(settings: Settings, entry: ledger.Entry) -> Portfolio:
         convenio=entry.convenio,
         reference_date=entry.reference_date,
     )
+
+
+def _with_changes(settings: Settings, portfolio: Portfolio) -> Portfolio:
+    """The portfolio with its changes since the delivery that is in, while its file is kept."""
+    loaded = ledger.of_convenio(settings, portfolio.convenio, ("loaded",))
+    if not loaded:
+        return portfolio
+    try:
+        before = _portfolio(settings, loaded[-1])
+    except DataError:
+        return portfolio
+    if before.digest == portfolio.digest:
+        return portfolio
+    return replace(portfolio, changes=changes_since(before, portfolio))
 
 
 def _later(

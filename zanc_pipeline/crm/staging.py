@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zanc_pipeline.common.database import copy_batches
+from zanc_pipeline.common.database import copy_batches, copy_rows
 from zanc_pipeline.common.errors import DataError
-from zanc_pipeline.crm.entities import PORTFOLIO_COLUMNS, Portfolio
+from zanc_pipeline.crm.entities import PORTFOLIO_COLUMNS, Changes, Portfolio
 from zanc_pipeline.crm.fields import CANONICAL, EXTRA, OPEN, PAID, Entity, Kind
 
 _TYPES = {
@@ -160,9 +160,14 @@ class Staged:
         return name if self.extras.get(name) is kind else f"NULL::{_TYPES[kind]}"
 
 
-def stage_delivery(cursor: Any, portfolio: Portfolio, wanted: Iterable[str] = ()) -> Staged:
+def stage_delivery(
+    cursor: Any, portfolio: Portfolio, wanted: Iterable[str] = (), *, of: Changes | None = None
+) -> Staged:
     """Copy the delivery into the temporary table ``delivery_row``, with its extra columns that
     ``wanted`` names (all that speak of instalments, payments and addresses among them).
+
+    With ``of`` only the rows of the people whom the changes concern; they and their contracts are
+    then in the temporary tables ``looked_at_person`` and ``looked_at_contract``.
 
     Raises DataError when such a field has another type than its meaning needs.
     """
@@ -184,8 +189,16 @@ def stage_delivery(cursor: Any, portfolio: Portfolio, wanted: Iterable[str] = ()
     columns += [f"{name} {_TYPES[kind]}" for name, kind in extras.items()]
     cursor.execute(f"CREATE TEMP TABLE delivery_row ({', '.join(columns)}) ON COMMIT DROP")
     names = [*PORTFOLIO_COLUMNS, *extras]
-    copy_batches(cursor, "delivery_row", names, portfolio.batches(names))
+    copy_batches(cursor, "delivery_row", names, portfolio.batches(names, of=of))
     cursor.execute("ANALYZE delivery_row (cpf, contract)")  # what it is joined by
+    if of is not None:
+        for table, column, values in (
+            ("looked_at_person", "cpf", of.people),
+            ("looked_at_contract", "contract", of.contracts),
+        ):
+            cursor.execute(f"CREATE TEMP TABLE {table} ({column} text) ON COMMIT DROP")
+            copy_rows(cursor, table, (column,), zip(values.to_pylist(), strict=True))
+            cursor.execute(f"ANALYZE {table}")
     return Staged(extras=extras)
 
 

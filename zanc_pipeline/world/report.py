@@ -227,22 +227,11 @@ def _not_loaded(settings: Settings) -> list[str]:
 def _crms(settings: Settings) -> dict[str, dict[str, int]]:
     from zanc_pipeline.crm import service
 
-    held = service.counts(settings)
-    with transaction(settings, "zanc") as cursor:
-        cursor.execute(
-            "SELECT crm, count(*) AS contracts, count(DISTINCT cpf) AS people"
-            " FROM crm.contract WHERE status = 'open' GROUP BY crm"
-        )
-        mirror = {row["crm"]: row for row in cursor.fetchall()}
-    expected = {}
-    for crm, config in settings.crms.items():
-        one_row_a_client = config["adapter"] == "fixed_width"
-        row = mirror.get(crm, {"contracts": 0, "people": 0})
-        expected[crm] = {
-            "rows": held.get(crm, 0),
-            "expected": row["people"] if one_row_a_client else row["contracts"],
-        }
-    return expected
+    held = {crm: {"rows": 0, "expected": 0} for crm in settings.crms}
+    for line in service.reconcile(settings):
+        held[line.crm]["rows"] += line.found
+        held[line.crm]["expected"] += line.expected
+    return held
 
 
 def _localization(settings: Settings) -> dict[str, int]:

@@ -14,7 +14,7 @@ from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.crm.adapters import adapter_for
 from zanc_pipeline.crm.adapters.fixed_layout import Field, Layout
-from zanc_pipeline.crm.adapters.sqlalchemy_table import changes
+from zanc_pipeline.crm.adapters.sqlalchemy_table import differing
 from zanc_pipeline.crm.choice import Choice, Contact, parse_choice
 
 
@@ -165,7 +165,7 @@ def test_only_what_differs_is_written() -> None:
         "back": row("back", 1),
     }
     assert {
-        after["contrato"]: (before, after) for before, after in changes(existing, incoming)
+        after["contrato"]: (before, after) for before, after in differing(existing, incoming)
     } == {
         "other": (existing["other"], incoming["other"] | {"cep": "01310100"}),
         "new": (None, incoming["new"]),

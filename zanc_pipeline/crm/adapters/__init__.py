@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
@@ -52,7 +53,7 @@ def _sqlalchemy(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmA
     from zanc_pipeline.crm.adapters.sqlalchemy_table import SqlAlchemyTable
 
     mapping = _one_table(parse_mapping(crm, config))
-    return SqlAlchemyTable(_placed(settings, config["url"]), mapping)
+    return SqlAlchemyTable(_with_password(settings, crm, _placed(settings, config["url"])), mapping)
 
 
 def _fixed_width(settings: Settings, crm: str, config: Mapping[str, Any]) -> CrmAdapter:
@@ -94,6 +95,20 @@ def _one_table(mapping: CrmMapping) -> CrmMapping:
             "de entidade contrato"
         )
     return mapping
+
+
+def _with_password(settings: Settings, crm: str, url: str) -> str:
+    """The URL with ``{senha}`` from ``var/secrets/crm_<name>``: no password is in a YAML."""
+    if "{senha}" not in url:
+        return url
+    path = settings.var / "secrets" / f"crm_{crm}"
+    try:
+        password = path.read_text(encoding="utf-8").strip()
+    except OSError:
+        raise ConfigError(
+            f"config/crms/{crm}.yaml: url: escreva a senha do CRM no arquivo {path}"
+        ) from None
+    return url.replace("{senha}", quote(password, safe=""))
 
 
 def _placed(settings: Settings, text: str) -> str:

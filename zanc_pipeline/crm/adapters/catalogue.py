@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,7 @@ _CATEGORIES = {
     Kind.BOOLEAN: "B",
 }
 _WHOLE_NUMBERS = ("smallint", "integer", "bigint")
+_NO_CENTS = re.compile(r"numeric\(\d+,(0|-\d+)\)")
 _NEW_TYPES = {
     Kind.TEXT: "text",
     Kind.NUMBER: "numeric(14, 2)",
@@ -123,7 +125,8 @@ def check_kind(database: str, table: Table, name: str, column: Column, kind: Kin
     if kind is None:  # an extra field: its layout says what it holds
         return
     fits = column.category in _CATEGORIES[kind]
-    if fits and kind is Kind.NUMBER and column.type in _WHOLE_NUMBERS:
+    whole = column.type in _WHOLE_NUMBERS or bool(_NO_CENTS.fullmatch(column.type))
+    if fits and kind is Kind.NUMBER and whole:
         fits = False  # it would lose the cents
     if not fits:
         field = table.columns[name]

@@ -172,15 +172,22 @@ class FixedWidthFiles:
         self._write(path, f"0{batch:010d}", rows)
 
     def count(self) -> dict[str, int]:
-        newest: dict[str, tuple[str, int]] = {}
+        newest: dict[str, tuple[str, Path, int]] = {}
         for name in ("processados", "entrada"):
             for path in (self.folder / name).glob("ZANC_*.txt"):
                 lines = path.read_text(encoding="ascii").splitlines()
                 convenio, rest = lines[0][1 : 1 + _CONVENIO_WIDTH].strip(), lines[0][41:]
                 order = rest[4:8] + rest[2:4] + rest[:2] + rest[8:18]
                 if convenio not in newest or newest[convenio][0] < order:
-                    newest[convenio] = (order, len(lines) - 2)
-        return {convenio: rows for convenio, (_, rows) in newest.items()}
+                    newest[convenio] = (order, path, len(lines) - 2)
+        return {
+            convenio: rows - self._refused(path) for convenio, (_, path, rows) in newest.items()
+        }
+
+    def _refused(self, path: Path) -> int:
+        """How many rows of an import file the CRM refused, in a return file that was read."""
+        answer = self.folder / "devolucao" / "lidos" / path.name
+        return len(self.read_answer(answer).refusals) if answer.is_file() else 0
 
     def answers(self) -> list[Path]:
         """The return files that were not read yet, oldest first."""

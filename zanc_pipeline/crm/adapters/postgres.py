@@ -16,12 +16,13 @@ import psycopg2
 from psycopg2 import sql
 
 from zanc_pipeline.common.database import copy_rows, transaction
-from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.errors import ConfigError, DataError
+from zanc_pipeline.common.masking import mask_text
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.crm.adapters import catalogue
 from zanc_pipeline.crm.adapters.catalogue import Column
-from zanc_pipeline.crm.entities import OUTCOME_COLUMNS, CallOutcome, Loaded, Portfolio
-from zanc_pipeline.crm.fields import OPEN, REMOVED, Kind
+from zanc_pipeline.crm.entities import OUTCOME_COLUMNS, CallOutcome, Changes, Loaded, Portfolio
+from zanc_pipeline.crm.fields import OPEN, PAID, REMOVED, Kind
 from zanc_pipeline.crm.mapping import OTHERS, CrmMapping, Table
 from zanc_pipeline.crm.merge import Target, merge, retire, undo
 from zanc_pipeline.crm.staging import Staged, extras_of, stage_delivery
@@ -80,9 +81,11 @@ class PostgresCrm:
             mark = self._mark(cursor, portfolio.delivery_id)
             if mark is not None:
                 return mark
-            digest = self._mapping.digest(portfolio)
-            same = digest == self._latest_digest(cursor, portfolio.convenio)
-            changed = 0 if same else self._merge_all(cursor, portfolio)
+            digest, latest = self._mapping.digest(portfolio.digest), self._latest(cursor, portfolio)
+            changes = portfolio.changes
+            if changes is not None and latest != self._mapping.digest(changes.since):
+                changes = None
+            changed = 0 if latest == digest else self._merge_all(cursor, portfolio, changes)
             cursor.execute(
                 "INSERT INTO zanc_delivery "
                 "(delivery_id, convenio, reference_date, rows, changed, digest) "
@@ -159,6 +162,12 @@ class PostgresCrm:
                     f"CRM {self._mapping.crm}{where}: o banco recusou os dados "
                     f"({diagnosis.message_primary}); nada foi carregado"
                 ) from None
+            except (psycopg2.errors.InsufficientPrivilege, psycopg2.InternalError) as error:
+                # The user may not, or a trigger of the CRM's own objects.
+                raise ConfigError(
+                    f"CRM {self._mapping.crm}: o banco {self._database} não deixa fazer o que é "
+                    f"preciso ({mask_text(error.diag.message_primary or '')}); nada foi carregado"
+                ) from None
 
     def _columns(self, cursor: Any) -> dict[str, dict[str, Column]]:
         found = {table.name: catalogue.columns(cursor, table) for table in self._mapping.tables}
@@ -176,25 +185,41 @@ class PostgresCrm:
         row = cursor.fetchone()
         return Loaded(rows=row["rows"], changed=row["changed"]) if row else None
 
-    def _latest_digest(self, cursor: Any, convenio: str) -> str | None:
-        """What the latest delivery of the convênio brought: the same again changes nothing."""
+    def _latest(self, cursor: Any, portfolio: Portfolio) -> str | None:
+        """The digest of the convênio's latest delivery: the same again changes nothing.
+
+        None when there is none, or the CRM's tables hold less of it than it brought.
+        """
+        table = self._mapping.contracts
+        state = _column(table, "situacao")
+        ours = [_value(table, state, name) for name in (OPEN, PAID)]
         cursor.execute(
-            "SELECT digest FROM zanc_delivery WHERE convenio = %s "
-            "ORDER BY reference_date DESC, delivery_id DESC LIMIT 1",
-            (convenio,),
+            sql.SQL(
+                "SELECT digest FROM (SELECT digest, rows FROM zanc_delivery "
+                "WHERE convenio = %(convenio)s "
+                "ORDER BY reference_date DESC, delivery_id DESC LIMIT 1) d "
+                "WHERE rows <= (SELECT count(*) FROM {table} t WHERE t.{convenio} = %(convenio)s "
+                "AND t.{state} IN ({ours}))"
+            ).format(
+                table=identifier(table),
+                convenio=sql.Identifier(_column(table, "convenio")),
+                state=sql.Identifier(state),
+                ours=sql.SQL(", ").join(ours),
+            ),
+            {"convenio": portfolio.convenio},
         )
         row = cursor.fetchone()
         return str(row["digest"]) if row else None
 
-    def _merge_all(self, cursor: Any, portfolio: Portfolio) -> int:
+    def _merge_all(self, cursor: Any, portfolio: Portfolio, changes: Changes | None) -> int:
         tables = self._mapping.tables
         columns = self._columns(cursor)
         wanted = (
             extras_of(table.entity, table.columns.values(), portfolio.extras) for table in tables
         )
-        staged = stage_delivery(cursor, portfolio, set().union(*wanted))
+        staged = stage_delivery(cursor, portfolio, set().union(*wanted), of=changes)
         return sum(
-            self._merge(cursor, number, columns[table.name], staged, portfolio)
+            self._merge(cursor, number, columns[table.name], staged, portfolio, changes)
             for number, table in enumerate(tables)
         )
 
@@ -205,6 +230,7 @@ class PostgresCrm:
         columns: Mapping[str, Column],
         staged: Staged,
         portfolio: Portfolio,
+        changes: Changes | None,
     ) -> int:
         table = self._mapping.tables[number]
         rows = staged.query(table.entity)
@@ -244,6 +270,8 @@ class PostgresCrm:
                 sql.Identifier(state),
                 _value(table, state, OPEN),
             )
+            if changes is not None:
+                condition = sql.SQL("{} AND {}").format(condition, _looked_at(table, columns))
             removed = (state, _value(table, state, REMOVED))
             changed = retire(
                 cursor, target, stage, condition, removed, _JOURNAL, portfolio.delivery_id
@@ -276,6 +304,19 @@ class PostgresCrm:
 def identifier(table: Table) -> sql.Composable:
     """The table's name, quoted, with its schema when the mapping has one."""
     return sql.Identifier(*table.name.split("."))
+
+
+def _looked_at(table: Table, columns: Mapping[str, Column]) -> sql.Composable:
+    """Whether the row ``t`` is of the people whom the changes of the delivery concern."""
+    contract = table.column_of("contrato")
+    name = _column(table, "cpf") if contract is None else contract
+    field = "cpf" if contract is None else "contract"
+    return sql.SQL("t.{} IN (SELECT {}::{} FROM {})").format(
+        sql.Identifier(name),
+        sql.Identifier(field),
+        sql.SQL(columns[name].cast),
+        sql.Identifier("looked_at_person" if contract is None else "looked_at_contract"),
+    )
 
 
 def _projection(

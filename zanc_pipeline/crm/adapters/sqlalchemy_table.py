@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any, ClassVar, Literal, TypeVar
 import sqlalchemy as sa
 
 from zanc_pipeline.common.errors import ConfigError, DataError, UnavailableError
-from zanc_pipeline.crm.adapters.sqlalchemy_values import check, converter, new_column
-from zanc_pipeline.crm.entities import CallOutcome, Loaded, Portfolio
+from zanc_pipeline.common.masking import mask_text
+from zanc_pipeline.crm.adapters.sqlalchemy_values import as_kept, check, converter, new_column
+from zanc_pipeline.crm.entities import CallOutcome, Changes, Loaded, Portfolio
 from zanc_pipeline.crm.fields import CANONICAL, EXTRA, OPEN, PAID, REMOVED, Kind
 from zanc_pipeline.crm.mapping import Code, CrmMapping
 
@@ -61,7 +62,7 @@ _T = TypeVar("_T")
 _CHUNK = 500  # dialects bound the parameters of a statement
 
 
-def changes(
+def differing(
     existing: Mapping[str, Row], incoming: Mapping[str, Row]
 ) -> Iterator[tuple[Row | None, Row]]:
     """(before, after) of each contract that the delivery changes; ``before`` is None for a new one.
@@ -111,9 +112,12 @@ class SqlAlchemyTable:
             mark = _mark(connection, portfolio.delivery_id)
             if mark is not None:
                 return mark
-            digest = self._mapping.digest(portfolio)
-            same = digest == _latest_digest(connection, portfolio.convenio)
-            changed = 0 if same else self._merge(connection, portfolio)
+            digest = self._mapping.digest(portfolio.digest)
+            latest = self._latest(connection, portfolio.convenio)
+            changes = portfolio.changes
+            if changes is not None and latest != self._mapping.digest(changes.since):
+                changes = None
+            changed = 0 if latest == digest else self._merge(connection, portfolio, changes)
             connection.execute(
                 _DELIVERY.insert(),
                 {
@@ -185,7 +189,8 @@ class SqlAlchemyTable:
                 .where(store.c[self._state] == self._table.code(self._state, OPEN))
                 .group_by(store.c[self._convenio])
             )
-            return {row[0]: int(row[1]) for row in connection.execute(query)}
+            name = store.c[self._convenio]
+            return {as_kept(row[0], name): int(row[1]) for row in connection.execute(query)}
 
     @property
     def _name(self) -> tuple[str | None, str]:
@@ -205,25 +210,55 @@ class SqlAlchemyTable:
         check(self._table, store)
         return store
 
-    def _merge(self, connection: sa.Connection, portfolio: Portfolio) -> int:
+    def _latest(self, connection: sa.Connection, convenio: str) -> str | None:
+        """The digest of the convênio's latest delivery: the same again changes nothing.
+
+        None when there is none, or the CRM's table holds less of it than it brought.
+        """
+        query = (
+            sa.select(_DELIVERY.c.digest, _DELIVERY.c.rows)
+            .where(_DELIVERY.c.convenio == convenio)
+            .order_by(_DELIVERY.c.reference_date.desc(), _DELIVERY.c.delivery_id.desc())
+            .limit(1)
+        )
+        found = connection.execute(query).one_or_none()
+        if found is None:
+            return None
+        store = self._portfolio(connection)
+        ours = [self._table.code(self._state, state) for state in (OPEN, PAID)]
+        held = connection.execute(
+            sa.select(sa.func.count()).where(
+                store.c[self._convenio] == convenio, store.c[self._state].in_(ours)
+            )
+        ).scalar_one()
+        return str(found[0]) if held >= found[1] else None
+
+    def _merge(
+        self, connection: sa.Connection, portfolio: Portfolio, changes: Changes | None
+    ) -> int:
         store = self._portfolio(connection)
         mine = store.c[self._convenio] == portfolio.convenio
         seen: set[str] = set()
         changed = 0
-        for incoming in self._incoming(portfolio, store):
+        for incoming in self._incoming(portfolio, store, changes):
             seen.update(incoming)
             existing = self._rows(connection, store, mine, list(incoming))
-            changed += self._write(connection, store, portfolio, list(changes(existing, incoming)))
+            pairs = list(differing(existing, incoming))
+            changed += self._write(connection, store, portfolio, pairs)
         removed = {self._state: self._table.code(self._state, REMOVED)}
-        for gone in _chunks(self._gone(connection, store, mine, seen)):
+        lost = self._gone(connection, store, mine, seen)
+        if changes is not None:
+            looked_at = set(changes.contracts.to_pylist())
+            lost = [name for name in lost if name in looked_at]
+        for gone in _chunks(lost):
             existing = self._rows(connection, store, mine, gone)
-            pairs: list[tuple[Row | None, Row]] = [
-                (row, {**row, **removed}) for row in existing.values()
-            ]
+            pairs = [(row, {**row, **removed}) for row in existing.values()]
             changed += self._write(connection, store, portfolio, pairs)
         return changed
 
-    def _incoming(self, portfolio: Portfolio, store: sa.Table) -> Iterator[dict[str, Row]]:
+    def _incoming(
+        self, portfolio: Portfolio, store: sa.Table, changes: Changes | None
+    ) -> Iterator[dict[str, Row]]:
         """The rows of the delivery as the CRM keeps them, by contract, some at a time."""
         paid = portfolio.extras.get(EXTRA + "quitado") is Kind.BOOLEAN
         constant: dict[str, Code] = {self._convenio: portfolio.convenio}
@@ -235,8 +270,8 @@ class SqlAlchemyTable:
                 sources[name] = source
                 converters[name] = converter(self._table, name, kind, store.c[name])
         states = {state: self._table.code(self._state, state) for state in (OPEN, PAID)}
-        columns = sorted({*sources.values(), *([EXTRA + "quitado"] if paid else [])})
-        for batch in portfolio.batches(columns):
+        columns = sorted({*sources.values(), "cpf", *([EXTRA + "quitado"] if paid else [])})
+        for batch in portfolio.batches(columns, of=changes):
             for some in _chunks(batch.to_pylist()):
                 rows = {}
                 for row in some:
@@ -252,14 +287,20 @@ class SqlAlchemyTable:
     ) -> dict[str, Row]:
         columns = [store.c[name] for name in self._table.columns]
         query = sa.select(*columns).where(mine, store.c[self._contract].in_(contracts))
-        return {row[self._contract]: dict(row) for row in connection.execute(query).mappings()}
+        found = [
+            {name: as_kept(value, store.c[name]) for name, value in row.items()}
+            for row in connection.execute(query).mappings()
+        ]
+        return {row[self._contract]: row for row in found}
 
     def _gone(
         self, connection: sa.Connection, store: sa.Table, mine: Any, seen: set[str]
     ) -> list[str]:
         is_open = store.c[self._state] == self._table.code(self._state, OPEN)
         query = sa.select(store.c[self._contract]).where(mine, is_open)
-        return [name for name in connection.execute(query).scalars() if name not in seen]
+        key = store.c[self._contract]
+        found = (as_kept(name, key) for name in connection.scalars(query))
+        return [name for name in found if name not in seen]
 
     def _write(
         self,
@@ -323,6 +364,11 @@ class SqlAlchemyTable:
                 f"CRM {self._crm}, tabela {self._table.name}: o banco recusou os dados "
                 f"({type(error.orig).__name__}); nada foi carregado"
             ) from None
+        except sa.exc.DBAPIError as error:
+            raise ConfigError(
+                f"config/crms/{self._crm}.yaml: url: o banco não deixa fazer o que é preciso "
+                f"({type(error.orig).__name__}: {mask_text(_first_line(error))})"
+            ) from None
         finally:
             engine.dispose()
 
@@ -370,17 +416,6 @@ def _mark(connection: sa.Connection, delivery_id: int) -> Loaded | None:
     return Loaded(rows=row[0], changed=row[1]) if row else None
 
 
-def _latest_digest(connection: sa.Connection, convenio: str) -> str | None:
-    """What the latest delivery of the convênio brought: the same again changes nothing."""
-    query = (
-        sa.select(_DELIVERY.c.digest)
-        .where(_DELIVERY.c.convenio == convenio)
-        .order_by(_DELIVERY.c.reference_date.desc(), _DELIVERY.c.delivery_id.desc())
-        .limit(1)
-    )
-    return connection.execute(query).scalar()
-
-
 def _said(outcome: CallOutcome) -> Row:
     amount = outcome.promise_amount
     return {
@@ -397,7 +432,7 @@ def _outcome_row(outcome: CallOutcome) -> Row:
         "contract": outcome.contract,
         "cpf": outcome.cpf,
         "phone": outcome.phone,
-        "started_at": outcome.started_at,
+        "started_at": outcome.started_at.astimezone(UTC),  # some databases keep no zone
         "outcome": outcome.outcome,
         **_said(outcome),
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.crm.fields import Kind
 from zanc_pipeline.crm.mapping import OTHERS, Table
@@ -32,7 +34,10 @@ def check(table: Table, store: sa.Table) -> None:
             )
         kind = _kind(table, name, table.entity.kind(field))
         held = store.c[name].type
-        if kind is not None and not isinstance(held, (*_FITTING[kind], sa.types.NullType)):
+        fits = kind is None or isinstance(held, (*_FITTING[kind], sa.types.NullType))
+        if kind is Kind.NUMBER and isinstance(held, sa.Numeric) and held.scale == 0:
+            fits = False  # it would lose the cents
+        if not fits and kind is not None:
             raise ConfigError(
                 f"{table.where}.colunas.{name}: a coluna '{name}' da tabela '{table.name}' é do "
                 f"tipo {held}, e o campo '{field}' é {kind.value}: mapeie outra coluna, traduza "
@@ -46,6 +51,12 @@ def check(table: Table, store: sa.Table) -> None:
                 "obrigatória e nenhum campo a preenche: mapeie-a, ou dê a ela um valor padrão no "
                 "CRM; nada foi carregado"
             )
+
+
+def as_kept(value: Any, column: sa.Column[Any]) -> Any:
+    """A value that was read: a CHAR comes filled with blanks, which say nothing."""
+    padded = isinstance(value, str) and isinstance(column.type, sa.CHAR)
+    return value.rstrip(" ") if padded else value
 
 
 def new_column(table: Table, name: str) -> sa.Column[Any]:
@@ -80,6 +91,10 @@ def converter(
         return lambda value: None if value is None else float(value)
     if kind is Kind.NUMBER:
         return lambda value: None if value is None else value.quantize(Decimal("0.01"))
+    if kind is Kind.DATE and isinstance(column.type, sa.DateTime):
+        return lambda value: None if value is None else datetime.combine(value, time())
+    if kind is Kind.MOMENT and not getattr(column.type, "timezone", False):
+        return lambda value: None if value is None else value.astimezone(LOCAL).replace(tzinfo=None)
     if kind is Kind.BOOLEAN and not isinstance(column.type, sa.Boolean):
         return lambda value: None if value is None else int(value)
     return lambda value: value
