@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -32,7 +33,7 @@ class FakeAmi:
         self._writers.append(writer)
         writer.write(self.greeting)
         message: Message = {}
-        while line := (await reader.readline()).decode():
+        while line := (await reader.readline()).decode(errors="replace"):
             if line.strip():
                 name, _, value = line.strip().partition(": ")
                 message[name] = value
@@ -87,10 +88,10 @@ class FakeAmi:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[FakeAmi]:
+async def running(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeAmi]:
     """Serve on a free port of loopback while the block runs."""
     fake = FakeAmi()
-    server = await asyncio.start_server(fake.handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(fake.handle, "127.0.0.1", 0, ssl=tls)
     fake.port = server.sockets[0].getsockname()[1]
     try:
         yield fake

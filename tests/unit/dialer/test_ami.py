@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from dialer import ami as module
+from dialer import attempt as events
 from dialer.ami import Ami, Headers, encode_action
 from dialer.pbx import AsteriskPbx
 from tests.unit.dialer import fake_ami
 from tests.unit.dialer.fake_ami import FakeAmi, Message
 from zanc_pipeline.common.errors import DataError, UnavailableError
-
-pytestmark = pytest.mark.filterwarnings("ignore:isSet:DeprecationWarning")  # pyst2's own loop
 
 
 class Recorder:
@@ -265,3 +272,156 @@ async def test_a_refusal_to_place_calls_is_told_once(caplog: pytest.LogCaptureFi
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
     assert caplog.text.count("PBX central refuses to place calls: Permission denied") == 1
+
+
+@asynccontextmanager
+async def asterisk(fake: FakeAmi, **options: object) -> AsyncIterator[AsteriskPbx]:
+    pbx = AsteriskPbx(
+        name="central",
+        host="127.0.0.1",
+        port=fake.port,
+        user="zanc",
+        secret="right",
+        log_folder=None,
+        on_event=lambda *_: None,
+        on_change=lambda: None,
+        **options,  # type: ignore[arg-type]
+    )
+    task = asyncio.create_task(pbx.run())
+    try:
+        yield pbx
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "told"),
+    [
+        (
+            {"version": "11.25.3"},
+            "version '11.25.3' is not known: Asterisk 16 to 22 are",
+            "11.25.3",
+        ),
+        ({"version": "FreeSWITCH"}, "version 'FreeSWITCH' is not known", "FreeSWITCH"),
+        ({"version": "23.0.0"}, "version '23.0.0' is not known", "23.0.0"),
+        ({"contexts": ("default",)}, "no context zanc-answered", "zanc-answered"),
+        ({"secret": "other"}, "refuses the user 'zanc' or its password", "a senha"),
+        ({"greeting": b"220 smtp\r\n"}, "no manager interface of Asterisk greets", "não responde"),
+    ],
+    ids=["old", "another program", "too new", "without dialplan", "password", "no manager"],
+)
+async def test_a_pbx_that_can_not_be_used_is_left_out_with_one_line(
+    change: dict[str, object], line: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fake_ami.running() as fake:
+        for name, value in change.items():
+            setattr(fake, name, value)
+        async with asterisk(fake) as pbx:
+            await until(lambda: "it gets no calls" in caplog.text)
+            assert not pbx.connected
+            assert told in pbx.problem
+    [record] = caplog.records
+    assert line in record.getMessage()
+
+
+async def test_a_pbx_without_tls_is_left_out_where_tls_is_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with fake_ami.running() as fake, asterisk(fake, tls=True) as pbx:
+        await until(lambda: "it does not speak TLS" in caplog.text)
+        assert pbx.problem == "não fala TLS"
+    assert [record.name for record in caplog.records].count("dialer.ami") == 1
+
+
+@pytest.mark.parametrize("version", ["16.28.0~dfsg-0+deb11u4", "22.10.0", "certified/18.9-cert4"])
+async def test_the_versions_that_are_tested_are_used(version: str) -> None:
+    async with fake_ami.running() as fake:
+        fake.version = version
+        async with asterisk(fake) as pbx:
+            await until(lambda: pbx.connected)
+            assert pbx.version == version
+
+
+async def test_over_tls_two_threads_use_one_connection(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    async with (
+        fake_ami.running(context) as fake,
+        asterisk(fake, tls=True, ca=certificate) as pbx,
+    ):
+        await until(lambda: pbx.connected)
+        for number in range(300):
+            pbx.ami.tell("Originate", f"id-{number}", [("Async", "true")])
+        await until(lambda: len(fake.actions) == 300)
+    assert [one["ActionID"] for one in fake.actions] == [f"id-{n}" for n in range(300)]
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*self_signed(tmp_path))
+    async with fake_ami.running(context) as fake, asterisk(fake, tls=True):
+        await until(lambda: "its certificate is not accepted" in caplog.text)
+
+
+async def test_a_name_from_the_network_does_not_stall_the_reading() -> None:
+    recorder = Recorder()
+    async with fake_ami.running() as fake, client(fake.port, recorder):
+        await fake.send(Event="Newstate", ConnectedLineName="Channel status will follow")
+        await fake.raw("Event: A\r\nX: 1\r\n")
+        await asyncio.sleep(0.05)  # a message may come in pieces
+        await fake.raw("Y: 2\r\n\r\nEvent: B\r")
+        await fake.raw("\n\r\n")
+        await until(lambda: recorder.events and recorder.events[-1]["Event"] == "B")
+    assert [one["Event"] for one in recorder.events] == ["FullyBooted", "Newstate", "A", "B"]
+    assert recorder.events[2]["Y"] == "2"
+
+
+async def test_times_of_a_pbx_whose_clock_is_off_are_corrected(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[tuple[str, events.Event]] = []
+    async with fake_ami.running() as fake:
+        fake.ahead = 3600.0
+        async with asterisk(fake) as pbx:
+            pbx.on_event = lambda *event: told.append(event)
+            await until(lambda: pbx.connected)
+            stamp = f"{time.time() + fake.ahead:.6f}"
+            await fake.send(Event="Newchannel", Uniqueid="0" * 32, Timestamp=stamp)
+            await until(lambda: told)
+    assert abs(told[0][1].at.timestamp() - time.time()) < 60
+    assert "its clock is +3600" in caplog.text
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that only its owner vouches for, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "central")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = folder / "central.pem", folder / "central.key"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return certificate, private
