@@ -40,10 +40,11 @@ class ByteCells:
     """The cells of a column.
 
     ``start`` are places in ``buffer``, not nearer than ``PAD`` to its ends, or, with ``stride``,
-    the first of them; ``size`` is one number where all cells have it.
+    the first of them; ``size`` is one number where all cells have it. Cells at even distances may
+    be those of several ``columns`` that lie ``step`` apart, one column after the other.
     """
 
-    __slots__ = ("_stride", "_words", "buffer", "rows", "size", "start")
+    __slots__ = ("_shape", "_stride", "_words", "buffer", "rows", "size", "start")
 
     def __init__(
         self,
@@ -53,9 +54,11 @@ class ByteCells:
         rows: int,
         *,
         stride: int = 0,
+        columns: int = 1,
+        step: int = 0,
     ) -> None:
         self.buffer, self.start, self.size, self.rows = buffer, start, size, rows
-        self._stride = stride
+        self._shape, self._stride = (columns, rows // columns), (step, stride)
         self._words: Words = np.ndarray(
             (len(buffer) - 7,), dtype=np.dtype("<u8"), buffer=buffer.data, strides=(1,)
         )
@@ -88,19 +91,72 @@ class ByteCells:
     def starts(self) -> Integers:
         """Where every cell starts."""
         if isinstance(self.start, int):
-            return self.start + np.arange(self.rows, dtype=np.int64) * self._stride
+            columns, rows = (np.arange(count, dtype=np.int64) for count in self._shape)
+            step, stride = self._stride
+            starts: Integers = (self.start + columns[:, None] * step + rows * stride).reshape(-1)
+            return starts
         return self.start
 
     @classmethod
-    def stacked(cls, parts: Sequence[ByteCells]) -> ByteCells:
-        """The rows of several columns of one buffer, one column after the other."""
-        first = parts[0].size
-        even = isinstance(first, int) and all(
-            isinstance(part.size, int) and part.size == first for part in parts
+    def stacked(cls, parts: Sequence[ByteCells]) -> list[tuple[range, ByteCells]]:
+        """Several columns put together, one after the other, as far as they can be read at once.
+
+        Each result names the places in ``parts`` that it holds. Columns of one buffer whose cells
+        lie anywhere are read at once; those at even distances, when they are of one size and as
+        far apart.
+        """
+        found, first = [], 0
+        for place in range(1, len(parts) + 1):
+            if place < len(parts) and parts[first]._goes_with(parts[first + 1], parts[place]):
+                step = parts[first + 1]._first - parts[first]._first
+                apart = parts[place]._first - parts[place - 1]._first
+                if step == apart or not isinstance(parts[first].start, int):
+                    continue
+            found.append((range(first, place), cls._as_one(parts[first:place])))
+            first = place
+        return found
+
+    @property
+    def _first(self) -> int:
+        return self.start if isinstance(self.start, int) else 0
+
+    def _goes_with(self, *others: ByteCells) -> bool:
+        even = isinstance(self.start, int)
+        return all(
+            other.buffer is self.buffer
+            and isinstance(other.start, int) == even
+            and (
+                not even
+                or (
+                    other._stride == self._stride
+                    and isinstance(self.size, int)
+                    and isinstance(other.size, int)
+                    and self.size == other.size
+                )
+            )
+            for other in others
         )
-        starts = np.concatenate([part.starts for part in parts])
-        sizes = first if even else np.concatenate([part.sizes for part in parts])
-        return cls(parts[0].buffer, starts, sizes, len(starts))
+
+    @classmethod
+    def _as_one(cls, parts: Sequence[ByteCells]) -> ByteCells:
+        one, rows = parts[0], sum(part.rows for part in parts)
+        if len(parts) == 1:
+            return one
+        if isinstance(one.start, int):
+            step, stride = parts[1]._first - one.start, one._stride[1]
+            return cls(
+                one.buffer, one.start, one.size, rows, stride=stride, columns=len(parts), step=step
+            )
+        sizes = [part.size for part in parts]
+        even = isinstance(one.size, int) and all(
+            isinstance(size, int) and size == one.size for size in sizes
+        )
+        return cls(
+            one.buffer,
+            np.concatenate([part.starts for part in parts]),
+            one.size if even else np.concatenate([part.sizes for part in parts]),
+            rows,
+        )
 
     def byte(self, place: int) -> Bytes:
         """The byte ``place`` of every cell, from its start (from its end when negative)."""
@@ -199,9 +255,9 @@ class ByteCells:
         if not self.rows:  # numpy refuses a view of nothing that starts beyond its buffer
             return np.empty(0, dtype=kind)
         view = np.ndarray(
-            (self.rows,), dtype=kind, buffer=self.buffer.data, offset=first, strides=(self._stride,)
+            self._shape, dtype=kind, buffer=self.buffer.data, offset=first, strides=self._stride
         )
-        return view.copy()
+        return view.copy().reshape(-1)
 
 
 def are_digits(words: Words) -> Mask:

@@ -64,7 +64,10 @@ def accepted_schema(layout: AnyLayout) -> pa.Schema:
 def accepted_rows(
     schema: pa.Schema, batch: Batch, columns: Mapping[str, Column], keep: npt.NDArray[np.bool_]
 ) -> pa.Table:
-    """The rows of ``batch`` where ``keep`` is true, in the columns of ``schema``."""
+    """The rows of ``batch`` where ``keep`` is true, in the columns of ``schema``.
+
+    A column of a few texts may come as a dictionary of them.
+    """
     values: dict[str, pa.Array] = {
         "line": pa.array(batch.line),
         "offset": pa.array(batch.offset),
@@ -88,7 +91,12 @@ def accepted_rows(
     if not keep.all():
         mask = pa.array(keep)
         arrays = [array.filter(mask) for array in arrays]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    columns_ = zip(schema, arrays, strict=True)
+    kept = pa.schema(
+        column.with_type(array.type) if pa.types.is_dictionary(array.type) else column
+        for column, array in columns_
+    )
+    return pa.Table.from_arrays(arrays, schema=kept)
 
 
 def _spread(lists: pa.Array) -> list[pa.Array]:

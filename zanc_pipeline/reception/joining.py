@@ -116,12 +116,12 @@ class MemberRows:
 
     def start(self, layout: Layout) -> None:
         """Begin, or begin again."""
-        self.tables = []
+        self.tables = [accepted_schema(layout).empty_table()]
         self.files.start(layout)
 
     def accept(self, rows: pa.Table) -> None:
         """Keep accepted rows for the joining."""
-        self.tables.append(rows)
+        self.tables.append(rows.cast(self.tables[0].schema))
 
     def reject(self, row: RejectedRow) -> None:
         """Write a rejected row."""
@@ -142,8 +142,8 @@ def read_member(
         scratch=files.folder,
         layout=(layout, place.facts),
     )
-    empty = accepted_schema(layout).empty_table()
-    return result, pa.concat_tables([empty, *rows.tables]).combine_chunks()
+    tables = rows.tables or [accepted_schema(layout).empty_table()]
+    return result, pa.concat_tables(tables).combine_chunks()
 
 
 def join(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ class RowsWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path, self._schema = path, schema
         self._writer: pq.ParquetWriter | None = None
+        self._written = schema
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
@@ -44,30 +47,54 @@ class RowsWriter:
         self._writer, self._waiting, self._rows = None, [], 0
 
     def _flush(self) -> None:
-        table = pa.concat_tables([self._schema.empty_table(), *self._waiting])
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._path, self._schema, **_options(table))
+            self._written = self._waiting[0].schema if self._waiting else self._schema
+            options = _options(self._written, self._waiting)
+            self._writer = pq.ParquetWriter(self._path, self._written, **options)
+            # What is read again are the columns of the schema, however they were written.
+            named = {b"ARROW:schema": b64encode(self._schema.serialize().to_pybytes())}
+            self._writer.add_key_value_metadata(named)
         if self._rows:
+            table = pa.concat_tables(_as(self._written, rows) for rows in self._waiting)
             self._writer.write_table(table, row_group_size=table.num_rows)
         self._waiting, self._rows = [], 0
 
 
-def _options(table: pa.Table) -> dict[str, Any]:
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_decimal(kind) or types.is_date(kind) or types.is_integer(kind))
+
+
+def _as(schema: pa.Schema, rows: pa.Table) -> pa.Table:
+    """The rows with the types of ``schema``: texts as a dictionary, or written out."""
+    if rows.schema.equals(schema):
+        return rows
+    arrays = []
+    for column, array in zip(schema, rows.columns, strict=True):
+        if pa.types.is_dictionary(column.type) and array.type == pa.string():
+            array = pc.dictionary_encode(array)
+        arrays.append(array.cast(column.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _options(schema: pa.Schema, tables: Sequence[pa.Table]) -> dict[str, Any]:
     """How each column is written, judged by the first rows.
 
     Few different texts: a dictionary. Numbers and dates: byte by byte, so that LZ4 finds the equal
     high ones. Texts all of digits: plain, since nothing of what is offered makes them smaller.
     """
     dictionary, compression, encoding = [], {}, {}
-    for column in table.schema:
-        sample = table[column.name].slice(0, _SAMPLED)
+    for column in schema:
         compression[column.name] = "lz4"
-        if pa.types.is_decimal(column.type) or pa.types.is_date(column.type):
-            encoding[column.name] = "BYTE_STREAM_SPLIT"
-        elif column.name in {"line", "offset"}:
+        if column.name in {"line", "offset"}:
             encoding[column.name] = "DELTA_BINARY_PACKED"
             compression[column.name] = "none"
-        elif column.type == pa.string():
+        elif _is_number(column.type):
+            encoding[column.name] = "BYTE_STREAM_SPLIT"
+        elif pa.types.is_dictionary(column.type):
+            dictionary.append(column.name)
+        elif column.type == pa.string() and tables:
+            sample = tables[0][column.name].slice(0, _SAMPLED)
             if pc.count_distinct(sample).as_py() <= _FEW:
                 dictionary.append(column.name)
             elif pc.all(pc.ascii_is_decimal(sample.drop_null())).as_py():
@@ -78,4 +105,5 @@ def _options(table: pa.Table) -> dict[str, Any]:
         "column_encoding": encoding,
         "write_statistics": ["line"],
         "store_decimal_as_integer": True,
+        "store_schema": False,
     }

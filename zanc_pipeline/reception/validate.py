@@ -46,7 +46,10 @@ class Sink(Protocol):
         """Begin, or begin again: what came before counts no more."""
 
     def accept(self, rows: pa.Table) -> None:
-        """Take accepted rows, with the columns of ``accepted_schema(layout)``."""
+        """Take accepted rows, with the columns of ``accepted_schema(layout)``.
+
+        A column of a few texts may come as a dictionary of them.
+        """
 
     def reject(self, row: RejectedRow) -> None:
         """Take a rejected row; they come in the order of their lines."""
@@ -110,7 +113,7 @@ class _Collect(Discard):
         self.tables, self.rejected = [accepted_schema(layout).empty_table()], []
 
     def accept(self, rows: pa.Table) -> None:
-        self.tables.append(rows)
+        self.tables.append(rows.cast(self.tables[0].schema))
 
     def reject(self, row: RejectedRow) -> None:
         self.rejected.append(row)

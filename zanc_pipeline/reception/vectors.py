@@ -53,25 +53,21 @@ def _kind(spec: FieldSpec) -> object:
 
 
 def _together(group: Sequence[FieldSpec], batch: Batch) -> dict[str, Column]:
-    """The columns of the group of which every value is valid as it stands.
-
-    Cells of a fixed width lie at even distances, and are read faster column by column.
-    """
-    parts = [batch.raw[spec.name] for spec in group]
-    if isinstance(parts[0].start, int):
-        return {}
-    cells = ByteCells.stacked(parts)
-    decided = _DECIDERS[group[0].type](group[0], cells, batch.encoding)
+    """The columns of the group of which every value is valid as it stands."""
     rows = len(batch.line)
     found = {}
-    for place, spec in enumerate(group):
-        part = slice(place * rows, (place + 1) * rows)
-        if decided.valid[part].all():
-            found[spec.name] = Column(
-                values=decided.values.slice(place * rows, rows),
-                invalid=np.zeros(rows, dtype=np.bool_),
-                inferred=None if decided.inferred is None else decided.inferred[part],
-            )
+    for places, cells in ByteCells.stacked([batch.raw[spec.name] for spec in group]):
+        if len(places) == 1:
+            continue
+        decided = _DECIDERS[group[0].type](group[0], cells, batch.encoding)
+        for place, spec in enumerate(group[places.start : places.stop]):
+            part = slice(place * rows, (place + 1) * rows)
+            if decided.valid[part].all():
+                found[spec.name] = Column(
+                    values=decided.values.slice(place * rows, rows),
+                    invalid=np.zeros(rows, dtype=np.bool_),
+                    inferred=None if decided.inferred is None else decided.inferred[part],
+                )
     return found
 
 
@@ -102,6 +98,11 @@ def convert(spec: FieldSpec, batch: Batch) -> Column:
     return _completed(spec, batch, decided, cells.sizes == 0, between)
 
 
+def plain_texts(values: pa.Array) -> pa.Array:
+    """The same texts, each written out: not as a dictionary and places in it."""
+    return values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
+
+
 PADDED_CPF_SIZES = (14, 15)
 """Fields made for a CNPJ hold a CPF with zeros before it: ``fields.convert`` knows the rule."""
 
@@ -119,7 +120,7 @@ def _plain(spec: FieldSpec) -> bool:
 def _completed(
     spec: FieldSpec, batch: Batch, decided: Decided, blank: Mask, between: str
 ) -> Column:
-    values, empty = decided.values, blank
+    values, empty = plain_texts(decided.values), blank
     if spec.empty:
         said = pc.is_in(batch.cells[spec.name], value_set=pa.array(spec.empty, pa.string()))
         empty = blank | said.to_numpy(zero_copy_only=False)
@@ -201,14 +202,13 @@ def _day(limit: date) -> int:
 def _code(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
     table = spec.table or {}
     places, found = _codes(tuple(table), encoding).find(cells)
-    meanings = pa.array(list(table.values()), type=pa.string())
-    return _chosen(meanings, places, found)
+    return _chosen(tuple(table.values()), places, found)
 
 
 def _state(_spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
     words = tuple(_cased(tuple(sorted(STATES))))
     places, found = _codes(words, encoding).find(cells)
-    return _chosen(pa.array([word.upper() for word in words]), places, found)
+    return _chosen(tuple(word.upper() for word in words), places, found)
 
 
 def _yes_no(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
@@ -221,9 +221,23 @@ def _yes_no(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
     return Decided(values=values, valid=found, known=found)
 
 
-def _chosen(meanings: pa.Array, places: Integers, found: Mask) -> Decided:
-    indices = pa.array(places, mask=None if found.all() else ~found)
-    return Decided(values=meanings.take(indices), valid=found, known=found)
+def _chosen(meanings: tuple[str, ...], places: Integers, found: Mask) -> Decided:
+    """Texts out of a few: each is kept once where all are found, as a dictionary of them."""
+    different, index = _dictionary(meanings)
+    indices = index[places]
+    if found.all():
+        values: pa.Array = pa.DictionaryArray.from_arrays(pa.array(indices), different)
+    else:
+        values = different.take(pa.array(indices, mask=~found))
+    return Decided(values=values, valid=found, known=found)
+
+
+@cache
+def _dictionary(meanings: tuple[str, ...]) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """The different texts, and which of them each one is."""
+    different = {text: place for place, text in enumerate(dict.fromkeys(meanings))}
+    index = np.array([different[text] for text in meanings], dtype=np.int32)
+    return pa.array(different, type=pa.string()), index
 
 
 @cache

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from zanc_pipeline.reception.accepted import accepted_schema
+from zanc_pipeline.reception.aside import ACCEPTED, AsideFiles
+from zanc_pipeline.reception.fields import convert as scalar
 from zanc_pipeline.reception.layout import DelimitedLayout
 from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.readers import base, read_file
 from zanc_pipeline.reception.readers.delimited import MAX_JOINED_LINES, split_line
+from zanc_pipeline.reception.validate import stream
+from zanc_pipeline.reception.vectors import convert_all, plain_texts
 
 BLANK = "\x1a\x00 \t"
 
@@ -161,3 +167,63 @@ def test_lines_before_and_after_the_data_are_no_rows(
     content = b"Carteira de hoje;;\n\nc0;c1\na;b\nc;d\ntotal;2\nfim\n\n"
     chosen = layout(2, linhas_antes=1, linhas_depois=2)
     assert read(tmp_path / "x", content, chosen).rows == {4: ["a", "b"], 5: ["c", "d"]}
+
+
+CODES = {"01": "novo", "02": "velho", "03": "novo"}
+TYPED = [
+    {"nome": "codigo_1", "tipo": "codigo", "tabela": CODES},
+    {"nome": "dia_1", "tipo": "data", "formato": "aaaammdd"},
+    {"nome": "dia_2", "tipo": "data", "formato": "aaaammdd"},
+    {"nome": "nome", "tipo": "texto"},
+    {"nome": "codigo_2", "tipo": "codigo", "tabela": CODES},
+    {"nome": "dia_3", "tipo": "data", "formato": "aaaammdd"},
+    {"nome": "codigo_3", "tipo": "codigo", "tabela": CODES},
+    {"nome": "codigo_4", "tipo": "codigo", "tabela": CODES},
+    {"nome": "dia_4", "tipo": "data", "formato": "aaaammdd"},
+]
+CODE, DAY = st.sampled_from(list(CODES)), st.dates(date(2000, 1, 1)).map("{:%Y%m%d}".format)
+EVEN_ROW = st.tuples(CODE, DAY, DAY, st.text("ab ", max_size=3), CODE, DAY, CODE, CODE, DAY)
+
+
+@given(
+    rows=st.lists(EVEN_ROW, min_size=1, max_size=8),
+    quoted=st.sampled_from([(), (0, 1, 2), (4, 6, 7), range(9)]),
+    odd=st.sampled_from([None, "4", "04", "20260230", " 01 ", '"']),
+    at=st.integers(0, 8),
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_columns_of_even_sizes_are_typed_as_any_others(
+    tmp_path: Path, rows: list[tuple[str, ...]], quoted: list[int], odd: str | None, at: int
+) -> None:
+    cells = [
+        [f'"{cell}"' if place in quoted else cell for place, cell in enumerate(row)] for row in rows
+    ]
+    if odd is not None:
+        cells[-1][at] = odd
+    text = "\n".join(";".join(row) for row in cells) + "\n"
+    (tmp_path / "x").write_text(";".join(field["nome"] for field in TYPED) + "\n" + text)
+    chosen = layout(2, campos=TYPED)
+    for batch in read_file(chosen, tmp_path / "x", NameFacts()):
+        columns = convert_all(chosen.fields, batch)
+        for spec in chosen.fields:
+            ours, theirs = columns[spec.name], scalar(spec, batch.cells[spec.name])
+            assert plain_texts(ours.values).equals(theirs.values), spec.name
+            assert ours.invalid.tolist() == theirs.invalid.tolist()
+
+
+def test_texts_of_a_table_are_kept_as_texts_whatever_batch_brings_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "CHUNK_BYTES", 8)
+    chosen = layout(2, campos=[{**TYPED[0], "vazios": ["--"]}, {**TYPED[4]}, {"nome": "c"}])
+    path = tmp_path / "x"
+    path.write_text("codigo_1;codigo_2;c\n01;02;a\n--;;b\n03;01;c\n02;03;d\n;02;e\n")
+    files = AsideFiles(tmp_path)
+    stream(chosen, lambda: read_file(chosen, path, NameFacts()), files)
+    files.finish()
+    kept = pq.read_table(tmp_path / ACCEPTED)
+    assert kept.schema.equals(accepted_schema(chosen))
+    assert kept["campo_codigo_1"].to_pylist() == ["novo", None, "novo", "velho", None]
+    assert kept["campo_codigo_2"].to_pylist() == ["velho", None, "novo", "novo", "velho"]

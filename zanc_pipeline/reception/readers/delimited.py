@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zanc_pipeline.common.byte_cells import ByteCells, Mask, padded
+from zanc_pipeline.common.byte_cells import ByteCells, Mask
 from zanc_pipeline.common.masking import mask_text
 from zanc_pipeline.reception.columns import decoded, trimmed
 from zanc_pipeline.reception.fields import DDD_MARK
@@ -85,7 +85,7 @@ class _Piece:
     ) -> None:
         self._chunk, self._layout, self._titles = chunk, layout, titles
         tokens = find_tokens(
-            padded(chunk.data),
+            chunk.data,
             len(titles),
             _byte(layout.delimiter) if layout.quote.isascii() else None,
             _byte(layout.quote),

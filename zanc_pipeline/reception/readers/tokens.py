@@ -8,11 +8,31 @@ two cells, whatever the other lines hold. The other lines are read one by one, w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, Integers, Mask
+from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, Integers, Mask, padded
+
+_MARKED_AT_ONCE = 256 * 1024
+
+_LEAST_BLOCK = 2
+"""Neighbouring columns that must be of even sizes for their bytes to be gathered together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Columns ``first`` … ``last``, whose sizes are the same in all rows, side by side.
+
+    ``buffer`` holds their bytes row after row, ``distance`` bytes each, from ``PAD`` on.
+    """
+
+    first: int
+    last: int
+    buffer: Bytes
+    distance: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +41,18 @@ class Tokens:
 
     ``buffer`` holds the chunk at ``PAD``; all places are counted from the chunk's start.
     ``line_starts`` and ``line_ends`` (without the newline) are of every line; ``clean`` are the
-    indices of the clean ones, ``starts`` and ``ends`` their cells, a column each.
+    indices of the clean ones. Their cells lie between ``before`` (the place of the byte before a
+    cell, -1 at the start) and ``ends``: columns × lines, in whatever order in memory.
     """
 
     buffer: Bytes
     line_starts: Integers
     line_ends: Integers
     clean: Integers
-    starts: Integers
+    before: Integers
     ends: Integers
+    tight: bool
+    """Whether one separator alone parts every cell from the next."""
 
     def without(self, lines: Mask) -> Tokens:
         """The same without some of the lines among the clean ones."""
@@ -41,17 +64,66 @@ class Tokens:
             line_starts=self.line_starts,
             line_ends=self.line_ends,
             clean=self.clean[kept],
-            starts=self.starts[:, kept],
+            before=self.before[:, kept],
             ends=self.ends[:, kept],
+            tight=self.tight,
         )
 
     def cells(self, column: int) -> ByteCells:
         """A column of the clean lines, blanks and all."""
-        starts = self.starts[column]
-        sizes = self.ends[column] - starts
-        first = int(sizes[0]) if len(sizes) else 0
-        even = len(sizes) > 0 and bool((sizes == first).all())
-        return ByteCells(self.buffer, starts + PAD, first if even else sizes, len(starts))
+        rows, size = len(self.clean), self._even_sizes[column]
+        block = self._blocks[column]
+        if block is not None:
+            start = int(self.before[column, 0] - self.before[block.first, 0])
+            return ByteCells(block.buffer, PAD + start, size, rows, stride=block.distance)
+        starts = self.before[column] + np.int64(PAD + 1)
+        return ByteCells(
+            self.buffer, starts, size if size >= 0 else self._sizes[column].copy(), rows
+        )
+
+    @cached_property
+    def _sizes(self) -> Integers:
+        sizes: Integers = self.ends - self.before
+        sizes -= 1
+        return sizes
+
+    @cached_property
+    def _even_sizes(self) -> list[int]:
+        """The size of every column's cells, -1 where they have several."""
+        if not len(self.clean):
+            return [-1] * len(self.ends)
+        first = self._sizes[:, :1]
+        even = (self._sizes == first).all(axis=1)
+        sizes: list[int] = np.where(even, first[:, 0], -1).tolist()
+        return sizes
+
+    @cached_property
+    def _blocks(self) -> list[Block | None]:
+        """The block of every column that is in one."""
+        found: list[Block | None] = [None] * len(self.ends)
+        first = 0
+        for column, size in enumerate([*self._even_sizes, -1]):
+            if size >= 0 and (column == first or self._follows(column)):
+                continue
+            if column - first >= _LEAST_BLOCK:
+                found[first:column] = [self._block(first, column - 1)] * (column - first)
+            first = column if size >= 0 else column + 1
+        return found
+
+    def _follows(self, column: int) -> bool:
+        """Whether a column starts as far after the one before it in all rows."""
+        if self.tight:
+            return True
+        between = self.before[column] - self.ends[column - 1]
+        return bool((between == between[0]).all())
+
+    def _block(self, first: int, last: int) -> Block:
+        starts = self.before[first] + np.int64(PAD + 1)
+        size = int(self.ends[last, 0] - self.before[first, 0]) - 1
+        places = len(self.buffer) - size + 1
+        every = np.ndarray((places,), dtype=f"V{size}", buffer=self.buffer.data, strides=(1,))
+        gathered: npt.NDArray[np.void] = every[starts]
+        return Block(first=first, last=last, buffer=padded(gathered.view(np.uint8)), distance=size)
 
     def texts(self, column: int) -> pa.Array:
         """The same as a binary array.
@@ -63,23 +135,21 @@ class Tokens:
         if not rows:
             return pa.array([], type=pa.binary())
         edges = np.empty(2 * rows, dtype=np.int32)
-        edges[0::2], edges[1::2] = self.starts[column], self.ends[column]
+        edges[0::2], edges[1::2] = self.before[column], self.ends[column]
+        edges[0::2] += 1
         inner = pa.py_buffer(self.buffer[PAD:])
         every = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, pa.py_buffer(edges), inner])
         return every.take(pa.array(np.arange(0, 2 * rows, 2)))
 
 
-def find_tokens(buffer: Bytes, width: int, delimiter: int | None, quote: int | None) -> Tokens:
-    """The tokens of ``buffer`` (padded) for lines of ``width`` cells.
+def find_tokens(data: bytes, width: int, delimiter: int | None, quote: int | None) -> Tokens:
+    """The tokens of ``data`` for lines of ``width`` cells.
 
     Without a ``delimiter`` of one byte, no line is clean.
     """
+    buffer = padded(data)
     inner = buffer[PAD:-PAD]
-    marked = inner == 10
-    line_count = int(np.count_nonzero(marked))
-    if delimiter is not None and width > 1:
-        marked |= inner == delimiter
-    marks = np.flatnonzero(marked)
+    marks, line_count = _marks(inner, delimiter if width > 1 else None)
     if len(inner) and inner[-1] != 10:
         marks, line_count = np.append(marks, len(inner)), line_count + 1
     wanted = np.arange(width - 1, len(marks), width)
@@ -99,38 +169,61 @@ def find_tokens(buffer: Bytes, width: int, delimiter: int | None, quote: int | N
     good = (count == width) & (width > 1) & (delimiter is not None)
     good &= (buffer[PAD + ends_cells - 1] != 13) | (ends_cells == line_starts)
     clean = np.flatnonzero(good)
+    # The mark before the first cell of a line is the end of the line before.
+    previous = np.concatenate((np.full(1, -1, dtype=np.int64), marks))
     if len(clean) * width == len(marks):
-        ends = np.ascontiguousarray(marks.reshape(-1, width).T)
+        ends = marks.reshape(-1, width).T
+        before = previous[: len(marks)].reshape(-1, width).T
+        if carriage.any():
+            ends = ends.copy(order="K")
+            ends[-1] = ends_cells[clean]
     else:
-        ends = marks[(newlines[clean] - width + 1) + np.arange(width)[:, None]]
-    if len(clean):
-        starts = np.empty_like(ends)
-        starts[0] = line_starts[clean]
-        starts[1:] = ends[:-1] + 1
-        ends[-1] = ends_cells[clean]
-    else:
-        starts = ends = np.zeros((width, 0), dtype=np.int64)
+        places = (newlines[clean] - width + 1) + np.arange(width)[:, None]
+        ends, before = marks[places], previous[places]
+        if len(clean):
+            ends[-1] = ends_cells[clean]
     found = Tokens(
         buffer=buffer,
         line_starts=line_starts,
         line_ends=line_ends,
         clean=clean,
-        starts=starts,
+        before=before,
         ends=ends,
+        tight=True,
     )
-    if quote is None:
+    if quote is None or quote not in data:
         return found
-    quotes = np.flatnonzero(inner == quote)
-    return _unquoted(found, quotes, quote) if len(quotes) else found
+    return _unquoted(found, np.flatnonzero(inner == quote), quote)
+
+
+def _marks(data: Bytes, delimiter: int | None) -> tuple[Integers, int]:
+    """The places of all line ends and separators, and how many line ends there are.
+
+    Some bytes at a time: what is compared stays in the core's own cache.
+    """
+    marked, other = np.empty((2, min(len(data), _MARKED_AT_ONCE)), dtype=np.bool_)
+    found, line_count = [np.zeros(0, dtype=np.int64)], 0
+    for start in range(0, len(data), _MARKED_AT_ONCE):
+        piece = data[start : start + _MARKED_AT_ONCE]
+        here, there = marked[: len(piece)], other[: len(piece)]
+        np.equal(piece, 10, out=here)
+        line_count += int(np.count_nonzero(here))
+        if delimiter is not None:
+            np.equal(piece, delimiter, out=there)
+            np.logical_or(here, there, out=here)
+        places = np.flatnonzero(here)
+        places += start
+        found.append(places)
+    return np.concatenate(found), line_count
 
 
 def _unquoted(found: Tokens, quotes: Integers, quote: int) -> Tokens:
     """Cells without the quotes around them; a line with a quote elsewhere is not clean."""
     lines = len(found.line_ends)
     held = np.bincount(np.searchsorted(found.line_ends, quotes), minlength=lines)
-    starts, ends = found.starts + PAD, found.ends + PAD
-    around = (found.buffer[starts] == quote) & (found.buffer[ends - 1] == quote)
-    around &= ends - starts >= 2
+    before, ends = found.before, found.ends
+    around = (found.buffer[before + (PAD + 1)] == quote) & (found.buffer[ends + (PAD - 1)] == quote)
+    around &= ends - before >= 3
     elsewhere = np.zeros(lines, dtype=np.bool_)
     elsewhere[found.clean] = 2 * around.sum(axis=0) != held[found.clean]
     return Tokens(
@@ -138,6 +231,7 @@ def _unquoted(found: Tokens, quotes: Integers, quote: int) -> Tokens:
         line_starts=found.line_starts,
         line_ends=found.line_ends,
         clean=found.clean,
-        starts=found.starts + around,
-        ends=found.ends - around,
+        before=before + around,
+        ends=ends - around,
+        tight=False,
     ).without(elsewhere)
