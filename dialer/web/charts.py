@@ -100,7 +100,8 @@ def _top(values: Sequence[float]) -> float:
 
 def _frame(labels: Sequence[str], top: float, told: Callable[[float], str]) -> Markup:
     parts = []
-    for part in (0.0, 0.5, 1.0):
+    whole = told(top / 2) not in (told(0.0), told(top))
+    for part in (0.0, 0.5, 1.0) if whole else (0.0, 1.0):
         y = _n(_HEIGHT - _BOTTOM - part * _inner_height())
         parts.append(
             Markup(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +13,7 @@ from dialer import monitor
 from dialer.attempt import State
 from dialer.handlers import WHOLE, known_campaign
 from dialer.live import utc_now
-from dialer.web import charts, history
+from dialer.web import charts, history, words
 from dialer.web.accounts import Role
 from dialer.web.alerts import Short, alerts
 from dialer.web.pages import Page, templates
@@ -190,10 +192,23 @@ def _said(detail: dict[str, Any]) -> str:
     if set(detail) == {"before", "after"}:
         before, after = detail["before"], detail["after"]
         return "; ".join(f"{key}: {before.get(key)} → {after[key]}" for key in after)
-    return "; ".join(f"{key}: {value}" for key, value in detail.items() if value is not None)
+    return "; ".join(
+        f"{words.DETAILS.get(key, key)}: {words.ROLES.get(str(value), value)}"
+        for key, value in detail.items()
+        if value is not None
+    )
 
 
-def _charts(past: history.Past) -> list[tuple[str, Markup]]:
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart of the history; ``names``: its series and their colours, of several."""
+
+    title: str
+    svg: Markup
+    names: tuple[tuple[str, str], ...] = ()
+
+
+def _charts(past: history.Past) -> list[Chart]:
     days = [f"{one.day:%d/%m}" for one in past.days]
     hours = [f"{one.hour} h" for one in past.hours]
 
@@ -204,18 +219,33 @@ def _charts(past: history.Past) -> list[tuple[str, Markup]]:
     opened = [of("linhas", "lines", "none"), of("atenderam", "answered")]
     right = [of("pessoa certa", "right_party"), of("promessas", "promises", "ok")]
     abandoned, busy = of("abandono", "abandoned_share"), of("ocupação", "occupancy")
-    made = {
-        "Linhas abertas e pessoas que atenderam": charts.bars(days, opened, number),
-        "Abandono, das pessoas que atenderam": charts.line(days, abandoned, _part, past.limit),
-        "Conversas com a pessoa certa e promessas": charts.bars(days, right, number),
-        "Valor prometido": charts.bars(days, [of("prometido", "promised", "ok")], _money),
-        "Ocupação dos operadores": charts.line(days, busy, _part),
-    }
+    found = [
+        _bars("Linhas abertas e pessoas que atenderam", days, opened, number),
+        _line("Abandono, das pessoas que atenderam", days, abandoned, past.limit),
+        _bars("Conversas com a pessoa certa e promessas", days, right, number),
+        _bars("Valor prometido", days, [of("prometido", "promised", "ok")], _money),
+        _line("Ocupação dos operadores", days, busy, None),
+    ]
     if hours:
         by_hour = charts.Series(name="atendem", values=[one.share for one in past.hours])
-        title = "Linhas que uma pessoa atende, por hora do dia"
-        made[title] = charts.bars(hours, [by_hour], _part)
-    return [(title, charts.svg(chart, title)) for title, chart in made.items()]
+        found.append(
+            _bars("Linhas que uma pessoa atende, por hora do dia", hours, [by_hour], _part)
+        )
+    return found
+
+
+def _bars(
+    title: str,
+    labels: Sequence[str],
+    series: Sequence[charts.Series],
+    told: Callable[[float], str],
+) -> Chart:
+    names = tuple((one.name, one.kind) for one in series) if len(series) > 1 else ()
+    return Chart(title=title, svg=charts.svg(charts.bars(labels, series, told), title), names=names)
+
+
+def _line(title: str, labels: Sequence[str], one: charts.Series, limit: float | None) -> Chart:
+    return Chart(title=title, svg=charts.svg(charts.line(labels, one, _part, limit), title))
 
 
 def _part(share: float) -> str:

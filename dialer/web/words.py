@@ -125,6 +125,17 @@ ACTIONS = {
     "do_not_call": "não ligar mais",
 }
 """Of the audit."""
+WHO = {"command line": "linha de comando", "api": "programa"}
+DETAILS = {
+    "role": "função",
+    "phone": "ramal",
+    "leads": "pessoas",
+    "attempt": "ligação",
+    "reason": "motivo",
+    "ended": "retiradas",
+    "in_call": "em ligação",
+}
+"""What the details of an entry are called."""
 
 
 def action(code: str) -> str:
