@@ -174,7 +174,15 @@ def test_old_months_move_to_files_and_are_still_known(settings: Settings, connec
         bulk.load(settings, [table_of([call(9003, started_at=old.started_at)])])
     assert bulk.load(settings, [table_of(calls)]) == 0
     assert record(connection, call(9001)) == (1, 0)
+    connection.commit()
     assert list(archive.archive_before(settings, date(2026, 2, 15))) == []
+    # Their identities are kept in little, and known whatever else a repeated report says.
+    assert rebuild.verify(settings).right
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute("SELECT count(*) AS keys FROM localization.call_key")
+        assert cursor.fetchone()["keys"] == before.keys + 1 - sum(month.calls for month in done)
+    assert record(connection, replace(old, started_at=MARCH)) == (0, 1)
+    assert bulk.load(settings, [table_of([replace(late, started_at=MARCH), call(9004)])]) == 1
 
 
 def test_a_file_that_is_not_what_the_table_holds_drops_nothing(

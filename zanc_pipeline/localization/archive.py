@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from zanc_pipeline.common.database import copy_table, transaction
 from zanc_pipeline.common.days import LOCAL, local_midnight
@@ -25,6 +26,8 @@ from zanc_pipeline.localization.logbook import (
 )
 
 ROW_GROUP = 100_000
+_PARTS = 16
+"""The identities leave ``call_key`` in so many transactions, by their first four bits."""
 
 _CLOSE = """
     INSERT INTO localization.archive (month, state, ends_at)
@@ -44,6 +47,20 @@ _PENDING = """
         UNION SELECT date_trunc('month', started_at AT TIME ZONE 'America/Sao_Paulo')::date
         FROM localization.call_rest
     ) m WHERE month < %(before)s ORDER BY month
+"""
+_KEEP_MARKS = """
+    INSERT INTO localization.archived_key AS a
+    SELECT localization.key_bucket(key), string_agg(localization.key_mark(key), '')
+    FROM (SELECT md5(crm || E'\\t' || call_id)::uuid AS key FROM localization.{name}) k
+    WHERE NOT {archived}
+    GROUP BY 1 ORDER BY 1
+    ON CONFLICT (bucket) DO UPDATE SET marks = a.marks || excluded.marks
+"""
+_DROP_KEYS = """
+    DELETE FROM localization.call_key k USING localization.archived_key a
+    WHERE a.bucket BETWEEN %(first)s AND %(last)s AND a.bucket = localization.key_bucket(k.key)
+      AND k.key BETWEEN %(from)s::uuid AND %(to)s::uuid
+      AND position(localization.key_mark(k.key) IN a.marks) > 0
 """
 _COLUMNS = ", ".join(queries.CALL_COLUMNS)
 _OF_PHONE = f"""
@@ -76,6 +93,28 @@ def archive_before(settings: Settings, before: date) -> Iterator[ArchivedMonth]:
         months = [row["month"] for row in cursor.fetchall()]
     for month in months:
         yield _archive(settings, month)
+    _drop_keys(settings)
+
+
+def _drop_keys(settings: Settings) -> None:
+    """Take out of ``call_key`` what ``archived_key`` says; it is done part by part, and again."""
+    with transaction(settings, "zanc", application="zanc localization archive") as cursor:
+        cursor.execute(queries.HAS_ARCHIVE)
+        if not cursor.fetchone()["found"]:
+            return
+        # Who looked before the marks were there has finished: from here on they are seen.
+        cursor.execute("LOCK TABLE ONLY localization.call IN SHARE MODE")
+    for part in range(_PARTS):
+        with transaction(settings, "zanc", application="zanc localization archive") as cursor:
+            cursor.execute(
+                _DROP_KEYS,
+                {
+                    "first": part << 16,
+                    "last": (part << 16) + (1 << 16) - 1,
+                    "from": str(UUID(int=part << 124)),
+                    "to": str(UUID(int=((part + 1) << 124) - 1)),
+                },
+            )
 
 
 def _archive(settings: Settings, month: date) -> ArchivedMonth:
@@ -99,6 +138,8 @@ def _archive(settings: Settings, month: date) -> ArchivedMonth:
         calls = _write(cursor, name, path)
         if calls:
             _verify(cursor, name, path, calls)
+        archived = queries.ARCHIVED.format(key="key")
+        cursor.execute(_KEEP_MARKS.format(name=name, archived=archived))
         cursor.execute("LOCK TABLE ONLY localization.call IN ACCESS EXCLUSIVE MODE")
         cursor.execute(f"ALTER TABLE localization.call DETACH PARTITION localization.{name}")
         cursor.execute(f"DROP TABLE localization.{name}")

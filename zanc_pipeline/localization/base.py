@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from zanc_pipeline.common.database import (
     Connection,
-    copy_rows,
+    copy_batches,
     transaction,
 )
 from zanc_pipeline.common.days import LOCAL
@@ -28,6 +28,9 @@ from zanc_pipeline.localization.limits import DialVerdict, decide, limit_days, r
 from zanc_pipeline.localization.ranking import RankedPhone, Viewer, rank_phones
 from zanc_pipeline.localization.rules import load_rules
 
+PHONE_COLUMNS = ("phone_1", "phone_2", "phone_3")
+"""The columns of an accepted delivery that hold a phone in normal form, or null."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadCounts:
@@ -38,11 +41,14 @@ class LoadCounts:
     duplicates: int
 
 
-def add_phones(settings: Settings, delivery_id: int, rows: Iterable[tuple[str, str]]) -> int:
-    """Make (cpf, phone) pairs of a delivery known, in normal form; how many were new.
+def add_phones_of_delivery(settings: Settings, delivery_id: int) -> int:
+    """Make the phones in the delivery's ``accepted.parquet`` known; how many pairs were new.
 
-    Raises DataError when there is no such delivery.
+    A part of the file is in memory at a time. Raises DataError when there is no such delivery.
     """
+    import pyarrow.parquet as pq
+
+    path = settings.var / "deliveries" / str(delivery_id) / "accepted.parquet"
     with transaction(settings, "zanc", application="zanc localization") as cursor:
         cursor.execute(
             "SELECT convenio, coalesce(reference_date, "
@@ -53,8 +59,11 @@ def add_phones(settings: Settings, delivery_id: int, rows: Iterable[tuple[str, s
         delivery = cursor.fetchone()
         if delivery is None:
             raise DataError(f"there is no delivery {delivery_id}: see 'zanc reception deliveries'")
+        if not path.is_file():
+            raise DataError(f"{path} does not exist: receive delivery {delivery_id} again")
         cursor.execute("CREATE TEMP TABLE known_phone (cpf text, phone text) ON COMMIT DROP")
-        copy_rows(cursor, "known_phone", ("cpf", "phone"), rows)
+        with pq.ParquetFile(path) as file:
+            copy_batches(cursor, "known_phone", ("cpf", "phone"), _known_phones(file))
         cursor.execute(
             queries.MERGE_KNOWN_PHONES, {"source": delivery["convenio"], "day": delivery["day"]}
         )
@@ -63,24 +72,14 @@ def add_phones(settings: Settings, delivery_id: int, rows: Iterable[tuple[str, s
     return int(merged["rows"])
 
 
-def add_phones_of_delivery(settings: Settings, delivery_id: int) -> int:
-    """``add_phones`` with the pairs in the delivery's ``accepted.parquet``."""
-    import pyarrow.parquet as pq
+def _known_phones(file: Any) -> Iterator[Any]:
+    """Batches of (cpf, phone) of the Parquet file of a delivery, by its phone columns."""
+    import pyarrow as pa
 
-    path = settings.var / "deliveries" / str(delivery_id) / "accepted.parquet"
-    if not path.is_file():
-        raise DataError(f"{path} does not exist: receive delivery {delivery_id} again")
-    fields = ("phone_1", "phone_2", "phone_3")
-    with pq.ParquetFile(path) as file:
-        batches = (part.to_pydict() for part in file.iter_batches(columns=["cpf", *fields]))
-        pairs = (
-            (cpf, phone)
-            for columns in batches
-            for field in fields
-            for cpf, phone in zip(columns["cpf"], columns[field], strict=True)
-            if phone
-        )
-        return add_phones(settings, delivery_id, pairs)
+    for part in file.iter_batches(columns=["cpf", *PHONE_COLUMNS]):
+        for column in PHONE_COLUMNS:
+            pairs = pa.RecordBatch.from_arrays([part["cpf"], part[column]], ["cpf", "phone"])
+            yield pairs.filter(part[column].is_valid())
 
 
 def record_calls(connection: Connection, crm: str, calls: Sequence[Call]) -> tuple[int, int]:

@@ -127,6 +127,10 @@ def _new_calls(cursor: Any, chunk: Any) -> Any:
     first = np.ones(len(order), dtype=bool)
     first[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     order, ordered = order[first], ordered[first]
+    cursor.execute(queries.HAS_ARCHIVE)
+    if cursor.fetchone()["found"]:
+        unknown = ~_known(cursor, ordered)
+        order, ordered = order[unknown], ordered[unknown]
     cursor.execute("SAVEPOINT keys")
     for _ in range(5):
         try:

@@ -43,7 +43,10 @@ def all_calls(settings: Settings, cursor: Any) -> Iterator[Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    archives = [_Stream(parquet_calls(path)) for path in archived_files(settings, cursor)]
+    paths = archived_files(settings, cursor)
+    # All of them are open at once: together they hold about as much as one part of the log.
+    rows = max(PART_ROWS // max(len(paths), 1), 10_000)
+    archives = [_Stream(parquet_calls(path, rows=rows)) for path in paths]
     live = _Stream(table_calls(cursor, "localization.call"))
     streams = [live, *archives]
     while any(stream.more() for stream in streams):
@@ -115,12 +118,12 @@ def _as_table(batch: Any) -> Any:
     return pa.Table.from_batches([batch])
 
 
-def parquet_calls(path: Path) -> Iterator[Any]:
-    """The calls of an archived month by phone and time."""
+def parquet_calls(path: Path, *, rows: int = PART_ROWS) -> Iterator[Any]:
+    """The calls of an archived month by phone and time, so many ``rows`` at a time."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=PART_ROWS, columns=list(CALL_COLUMNS)):
+        for batch in file.iter_batches(batch_size=rows, columns=list(CALL_COLUMNS)):
             yield _as_table(batch)
 
 

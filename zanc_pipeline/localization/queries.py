@@ -161,6 +161,12 @@ _MERGE_PHONES = f"""
                                          - {ANSWER_HOURS - 1}, 1)) END
 """
 
+ARCHIVED = (
+    "EXISTS (SELECT FROM localization.archived_key a WHERE a.bucket = "
+    "localization.key_bucket({key}) AND position(localization.key_mark({key}) IN a.marks) > 0)"
+)
+"""Whether the identity ``{key}`` is that of an archived call."""
+
 CALL_COLUMNS = ("crm", *calls.CALL_COLUMNS)
 _COLUMNS = ", ".join(CALL_COLUMNS)
 
@@ -177,6 +183,7 @@ RECORD = f"""
     ), taken AS MATERIALIZED (
         SELECT * FROM incoming
         WHERE started_at >= (SELECT coalesce(max(ends_at), '-infinity') FROM localization.archive)
+          AND NOT {ARCHIVED.format(key="key")}
     ), added AS (
         INSERT INTO localization.call_key SELECT key FROM taken ORDER BY key
         ON CONFLICT DO NOTHING RETURNING key
@@ -194,7 +201,8 @@ RECORD = f"""
     SELECT (SELECT array_agg(position - 1) FROM accepted) AS accepted,
            (SELECT array_agg(i.position - 1) FROM incoming i
             WHERE i.started_at < (SELECT max(ends_at) FROM localization.archive)
-              AND NOT EXISTS (SELECT 1 FROM localization.call_key k WHERE k.key = i.key)) AS late,
+              AND NOT EXISTS (SELECT 1 FROM localization.call_key k WHERE k.key = i.key)
+              AND NOT {ARCHIVED.format(key="i.key")}) AS late,
            (SELECT array_agg(cpf) FROM merged WHERE misses_in_a_row < 0) AS recount_cpfs,
            (SELECT array_agg(phone) FROM merged WHERE misses_in_a_row < 0) AS recount_phones
 """
@@ -261,10 +269,13 @@ MERGE_STAGED = f"""
 """
 """Merge the summaries in the temporary tables of STAGE_SUMMARIES."""
 
-KNOWN_KEYS = """
+KNOWN_KEYS = f"""
     SELECT i.position FROM incoming_key i
     WHERE EXISTS (SELECT 1 FROM localization.call_key k WHERE k.key = i.key)
+       OR {ARCHIVED.format(key="i.key")}
 """
+
+HAS_ARCHIVE = "SELECT EXISTS (SELECT FROM localization.archived_key) AS found"
 
 HORIZON = "SELECT max(ends_at) AS horizon FROM localization.archive"
 """Calls before it are archived: none of them is taken any more."""

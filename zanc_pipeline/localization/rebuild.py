@@ -16,6 +16,7 @@ from zanc_pipeline.localization.folding import fold
 from zanc_pipeline.localization.logbook import all_calls, archived_files, parquet_calls
 from zanc_pipeline.localization.queries import (
     ANSWER_HOURS,
+    ARCHIVED,
     PAIR_COLUMNS,
     PHONE_COLUMNS,
     STAGE_SUMMARIES,
@@ -61,12 +62,14 @@ _COUNT = """
     SELECT (SELECT count(*) FROM localization.person_phone) AS pairs,
            (SELECT count(*) FROM localization.phone) AS phones,
            (SELECT count(*) FROM wrong_pair) + (SELECT count(*) FROM wrong_phone) AS differing,
-           (SELECT count(*) FROM localization.call_key) AS keys,
+           (SELECT count(*) FROM localization.call_key k WHERE NOT {archived})
+               + (SELECT coalesce(sum(length(marks)), 0) / 8 FROM localization.archived_key)
+               AS keys,
            (SELECT array_agg(cpf) FROM (SELECT cpf FROM wrong_pair ORDER BY 1 LIMIT 5) d)
                AS people,
            (SELECT array_agg(phone) FROM (SELECT phone FROM wrong_phone ORDER BY 1 LIMIT 5) d)
                AS numbers
-"""
+""".format(archived=ARCHIVED.format(key="k.key"))
 
 _REPLACE = f"""
     UPDATE localization.person_phone k SET ({_PAIRS}) =
@@ -96,7 +99,8 @@ _REPLACE = f"""
 
 _ADD_KEYS = """
     INSERT INTO localization.call_key
-    SELECT DISTINCT md5(crm || E'\\t' || call_id)::uuid AS key FROM {table} ORDER BY key
+    SELECT key FROM (SELECT DISTINCT md5(crm || E'\\t' || call_id)::uuid AS key FROM {table}) k
+    WHERE NOT {archived} ORDER BY key
     ON CONFLICT DO NOTHING
 """
 
@@ -150,15 +154,20 @@ def _compare(
 ) -> Verification:
     calls = 0
     cursor.execute(STAGE_SUMMARIES)
-    folded = []
-    for table in all_calls(settings, cursor):
-        folded.append(fold(table))
-        calls += table.num_rows
-        if progress is not None:
-            progress(table.num_rows)
-    for one in folded:
-        copy_columns(cursor, "incoming_pair", one.pairs)
-        copy_columns(cursor, "incoming_phone", one.phones)
+    cursor.execute("SELECT pg_export_snapshot() AS snapshot")
+    snapshot = cursor.fetchone()["snapshot"]
+    # The log is read through a connection of its own, as of the same moment: so the summaries of
+    # one part can be put away while the next is read.
+    with transaction(settings, "zanc", application="zanc localization verify") as reader:
+        reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
+        for table in all_calls(settings, reader):
+            summaries = fold(table)
+            copy_columns(cursor, "incoming_pair", summaries.pairs)
+            copy_columns(cursor, "incoming_phone", summaries.phones)
+            calls += table.num_rows
+            if progress is not None:
+                progress(table.num_rows)
     cursor.execute("ANALYZE incoming_pair; ANALYZE incoming_phone")
     cursor.execute(_COMPARE)
     cursor.execute(_COUNT)
@@ -175,9 +184,10 @@ def _compare(
 
 def _rebuild_keys(settings: Settings, cursor: Any) -> None:
     """Add the identities that are missing: of calls that came past the rules of the base."""
-    cursor.execute(_ADD_KEYS.format(table="localization.call"))
+    archived = ARCHIVED.format(key="k.key")
+    cursor.execute(_ADD_KEYS.format(table="localization.call", archived=archived))
     cursor.execute("CREATE TEMP TABLE seen_call (crm text, call_id text) ON COMMIT DROP")
     for path in archived_files(settings, cursor):
         for table in parquet_calls(path):
             copy_table(cursor, "seen_call", table.select(["crm", "call_id"]))
-    cursor.execute(_ADD_KEYS.format(table="seen_call"))
+    cursor.execute(_ADD_KEYS.format(table="seen_call", archived=archived))
