@@ -24,13 +24,22 @@ MAX_ATTEMPTS = 1000
 MAX_WITHDRAWN = 5000
 
 
+_LEADS_LEFT = """
+SELECT campaign_id, count(*) AS n FROM lead WHERE status = 'waiting' GROUP BY campaign_id
+"""
+
+
 class Campaigns(Handler):
-    """All campaigns."""
+    """All campaigns, each with the people that still wait to be called."""
 
     async def get(self) -> None:
         self.authorize()
         rows = await self.dialer.store.campaigns()
-        self.answer({"campaigns": [summary(row) for row in rows]})
+        async with self.dialer.store.transaction() as connection:
+            left = {one["campaign_id"]: one["n"] for one in await connection.fetch(_LEADS_LEFT)}
+        self.answer(
+            {"campaigns": [summary(row) | {"leads_left": left.get(row.id, 0)} for row in rows]}
+        )
 
 
 class Campaign(Handler):

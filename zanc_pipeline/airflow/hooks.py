@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -49,7 +49,33 @@ class DialerClient:
 
     def stop(self, campaign_id: str) -> None:
         """Place no more calls in the campaign; those under way end by themselves."""
-        self._call("POST", f"/v1/campaigns/{_checked(campaign_id)}/stop")
+        self.order(campaign_id, "stop")
+
+    def order(
+        self, campaign_id: str, order: Literal["pause", "resume", "stop"], *, who: str = ""
+    ) -> None:
+        """Pause, resume or stop a campaign; ``who`` is named in the dialer's audit."""
+        path = f"/v1/campaigns/{_checked(campaign_id)}/{order}"
+        self._call("POST", path, headers=_named(who))
+
+    def change(self, campaign_id: str, changes: dict[str, Any], *, who: str) -> None:
+        """Change options of a running campaign's ``discador`` section."""
+        path = f"/v1/campaigns/{_checked(campaign_id)}/settings"
+        self._call("PATCH", path, json=changes, headers=_named(who))
+
+    def section(self, campaign_id: str) -> dict[str, Any]:
+        """The campaign's ``discador`` section as it holds now."""
+        path = f"/v1/campaigns/{_checked(campaign_id)}/settings"
+        return dict(_object(self._call("GET", path))["settings"])
+
+    def figures(self) -> dict[str, Any]:
+        """What goes on now: PBXs, operators, every campaign that runs."""
+        return _object(self._call("GET", "/v1/figures"))
+
+    def audit(self, subject: str, *, limit: int = 1000) -> list[dict[str, Any]]:
+        """Who did what to a campaign, oldest first."""
+        params = {"subject": subject, "limit": limit}
+        return list(_object(self._call("GET", "/v1/audit", params=params))["entries"])
 
     def withdraw(
         self, reason: str, *, contracts: Sequence[tuple[str, str]] = (), people: Sequence[str] = ()
@@ -99,6 +125,11 @@ class DialerClient:
         if status == 409:
             raise ConflictError(f"{where} holds another content under this id: {said}")
         raise DataError(f"{where} answers HTTP {status}: {said}")
+
+
+def _named(who: str) -> dict[str, bytes]:
+    """The header that names a person; HTTP knows Latin-1."""
+    return {"X-Zanc-User": who.encode("latin-1", "replace")} if who else {}
 
 
 def _json(response: httpx.Response) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -24,17 +24,21 @@ REJECTED_SHOWN = 50
 _SELECTED = """
     FROM reception.delivery
     WHERE (%(since)s::timestamptz IS NULL OR received_at >= %(since)s AND received_at < %(until)s)
-      AND (%(convenio)s::text IS NULL OR convenio = %(convenio)s)
+      AND convenio = ANY (%(among)s)
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which deliveries are looked at: those of ``day``, all those left open, or all there are."""
+    """Which deliveries are looked at: those of ``day``, or of all days when it is None."""
 
     day: date | None
+    among: Collection[str]
+    """The convênios that the reader may see."""
     convenio: str | None = None
-    status: str | None = None
+    statuses: Sequence[str] | None = None
+    text: str | None = None
+    """In the file's name, whatever its case."""
     before: int | None = None
     """Only those with a smaller number: the next page."""
 
@@ -94,23 +98,33 @@ def read(settings: Settings, choice: Choice, *, now: datetime, rows: int) -> Inb
     span = {
         "since": local_midnight(day),
         "until": local_midnight(day + timedelta(days=1)),
-        "convenio": choice.convenio,
+        "among": list(choice.among),
+        "zone": LOCAL.key,
     }
     with transaction(settings, "zanc", application=_APPLICATION) as cursor:
         cursor.execute(
             f"SELECT convenio, status, count(*) AS n, max(received_at) AS last {_SELECTED}"
             " GROUP BY convenio, status",
-            span | {"convenio": None},
+            span,
         )
         counted = cursor.fetchall()
         everything = {"since": None} if choice.day is None else {}
         cursor.execute(
-            f"SELECT * {_SELECTED} AND (%(status)s::text IS NULL OR status = %(status)s)"
+            f"SELECT * {_SELECTED}"
+            " AND (%(convenio)s::text IS NULL OR convenio = %(convenio)s)"
+            " AND (%(statuses)s::text[] IS NULL OR status = ANY (%(statuses)s))"
+            " AND (%(text)s::text IS NULL OR strpos(lower(file_name), lower(%(text)s)) > 0)"
             " AND (%(before)s::bigint IS NULL OR id < %(before)s)"
             " ORDER BY id DESC LIMIT %(rows)s",
             span
             | everything
-            | {"status": choice.status, "before": choice.before, "rows": rows + 1},
+            | {
+                "convenio": choice.convenio,
+                "statuses": None if choice.statuses is None else list(choice.statuses),
+                "text": choice.text,
+                "before": choice.before,
+                "rows": rows + 1,
+            },
         )
         deliveries = [ledger.as_delivery(row) for row in cursor.fetchall()]
         cursor.execute(
@@ -123,15 +137,19 @@ def read(settings: Settings, choice: Choice, *, now: datetime, rows: int) -> Inb
             "SELECT timezone(%(zone)s, received_at)::date AS day, count(*) AS n"
             " FROM reception.delivery WHERE status IN ('quarantined', 'held')"
             " AND NOT (received_at >= %(since)s AND received_at < %(until)s)"
-            " GROUP BY 1 ORDER BY 1 DESC",
-            span | {"zone": LOCAL.key},
+            " AND convenio = ANY (%(among)s) GROUP BY 1 ORDER BY 1 DESC",
+            span,
         )
         open_days = {row["day"]: row["n"] for row in cursor.fetchall()}
         arrivals = _arrivals(cursor, day)
     return Inbox(
         deliveries=deliveries[:rows],
         more=len(deliveries) > rows,
-        standings=_standings(settings, counted, arrivals, day, now),
+        standings=[
+            one
+            for one in _standings(settings, counted, arrivals, day, now)
+            if one.convenio in choice.among
+        ],
         proposed=proposed,
         open_days=open_days,
     )

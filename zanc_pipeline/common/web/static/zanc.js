@@ -160,7 +160,7 @@ async function asked(whole) {
 function told(problem) {
   for (const mark of document.querySelectorAll(".live")) {
     mark.classList.toggle("stale", Boolean(problem));
-    mark.textContent = problem || `ao vivo · ${new Date().toLocaleTimeString("pt-BR")}`;
+    mark.textContent = problem || `ao vivo · ${new Date().toLocaleTimeString("pt-BR", { timeZone: "America/Sao_Paulo" })}`;
   }
 }
 
@@ -171,6 +171,22 @@ function keepFresh(seconds) {
   }, seconds * 1000 * Math.min(1 + failing, 6));
   next();
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+}
+
+// ---- ways out of Airflow's frame
+
+// The frame may open neither its top nor a new tab; the page around it, which is ours as well, may.
+function left(event) {
+  const link = event.target.closest("a[target=_top], a[target=_blank]");
+  if (!link || window.parent === window || event.defaultPrevented) return;
+  event.preventDefault();
+  const own = window.parent.document.createElement("a");
+  own.href = link.href;
+  own.target = link.target === "_blank" || event.ctrlKey || event.metaKey ? "_blank" : "_self";
+  own.rel = "noopener";
+  window.parent.document.body.append(own);
+  own.click();
+  own.remove();
 }
 
 // ---- keyboard
@@ -232,6 +248,7 @@ function pressed(event) {
 }
 
 document.addEventListener("submit", submitted);
+document.addEventListener("click", left);
 document.addEventListener("keydown", pressed);
 const seconds = Number(document.querySelector("[data-every]")?.dataset.every || 0);
 if (seconds) { told(null); keepFresh(seconds); }
