@@ -32,6 +32,7 @@ _UNREACHABLE = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # its own words for a connection that broke in mid-question
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
 )
@@ -283,6 +284,7 @@ class Store:
         operator: OperatorChange | None,
         caller_id: str,
         evidence: Mapping[str, Any],
+        record: bool,
     ) -> bool:
         """Record an attempt and keep its operator, if it has one, before anything is dialled.
 
@@ -294,7 +296,7 @@ class Store:
                 added = await connection.fetchval(
                     queries.INSERT_ATTEMPT,
                     attempt.id, lead_id, phone, pbx, attempt.operator, attempt.created_at, trunk,
-                    caller_id, dict(evidence),
+                    caller_id, dict(evidence), f"{attempt.id}.wav" if record else None,
                 )  # fmt: skip
                 if added is not None and operator is not None:
                     await _set_operator(connection, operator)
@@ -401,6 +403,13 @@ class Store:
                 await connection.execute(
                     queries.INSERT_AUDIT, who, "opt_out", "leads", {"reason": reason, "id": added}
                 )
+
+    async def forget_recordings(self, names: Sequence[str]) -> None:
+        """These files are gone."""
+        if names:
+            async with self._transaction() as connection:
+                ids = [name.removesuffix(".wav") for name in names]
+                await connection.execute(rule_queries.FORGET_RECORDINGS, ids)
 
     async def held_leads(self, campaign_id: str, hour: int) -> tuple[int, int] | None:
         """How many people wait for a later hour than ``hour``, and the next of these hours."""

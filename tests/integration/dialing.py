@@ -101,12 +101,23 @@ def telephony(
     *,
     second: asterisk.Version | None = None,
     homes: dict[str, str] | None = None,
+    run_centrais: bool = True,
+    talk: tuple[int, int] = (3, 5),
 ) -> Iterator[pbx.World]:
-    """One or two PBXs, a carrier whose calls go as ``decide`` says, and phones that registered."""
+    """One or two PBXs, a carrier whose calls go as ``decide`` says, and phones that registered.
+
+    An operator's phone ends a call after a number of seconds between the two of ``talk``.
+    Without ``run_centrais`` the PBXs are rendered only, and nobody waits for the phones.
+    """
     world = pbx.build_world(
-        folder, central_version=version, phones_version=16, second_version=second, homes=homes
+        folder,
+        central_version=version,
+        phones_version=16,
+        second_version=second,
+        homes=homes,
+        talk=talk,
     )
-    centrais = [one for one in (world.central, world.second) if one is not None]
+    centrais = [one for one in (world.central, world.second) if one is not None and run_centrais]
     stop = threading.Event()
 
     async def network() -> None:
@@ -175,11 +186,11 @@ class DialerProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``zanc dialer`` with these arguments beside the service."""
         return subprocess.run(
             [sys.executable, "-c", PROGRAM, "dialer", *arguments],
-            stdin=subprocess.DEVNULL,
+            input=typed,
             capture_output=True,
             text=True,
             env=self.environment,
