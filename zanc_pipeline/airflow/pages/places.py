@@ -66,6 +66,11 @@ def of_dag(dag_id: str) -> str:
     return f"{PREFIX}/dag/{quote(dag_id, safe='')}"
 
 
+def of_run(dag_id: str, run_id: str) -> str:
+    """The page of what a run of a DAG is about."""
+    return _with(f"{PREFIX}/dag/{quote(dag_id, safe='')}", {"run": run_id})
+
+
 def framed(address: str) -> str:
     """The address of one of our pages inside the Airflow UI."""
     route = address.removeprefix(f"{PREFIX}/").partition("/")[0].partition("?")[0]
