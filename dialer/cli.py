@@ -107,6 +107,33 @@ def audit(campaign: str, output: Path) -> None:
 
 
 @dialer.command()
+def clean() -> None:
+    """Remove recordings and call records that are older than config/regras.yaml keeps them.
+
+    The service does it every hour by itself.
+    """
+    from datetime import UTC, datetime
+
+    from dialer import recordings
+    from dialer.policy import load_policy
+    from zanc_pipeline.common.database import transaction
+
+    kept, now = load_policy(settings().config).guarda, datetime.now(UTC)
+    for name, central in settings().used_centrais.items():
+        if not central.embedded:
+            click.echo(f"{name}: its files are not in reach; they are cleaned where it runs")
+            continue
+        done = recordings.clean(settings().var / "asterisk" / name / "log", kept, now)
+        ids = [recording.removesuffix(".wav") for recording in done.recordings]
+        with transaction(settings(), "dialer") as cursor:
+            cursor.execute("UPDATE attempt SET recording = NULL WHERE id = ANY (%s)", (ids,))
+        click.echo(
+            f"{name}: {len(done.recordings)} recordings and {done.removed} files of records"
+            f" removed, {done.set_aside} put aside"
+        )
+
+
+@dialer.command()
 @click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def simulate(scenario: Path, as_json: bool) -> None:

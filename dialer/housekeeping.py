@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from dialer import recordings
 from dialer.callbacks import Callbacks
-from dialer.live import utc_now
+from dialer.live import LONG_AGO, utc_now
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import UnavailableError, ZancError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 2.0
+CLEAN_EVERY = timedelta(hours=1)
 
 
 class Housekeeping:
@@ -25,6 +28,7 @@ class Housekeeping:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.callbacks = Callbacks(engine)
+        self._cleaned_at = LONG_AGO
 
     async def run(self) -> None:
         """For ever; what fails is tried again the next time."""
@@ -36,12 +40,25 @@ class Housekeeping:
                     if not self._engine.draining:
                         await self.callbacks.review()
                     await self._count_later()
+                await self._clean()
             except UnavailableError as error:
                 log.debug("dialer: callbacks wait: %s", error)
             except ZancError as error:
                 log.error("dialer: callbacks: %s", error)
             except Exception:
                 log.exception("dialer: callbacks could not be looked at")
+
+    async def _clean(self) -> None:
+        """Remove old recordings and records, every hour."""
+        now = utc_now()
+        if now - self._cleaned_at < CLEAN_EVERY:
+            return
+        self._cleaned_at = now
+        for pbx in list(self._engine.pbxs.values()):
+            if pbx.log_folder is not None:
+                kept = self._engine.book.policy.guarda
+                done = await asyncio.to_thread(recordings.clean, pbx.log_folder, kept, now)
+                await self._engine.store.forget_recordings(done.recordings)
 
     async def _count_later(self) -> None:
         hour = utc_now().astimezone(LOCAL).hour

@@ -179,6 +179,13 @@ def document(version: str) -> dict[str, Any]:
                 200, 400, 401, 503, parameters=(_USER,), body=_OPT_OUT,
             ),
         },
+        "/v1/attempts/{attempt}/recording": {
+            "get": _operation(
+                "A conversation as sound (WAV), with the token of recordings; X-Zanc-User is asked"
+                " for, who listened is recorded", 200, 400, 401, 404, 503,
+                parameters=(_ATTEMPT, _USER),
+            ),
+        },
         "/v1/callbacks": {
             "get": _operation(
                 "Calls that people asked for, by their time", 200, 400, 401, 503,

@@ -51,6 +51,8 @@ class Pbx(Protocol):
     name: str
     version: str
     """As it says itself, empty before it did."""
+    log_folder: Path | None
+    """Where its call records lie, and its recordings beside them; None when out of reach."""
 
     @property
     def connected(self) -> bool:
@@ -65,9 +67,19 @@ class Pbx(Protocol):
         """Whether nobody listens at its address: its process is gone, and all of its calls."""
 
     def originate(
-        self, attempt_id: str, phone: str, *, trunk: str, caller_id: str, ring_seconds: int
+        self,
+        attempt_id: str,
+        phone: str,
+        *,
+        trunk: str,
+        caller_id: str,
+        ring_seconds: int,
+        record: bool = False,
     ) -> None:
-        """Place a call; what becomes of it comes as events. Raises UnavailableError, DataError."""
+        """Place a call; what becomes of it comes as events. Raises UnavailableError, DataError.
+
+        ``record``: the conversation goes to ``<attempt id>.wav`` in the PBX's folder.
+        """
 
     def connect(self, attempt_id: str, operator: str) -> None:
         """Move the call to the operator's phone."""
@@ -284,7 +296,14 @@ class AsteriskPbx:
         self._started_at = self._boot_at
 
     def originate(
-        self, attempt_id: str, phone: str, *, trunk: str, caller_id: str, ring_seconds: int
+        self,
+        attempt_id: str,
+        phone: str,
+        *,
+        trunk: str,
+        caller_id: str,
+        ring_seconds: int,
+        record: bool = False,
     ) -> None:
         """Ask for a call from the answered context to ``phone`` through ``trunk``."""
         _check(ATTEMPT_ID, attempt_id, "attempt id")
@@ -301,6 +320,7 @@ class AsteriskPbx:
                 ("Timeout", str(ring_seconds * 1000)),
                 ("CallerID", check_number(caller_id)),
                 ("Variable", f"ZANC_ATTEMPT={attempt_id}"),
+                *([("Variable", "ZANC_RECORD=1")] if record else []),
                 ("Async", "true"),
             ],
         )

@@ -369,6 +369,7 @@ class Placer:
                 operator=change,
                 caller_id=campaign.settings.identificador,
                 evidence=passage.evidence,
+                record=campaign.settings.gravar,
             )
         finally:
             if agent is not None:
@@ -414,6 +415,7 @@ class Placer:
                 trunk=route.trunk,
                 caller_id=campaign.settings.identificador,
                 ring_seconds=campaign.settings.toque_maximo_segundos,
+                record=campaign.settings.gravar,
             )
             call.sent_at = utc_now()
             if not call.kept:

@@ -85,9 +85,10 @@ COUNT_LEADS = "SELECT status, count(*) AS n FROM lead WHERE campaign_id = $1 GRO
 INSERT_ATTEMPT = """
 INSERT INTO attempt
     (id, campaign_id, lead_id, number, cpf, phone, pbx, operator, created_at, trunk, caller_id,
-     evidence)
+     evidence, recording)
 SELECT $1, campaign_id, id,
-       1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6, $7, $8, $9
+       1 + (SELECT count(*) FROM attempt WHERE lead_id = lead.id), cpf, $3, $4, $5, $6, $7, $8,
+       $9, $10
 FROM lead WHERE id = $2 AND withdrawn IS NULL
 RETURNING id
 """
@@ -101,7 +102,8 @@ WHERE id = $1
 
 CLOSE_ATTEMPT = """
 WITH closed AS (
-    UPDATE attempt SET closed_number = nextval('attempt_closed')
+    UPDATE attempt SET closed_number = nextval('attempt_closed'),
+           recording = CASE WHEN connected_at IS NOT NULL THEN recording END
     WHERE id = $1 AND closed_number IS NULL
     RETURNING campaign_id, lead_id, placed, outcome, created_at, caller_id),
 counted AS (

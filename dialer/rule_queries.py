@@ -113,3 +113,8 @@ END_CARRIER = """
 UPDATE lead SET status = 'ended', end_reason = 'callback dropped'
 WHERE id = $1 AND status = 'waiting' AND kept
 """
+
+RECORDING = "SELECT id, pbx, recording FROM attempt WHERE id = $1"
+
+FORGET_RECORDINGS = "UPDATE attempt SET recording = NULL WHERE id = ANY ($1::text[])"
+"""Their files are gone."""

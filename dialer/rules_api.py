@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dialer import rule_queries
+import asyncio
+import hmac
+from pathlib import Path
+
+from dialer import recordings, rule_queries
 from dialer.campaign_api import MAX_ATTEMPTS, attempt_row
-from dialer.handlers import WHOLE, Handler, NotFound, known_campaign, text
+from dialer.handlers import WHOLE, Handler, NotFound, Unauthorized, known_campaign, text
 from dialer.pbx import ATTEMPT_ID
 from dialer.rules import check_number
 from zanc_pipeline.common.codecs import parse_cpf
 from zanc_pipeline.common.errors import DataError
 
+CHUNK = 64 * 1024
 _CALLBACK_STATES = ("waiting", "done", "dropped", "expired")
 
 
@@ -69,6 +74,44 @@ class DropCallback(Handler):
         if not dropped:
             raise NotFound("no callback waits under that attempt")
         self.answer({"attempt": attempt_id, "status": "dropped"})
+
+
+class Recording(Handler):
+    """A conversation as sound; who listened is recorded. It has a token of its own."""
+
+    async def get(self, attempt_id: str) -> None:
+        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
+        token = self.dialer.settings.secret("recordings_token")
+        if scheme != "Bearer" or not hmac.compare_digest(given.encode(), token.encode()):
+            raise Unauthorized(
+                "recordings are heard with the token of var/secrets/recordings_token"
+            )
+        who = self.who()
+        if who == "api":
+            raise DataError("say in X-Zanc-User who listens")
+        path = await self._file(attempt_id)
+        await self.dialer.store.note(who, "recording", attempt_id)
+        self.set_header("Content-Type", "audio/wav")
+        self.set_header("Content-Length", str(path.stat().st_size))
+        with path.open("rb") as sound:
+            while chunk := await asyncio.to_thread(sound.read, CHUNK):
+                self.write(chunk)
+                await self.flush()
+        await self.finish()
+
+    async def _file(self, attempt_id: str) -> Path:
+        row = None
+        if ATTEMPT_ID.fullmatch(attempt_id) is not None:
+            async with self.dialer.store.transaction() as connection:
+                row = await connection.fetchrow(rule_queries.RECORDING, attempt_id)
+        if row is None or row["recording"] is None:
+            raise NotFound("there is no recording of that attempt")
+        pbx = self.dialer.engine.pbxs.get(row["pbx"])
+        folder = None if pbx is None else pbx.log_folder
+        path = None if folder is None else recordings.find(folder, row["recording"])
+        if path is None:
+            raise NotFound(f"the recording is not in reach: it lies on the PBX {row['pbx']}")
+        return path
 
 
 class Evidence(Handler):

@@ -110,6 +110,7 @@ class Dialer:
                 (r"/v1/callbacks", rules_api.Callbacks, shared),
                 (r"/v1/callbacks/([^/]+)/drop", rules_api.DropCallback, shared),
                 (rf"{campaign}/evidence", rules_api.Evidence, shared),
+                (r"/v1/attempts/([^/]+)/recording", rules_api.Recording, shared),
                 (r"/v1/campaigns", campaign_api.Campaigns, shared),
                 (campaign, campaign_api.Campaign, shared),
                 (rf"{campaign}/attempts", campaign_api.Attempts, shared),

@@ -87,9 +87,7 @@ class CampaignSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     modo: Annotated[str, BeforeValidator(_mode)]
-    horario: tuple[
-        Annotated[time, BeforeValidator(clock)], Annotated[time, BeforeValidator(clock)]
-    ]
+    horario: tuple[Annotated[time, BeforeValidator(clock)], Annotated[time, BeforeValidator(clock)]]
     dias: Annotated[frozenset[Annotated[int, BeforeValidator(_weekday)]], Field(min_length=1)]
     fuso: Annotated[ZoneInfo, BeforeValidator(_zone)]
     identificador: Annotated[str, BeforeValidator(_caller_id)]
@@ -97,6 +95,7 @@ class CampaignSettings(BaseModel):
     nova_tentativa_minutos: dict[
         Annotated[Outcome, BeforeValidator(_retried)], Annotated[float, Field(ge=0, le=1440)]
     ]
+    gravar: bool = False
     toque_maximo_segundos: Annotated[int, Field(ge=5, le=60)]
     pos_atendimento_segundos: Annotated[float, Field(ge=1, le=600)]
     prioridade: Annotated[int, Field(ge=1, le=9)] = 5

@@ -35,19 +35,33 @@ class Record:
     """Q.850, from ``read_causes``: the call detail records do not hold it."""
 
 
-def read_records(path: Path, attempts: Collection[str]) -> dict[str, list[Record]]:
-    """The records of ``attempts``; none when there is no file yet.
+def files_of(path: Path) -> list[Path]:
+    """The file and those that were put aside when it was long, newest first."""
+    return [path, *sorted(path.parent.glob(f"{path.name}.*"), reverse=True)]
 
-    Raises OSError when the file can't be read.
+
+def read_records(path: Path, attempts: Collection[str]) -> dict[str, list[Record]]:
+    """The records of ``attempts``, also in files put aside; none when there is no file yet.
+
+    Raises OSError when a file can't be read.
     """
     wanted = frozenset(attempts)
     found: dict[str, list[Record]] = {}
-    if not wanted:
-        return found
+    complete = not wanted
+    for file in files_of(path):
+        # The rows of one call may lie on both sides of a change of files, not farther apart.
+        if complete:
+            break
+        complete = len(found) == len(wanted)
+        _read_file(file, wanted, found)
+    return found
+
+
+def _read_file(path: Path, wanted: frozenset[str], found: dict[str, list[Record]]) -> None:
     try:
         lines = path.open(newline="", encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return found
+        return
     with lines:
         for row in csv.reader(lines):
             if len(row) < 18 or row[16] not in wanted:
@@ -65,20 +79,26 @@ def read_records(path: Path, attempts: Collection[str]) -> dict[str, list[Record
                         userfield=row[17],
                     )
                 )
-    return found
 
 
 def read_causes(path: Path, attempts: Collection[str]) -> dict[str, int]:
     """The hangup causes (Q.850) of ``attempts`` in the PBX's channel event log (``cel_custom``).
 
-    Each line is a channel's id and, after a comma, JSON with ``hangupcause``. None when there is no
-    file yet; raises OSError when it can't be read.
+    Each line is a channel's id and, after a comma, JSON with ``hangupcause``. Files put aside are
+    read too; none when there is no file yet; raises OSError when one can't be read.
     """
     found: dict[str, int] = {}
+    for file in files_of(path):
+        if len(found) < len(attempts):
+            _read_causes_of(file, attempts, found)
+    return found
+
+
+def _read_causes_of(path: Path, attempts: Collection[str], found: dict[str, int]) -> None:
     try:
         lines = path.open(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return found
+        return
     with lines:
         for line in lines:
             attempt, _, extra = line.partition(",")
@@ -90,7 +110,6 @@ def read_causes(path: Path, attempts: Collection[str]) -> dict[str, int]:
                 continue  # the last line may be torn
             if isinstance(cause, int):
                 found[attempt] = cause
-    return found
 
 
 def judge(

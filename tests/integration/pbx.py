@@ -161,6 +161,7 @@ def run(*instances: AsteriskInstance, timeout_seconds: float = 40.0) -> Iterator
                         stdout=console,
                         stderr=console,
                         start_new_session=True,
+                        umask=0o077,  # as the stack starts it
                     )
                 )
         deadline = time.monotonic() + timeout_seconds

@@ -78,6 +78,7 @@ _OWN_MODULES: Mapping[Kind, tuple[str, ...]] = {
         "app_amd",
         "app_chanspy",
         "app_dial",
+        "app_mixmonitor",
         "app_stack",
         "app_userevent",
     ),

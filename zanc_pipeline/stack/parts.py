@@ -259,6 +259,7 @@ def _asterisks(settings: Settings) -> Iterator[Process]:
             name=name,
             title=f"Asterisk {instance.version} ({name})",
             command=asterisk.command(instance) if _installed(instance) else [],
+            umask="077",  # it writes recordings of people
             healthy=_booted(instance),
             ports=(instance.ami_port,),
             udp_ports=(instance.sip_port,),

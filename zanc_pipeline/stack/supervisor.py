@@ -46,6 +46,7 @@ class Process:
     stop_seconds: int = 15
     stop_children: bool = True
     start_seconds: int = 90
+    umask: str = "022"
 
 
 def runtime_folder(settings: Settings) -> Path:
@@ -203,6 +204,7 @@ class Supervisor:
             f"command={_escape(shlex.join(process.command))}",
             f"directory={_escape(self._settings.root)}",
             f"environment={environment}",
+            f"umask={process.umask}",
             "autostart=false",
             "autorestart=true",
             "startsecs=1",
