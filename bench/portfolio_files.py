@@ -62,22 +62,28 @@ def spans() -> list[tuple[int, int]]:
     return found
 
 
-def fixed_layout() -> FixedLayout:
-    """Reads the fixed-width file."""
+def fixed_keys() -> dict[str, Any]:
+    """The keys of the layout of the fixed-width file."""
     fields = [
         {**field, "inicio": start + 1} for field, (start, _) in zip(FIELDS, spans(), strict=True)
     ]
-    return FixedLayout.model_validate(
-        {**_COMMON, "formato": "largura_fixa", "tamanho_da_linha": SIZE, "campos": fields}
-    )
+    return {**_COMMON, "formato": "largura_fixa", "tamanho_da_linha": SIZE, "campos": fields}
+
+
+def fixed_layout() -> FixedLayout:
+    """Reads the fixed-width file."""
+    return FixedLayout.model_validate(fixed_keys())
+
+
+def delimited_keys() -> dict[str, Any]:
+    """The keys of the layout of the delimited file."""
+    fields = [{key: value for key, value in field.items() if key != "tamanho"} for field in FIELDS]
+    return {**_COMMON, "formato": "delimitado", "separador": ";", "campos": fields}
 
 
 def delimited_layout() -> DelimitedLayout:
     """Reads the delimited file."""
-    fields = [{key: value for key, value in field.items() if key != "tamanho"} for field in FIELDS]
-    return DelimitedLayout.model_validate(
-        {**_COMMON, "formato": "delimitado", "separador": ";", "campos": fields}
-    )
+    return DelimitedLayout.model_validate(delimited_keys())
 
 
 def write_fixed(path: Path, rows: int, *, seed: int = 1) -> None:
