@@ -344,6 +344,27 @@ def test_killed_in_the_middle_a_load_is_in_or_out_and_a_retry_completes_it(
         assert all(line.expected == line.found for line in service.reconcile(settings))
 
 
+def test_killed_in_the_middle_a_rollback_is_finished_by_the_next(settings: Settings) -> None:
+    chosen = random.Random(7)
+    fork = multiprocessing.get_context("fork")
+    contracts = [contract(n) for n in range(1000)]
+    for convenio in CONVENIOS[:3]:
+        service.load(settings, deliver(settings, convenio, DAY_1, contracts))
+        before, mirrored = held(settings, convenio), mirror(settings)
+        changed = [{**one, "amount": Decimal(9)} for one in contracts[1:]]
+        delivery = deliver(settings, convenio, DAY_2, changed)
+        service.load(settings, delivery)
+        for wait in (chosen.uniform(0, 0.1), chosen.uniform(0.1, 0.4)):
+            process = fork.Process(target=service.rollback, args=(settings, delivery))
+            process.start()
+            time.sleep(wait)
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        service.rollback(settings, delivery)
+        assert (held(settings, convenio), mirror(settings)) == (before, mirrored)
+
+
 @pytest.mark.parametrize("convenio", CONVENIOS)
 def test_a_crash_between_the_crm_and_the_mirror_is_completed_by_the_next_delivery(
     settings: Settings, convenio: str, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import time
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -62,6 +66,28 @@ def test_refused_rows_show_in_the_deliverys_result(settings: Settings, loaded: i
     assert answer_imports(settings) == {}
     assert service.read_returns(settings) == []
     assert len(refusals(settings, loaded)) == 1
+
+
+def test_killed_in_the_middle_an_answer_is_read_by_the_next(
+    settings: Settings, loaded: int
+) -> None:
+    fork = multiprocessing.get_context("fork")
+    for wait in (0.0, 0.02, 0.05):
+        answer_imports(settings)
+        process = fork.Process(target=service.read_returns, args=(settings,))
+        process.start()
+        time.sleep(wait)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        service.read_returns(settings)
+        assert [one["row"] for one in refusals(settings, loaded)] == [2]
+        assert service.load(settings, loaded).refused == 1
+        assert [path.parent.name for path in folder(settings).rglob("devolucao/**/*.txt")] == [
+            "lidos"
+        ]
+        service.rollback(settings, loaded)
+        service.load(settings, loaded)
 
 
 def test_an_answer_read_before_a_crash_is_read_again_with_the_same_result(

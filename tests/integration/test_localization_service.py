@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -257,7 +258,8 @@ def test_wrong_questions_are_refused(client: httpx.Client) -> None:
     assert client.get("/v1/people/123/phones").status_code == 400
     assert client.get("/v1/people/%00/phones").status_code == 400
     assert client.get("/v1/nothing").status_code == 404
-    assert client.put("/v1/calls").status_code == 405
+    wrong = client.put("/v1/calls")
+    assert (wrong.status_code, wrong.headers["Allow"]) == (405, "POST")
     assert client.post("/v1/calls", json=[call(n) for n in range(5001)]).status_code == 400
 
 
@@ -267,6 +269,14 @@ def test_a_body_that_is_too_large_is_refused(client: httpx.Client) -> None:
     assert "larger than" in answer.json()["error"]
     chunks = (b" " * 100_000 for _ in range(30))
     assert client.post("/v1/calls", content=chunks).status_code == 413
+    # one that is enormous is refused before it is sent
+    request = client.build_request("POST", "/v1/calls", headers={"Content-Length": "9" * 12})
+    with socket.create_connection((request.url.host, request.url.port or 0), 30) as raw:
+        lines = [f"{name}: {value}" for name, value in request.headers.items()]
+        raw.sendall("\r\n".join(["POST /v1/calls HTTP/1.1", *lines, "\r\n"]).encode())
+        assert raw.recv(100).startswith(b"HTTP/1.1 413")
+    packed = client.post("/v1/calls", content=b"x", headers={"Content-Encoding": "gzip"})
+    assert (packed.status_code, "Content-Encoding" in packed.text) == (415, True)
     # the connection is still good
     assert client.post("/v1/calls", json=[call(1)]).json()["accepted"] == 1
 
@@ -681,3 +691,10 @@ def test_commands_ask_the_base(client: httpx.Client, database: Database, tmp_pat
     assert json.loads(zanc("phones", cpf(1), "--json"))[0]["phone"] == PHONE
     assert "o titular falou neste número" in zanc("phones", cpf(1))
     assert json.loads(zanc("verify", "--json"))["differing"] == 0
+    [free] = json.loads(zanc("dial-check", cpf(2), "1133334444", "--json"))
+    assert (free["phone"], free["dial"]) == ("1133334444", True)
+    wrong = call(3, phone="11912340000", outcome="human", tabulation="wrong_person")
+    client.post("/v1/calls", json=[wrong])
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        zanc("dial-check", wrong["cpf"], wrong["phone"])
+    assert (refused.value.returncode, "não discar" in refused.value.stdout) == (1, True)

@@ -53,6 +53,31 @@ def phones(cpf: str, as_json: bool) -> None:
         click.echo("nenhum telefone conhecido")
 
 
+@localization.command("dial-check")
+@click.argument("cpf")
+@click.argument("phones", nargs=-1, required=True)
+@_JSON
+@click.pass_context
+def dial_check(context: click.Context, cpf: str, phones: tuple[str, ...], as_json: bool) -> None:
+    """Say for each of PHONES whether the person CPF may be called there now; reserves nothing.
+
+    Exit status 1 when none of them may be dialled.
+    """
+    from zanc_pipeline.localization import base
+    from zanc_pipeline.localization.calls import valid_cpf, valid_phone
+
+    numbers = [valid_phone(phone) for phone in phones]
+    verdicts = base.dial_check(settings(), valid_cpf(cpf), numbers)
+    if as_json:
+        click.echo(json.dumps([asdict(verdict) for verdict in verdicts], ensure_ascii=False))
+    else:
+        for verdict in verdicts:
+            may = "pode discar" if verdict.dial else "não discar"
+            click.echo(f"{verdict.phone:<11}  {may}  {verdict.texto or ''}".rstrip())
+    if not any(verdict.dial for verdict in verdicts):
+        context.exit(1)
+
+
 @localization.command()
 @click.argument("phone")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True)

@@ -26,9 +26,8 @@ from zanc_pipeline.localization.store import Store
 from zanc_pipeline.localization.tokens import own_grants, with_table
 
 DRAIN_SECONDS = 20.0
-DISCARDED_BODY_BYTES = 64 * 1024 * 1024
-"""A body over the service's limit is read to its end up to this size, so that the caller hears
-the 413 instead of a reset connection."""
+_ANY_BODY = 2**50
+"""The routes see to the size of a body themselves."""
 
 BACKLOG = 4096
 TOKENS_SECONDS = 5.0
@@ -170,7 +169,7 @@ async def _serve(
     )
     server = HTTPServer(
         application(service),
-        max_body_size=DISCARDED_BODY_BYTES,
+        max_body_size=_ANY_BODY,
         idle_connection_timeout=120,
         body_timeout=30,
     )

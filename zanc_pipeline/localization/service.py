@@ -27,6 +27,10 @@ from zanc_pipeline.localization.store import Decision, Overloaded, Store
 from zanc_pipeline.localization.tokens import Grant, fingerprint
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
+DISCARDED_BODY_BYTES = 64 * 1024 * 1024
+"""A body over the limit is read to its end up to this size, so that the caller hears the 413
+instead of a reset connection; a larger one is refused before it is sent."""
+
 RETRY_AFTER_SECONDS = 2
 MOST_IN_FLIGHT = 5000
 """Requests of one process that are being answered; more are told to come back."""
@@ -79,6 +83,8 @@ class _Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None))[1]
         message = error.message if isinstance(error, Refused) else HTTPStatus(status_code).phrase
+        if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.set_header("Allow", ", ".join(self.SUPPORTED_METHODS))
         if status_code == HTTPStatus.UNAUTHORIZED:
             self.set_header("WWW-Authenticate", "Bearer")
         if status_code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
@@ -110,6 +116,16 @@ class _CrmHandler(_Handler):
         self._body = bytearray()
         self._too_large = False
         self._require_grant()
+        if self.request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise Refused(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "send the body as it is, without Content-Encoding",
+            )
+        length = self.request.headers.get("Content-Length", "")
+        # What is no number Tornado refuses; one of very many digits is none for int().
+        if length.isdecimal() and (len(length) > 15 or int(length) > DISCARDED_BODY_BYTES):
+            self.set_header("Connection", "close")  # nobody reads what it sends
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
 
     def data_received(self, chunk: bytes) -> None:
         # A body that is too large is read to its end and dropped: refused half-way, the caller
