@@ -21,6 +21,9 @@ from zanc_pipeline.stack.supervisor import MARK, Process, left_behind
 
 BIN = Path(sys.executable).parent
 
+PEOPLES_PHONES = 2
+"""Beside those of the simulated operators: for a person at the desk and one at the wall."""
+
 
 def processes(settings: Settings) -> list[list[Process]]:
     """The processes to supervise, in waves: each wave needs those before it.
@@ -41,7 +44,8 @@ def instances(settings: Settings) -> dict[str, asterisk.AsteriskInstance]:
     """The Asterisks that the stack runs itself, by name."""
     world = settings.world
     operators = {
-        name: settings.secret(f"sip_{name}") for name in asterisk.operator_names(world.operators)
+        name: settings.secret(f"sip_{name}")
+        for name in asterisk.operator_names(world.operators + PEOPLES_PHONES)
     }
     trunk = {"trunk_secret": settings.secret("sip_trunk"), "speech_dir": speech_folder(settings)}
     centrais = settings.used_centrais

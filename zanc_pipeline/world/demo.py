@@ -15,7 +15,7 @@ from zanc_pipeline.common.errors import ConfigError, StackError
 from zanc_pipeline.common.locks import only_one
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import lifecycle
-from zanc_pipeline.world import generation, past, report
+from zanc_pipeline.world import desk, generation, past, report
 from zanc_pipeline.world.airflow_api import AirflowApi
 
 Progress = Callable[[str], None]
@@ -43,6 +43,7 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
 def _play(settings: Settings, progress: Progress) -> dict[str, Any]:
     began = datetime.now(UTC)
     lifecycle.up(settings, progress)
+    desk.add_accounts(settings)
     loaded = settings.var / "world" / "loaded"
     airflow, told = AirflowApi(settings), set[int]()
 

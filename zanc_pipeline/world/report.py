@@ -17,7 +17,7 @@ from zanc_pipeline.common.masking import mask
 from zanc_pipeline.common.outcomes import PERSON_ANSWERED
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk, parts
-from zanc_pipeline.world import outbox
+from zanc_pipeline.world import desk, outbox
 from zanc_pipeline.world.airflow_api import AirflowApi
 
 _MOST_REJECTIONS = 6
@@ -329,15 +329,17 @@ def _runs(airflow: AirflowApi, began: datetime) -> list[dict[str, str]]:
 
 
 def _addresses(settings: Settings) -> list[dict[str, str]]:
-    return [
+    parts = (("Airflow", settings.airflow), ("MLflow", settings.mlflow))
+    ours = [
         {
             "what": what,
             "url": settings.web_url(part),
             "user": part.username,
             "password": part.password,
         }
-        for what, part in (("Airflow", settings.airflow), ("MLflow", settings.mlflow))
+        for what, part in parts
     ]
+    return [*ours, *desk.addresses(settings)]
 
 
 def show(facts: dict[str, Any]) -> None:
