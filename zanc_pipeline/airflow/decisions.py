@@ -6,7 +6,8 @@ The question is asked by a task of ``decision__entregas``; the same decisions ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,18 +38,49 @@ class Question:
     subject: str
     body: str
     options: tuple[str, ...]
+    mark: str
+    """Tells this question from every other one about the same delivery."""
 
 
-def open_questions(settings: Settings, convenio: str) -> list[int]:
-    """The deliveries of ``convenio`` that wait for a person who has a choice, oldest first."""
+def open_questions(settings: Settings, convenio: str) -> list[tuple[int, str]]:
+    """(delivery, mark) of each question of ``convenio`` that waits for a person, oldest first."""
     from zanc_pipeline.reception import service
 
     waiting = [
-        delivery.id
+        (delivery.id, _mark(delivery, options))
         for delivery in service.list_deliveries(settings, convenio)
-        if delivery.status in {"quarantined", "held"} and _choices(settings, delivery)
+        if delivery.status in {"quarantined", "held"} and (options := choices(settings, delivery))
     ]
     return sorted(waiting)
+
+
+def mark(settings: Settings, delivery_id: int) -> str | None:
+    """The mark of the question that is open about a delivery; None when there is none."""
+    from zanc_pipeline.reception import service
+
+    delivery = service.get_delivery(settings, delivery_id)
+    options = choices(settings, delivery)
+    return _mark(delivery, options) if options else None
+
+
+def _mark(delivery: Delivery, options: tuple[str, ...]) -> str:
+    # A delivery that is judged again has another verdict, about which nobody was asked yet.
+    told = f"{delivery.finished_at} {options}"
+    return hashlib.blake2b(told.encode(), digest_size=4).hexdigest()
+
+
+def taken(settings: Settings, delivery_id: int, options: Sequence[str]) -> str:
+    """Which of ``options`` a person took elsewhere: by command or on a page."""
+    from zanc_pipeline.reception import service
+    from zanc_pipeline.reception.drift import proposals
+
+    proposal = proposals.get(settings, delivery_id)
+    found = {"approved": APPROVE, "rejected": REJECT}.get(proposal.status if proposal else "")
+    if found is None and service.decisions(settings, delivery_id):
+        found = RELEASE if RELEASE in options else ACCEPT
+    if found is None and service.get_delivery(settings, delivery_id).status != "quarantined":
+        found = REPLAY
+    return found if found is not None and found in options else LEAVE
 
 
 def question(settings: Settings, delivery_id: int) -> Question | None:
@@ -57,11 +89,11 @@ def question(settings: Settings, delivery_id: int) -> Question | None:
     from zanc_pipeline.reception.drift import proposals
 
     delivery = service.get_delivery(settings, delivery_id)
-    choices = _choices(settings, delivery)
-    if not choices:
+    options = choices(settings, delivery)
+    if not options:
         return None
     lines = [f"**{mask_text(delivery.reason or 'sem motivo registrado')}**"]
-    if APPROVE in choices:
+    if APPROVE in options:
         proposal = proposals.get(settings, delivery.id)
         if proposal is not None:
             lines.append(_side_by_side(proposal.evidence))
@@ -72,7 +104,8 @@ def question(settings: Settings, delivery_id: int) -> Question | None:
         convenio=delivery.convenio,
         subject=f"{delivery.convenio} · {delivery.file_name} · entrega {delivery.id}",
         body="\n\n".join(lines),
-        options=choices,
+        options=options,
+        mark=_mark(delivery, options),
     )
 
 
@@ -88,7 +121,7 @@ def decide(settings: Settings, delivery_id: int, choice: str, *, by: str, reason
     if choice not in CHOICES:
         raise DataError(f"entrega {delivery_id}: não há a opção '{choice}'")
     before = service.get_delivery(settings, delivery_id)
-    if choice != LEAVE and choice not in _choices(settings, before):
+    if choice != LEAVE and choice not in choices(settings, before):
         return f"entrega {delivery_id}: já decidida, está '{before.status}'; nada foi mudado"
     reason = reason.strip() or "decidido no Airflow"
     try:
@@ -109,15 +142,16 @@ def decide(settings: Settings, delivery_id: int, choice: str, *, by: str, reason
     return mask_text(f"entrega {delivery_id}: '{choice}' por {by}; agora '{after.status}'{told}")
 
 
-def request(delivery_id: int, convenio: str) -> dict[str, Any]:
-    """How one run of ``decision__entregas`` is asked for: its id is the delivery's, so once."""
+def request(delivery_id: int, convenio: str, asked: str) -> dict[str, Any]:
+    """How one run of ``decision__entregas`` is asked for: its id is the question's, so once."""
     return {
-        "trigger_run_id": f"entrega-{delivery_id}",
-        "conf": {"delivery": delivery_id, "convenio": convenio},
+        "trigger_run_id": f"entrega-{delivery_id}-{asked}",
+        "conf": {"delivery": delivery_id, "convenio": convenio, "question": asked},
     }
 
 
-def _choices(settings: Settings, delivery: Delivery) -> tuple[str, ...]:
+def choices(settings: Settings, delivery: Delivery) -> tuple[str, ...]:
+    """What a person may choose about a delivery, some of ``CHOICES``; nothing when it is closed."""
     from zanc_pipeline.reception.drift import proposals
 
     if delivery.status == "held":

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
 from zanc_pipeline.airflow import assets, decisions
 from zanc_pipeline.airflow.errors import plain_errors
 from zanc_pipeline.airflow.hooks import DialerClient
-from zanc_pipeline.airflow.links import MlflowModelLink, ReceptionLink
+from zanc_pipeline.airflow.links import (
+    CampaignLink,
+    DeliveryLink,
+    MailingLink,
+    MlflowModelLink,
+    MlflowRunLink,
+    ReceptionLink,
+)
 from zanc_pipeline.airflow.steps import (
     Reception,
     build_mailing,
@@ -26,7 +34,7 @@ from zanc_pipeline.airflow.steps import (
     submit_campaign,
     wait_until_quiet,
 )
-from zanc_pipeline.airflow.triggers import CampaignTrigger
+from zanc_pipeline.airflow.triggers import CampaignTrigger, QuestionTrigger
 from zanc_pipeline.common.settings import load_settings
 
 if TYPE_CHECKING:
@@ -115,15 +123,18 @@ class InspectReceptionOperator(BaseOperator):
             asked = decisions.open_questions(load_settings(), self.convenio)
         if not lines and not asked:
             raise AirflowSkipException("every file was loaded")
-        return [decisions.request(delivery, self.convenio) for delivery in asked]
+        return [decisions.request(delivery, self.convenio, mark) for delivery, mark in asked]
 
 
 class DecideOperator(HITLOperator):
     """Asks a person about the delivery of the run's ``conf``, with the choices it has.
 
-    Skipped when there is nothing to decide any more.
+    It ends by itself when somebody decided elsewhere: by command, or on a page. Airflow keeps the
+    text of a question when its task is cleared, so another question is another run. Skipped when
+    there is nothing to decide any more.
     """
 
+    operator_extra_links = (DeliveryLink(),)
     ui_color = "#fdf3d8"
 
     def __init__(self, **kwargs: Any) -> None:
@@ -147,13 +158,36 @@ class DecideOperator(HITLOperator):
             asked = decisions.question(load_settings(), _delivery(context))
         if asked is None:
             raise AirflowSkipException(f"entrega {_delivery(context)}: nada mais a decidir")
+        if asked.mark != (context["dag_run"].conf or {}).get("question", asked.mark):
+            raise AirflowSkipException(
+                f"entrega {asked.delivery}: a pergunta mudou; a recepção do convênio a faz de novo"
+            )
         self.subject, self.body, self.options = asked.subject, asked.body, list(asked.options)
-        return super().execute(context)
+        ti = context["ti"]
+        upsert_hitl_detail(
+            ti_id=ti.id,
+            options=self.options,
+            subject=self.subject,
+            body=self.body,
+            params=self.serialized_params,
+        )
+        self.log.info("waiting for an answer, here or elsewhere")
+        self.defer(
+            trigger=QuestionTrigger(asked.delivery, asked.mark, str(ti.id), self.options),
+            method_name="answered",
+            kwargs={"options": self.options},
+        )
+
+    def answered(self, context: Context, event: dict[str, Any], options: list[str]) -> Any:
+        """A person answered here, or the question was closed elsewhere."""
+        self.options = options
+        return super().execute_complete(context, event)
 
 
 class ApplyDecisionOperator(BaseOperator):
     """Carries out what a person chose in the task ``asked_by``; repeated, it changes nothing."""
 
+    operator_extra_links = (DeliveryLink(),)
     ui_color = "#e8f1fb"
 
     def __init__(self, *, asked_by: str, **kwargs: Any) -> None:
@@ -178,12 +212,14 @@ class ApplyDecisionOperator(BaseOperator):
 class BuildMailingOperator(BaseOperator):
     """Scores the portfolio and builds a campaign's mailing; skipped when the dialer has it."""
 
+    operator_extra_links = (MailingLink(),)
     ui_color = "#e9f7e9"
 
     def __init__(self, *, campaign: str, **kwargs: Any) -> None:
         outlet = assets.updates(assets.mailing(campaign), by=campaign)
         super().__init__(outlets=[outlet], **kwargs)
         self.campaign = campaign
+        self.mailing_id = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Wait for files on their way, score, build, and announce a mailing that is new."""
@@ -191,6 +227,7 @@ class BuildMailingOperator(BaseOperator):
             settings = load_settings()
             wait_until_quiet(settings)
             mailing, new = build_mailing(settings, self.campaign)
+            self.mailing_id = mailing.id
             # Also one that a person built on the command line, or whose announcement was lost.
             waits = new or not is_submitted(DialerClient(settings), mailing.id)
         summary = {
@@ -217,11 +254,13 @@ class RunCampaignOperator(BaseOperator):
     Returns the ids of the campaigns.
     """
 
+    operator_extra_links = (CampaignLink(),)
     ui_color = "#fbe8e6"
 
     def __init__(self, *, campaign: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.campaign = campaign
+        self.ran: list[str] = []
 
     def execute(self, context: Context) -> None:
         """Submit what is not in the dialer yet, then defer until all of it ended."""
@@ -242,6 +281,7 @@ class RunCampaignOperator(BaseOperator):
 
     def ended(self, context: Context, event: dict[str, Any], campaign_ids: list[str]) -> list[str]:
         """All campaigns ended, or the dialer stayed away: the result, or a failure in one line."""
+        self.ran = campaign_ids
         if event["problem"]:
             raise AirflowException(event["problem"])
         with plain_errors():
@@ -281,13 +321,14 @@ class ReturnOutcomesOperator(BaseOperator):
 class TrainModelOperator(BaseOperator):
     """Trains the model of a ``models/*/model.yaml`` and promotes it by the rule stated there."""
 
-    operator_extra_links = (MlflowModelLink(),)
+    operator_extra_links = (MlflowModelLink(), MlflowRunLink())
     ui_color = "#efe8fb"
 
     def __init__(self, *, spec: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.spec = spec
         self.model_url = ""
+        self.run_url = ""
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Train; the result is what ``zanc models train`` prints."""
@@ -300,6 +341,7 @@ class TrainModelOperator(BaseOperator):
         self.log.info("%s", result)
         version = f"{result['name']}/versions/{result['model_version']}"
         self.model_url = f"{mlflow}/#/models/{version}"
+        self.run_url = f"{mlflow}/#/runs/{result['run_id']}"
         return result
 
 

@@ -8,8 +8,10 @@ import time
 from collections.abc import AsyncIterator, Hashable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from airflow.triggers.base import BaseEventTrigger, BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from zanc_pipeline.airflow.announcements import Announcements, Upload
 from zanc_pipeline.airflow.hooks import ENDED, DialerClient
@@ -239,6 +241,75 @@ class CampaignTrigger(BaseTrigger):
         )
         state = states.get(ti.run_id, {}).get(ti.task_id)
         return state not in {"success", "failed", "skipped", "removed"}
+
+
+class QuestionTrigger(BaseTrigger):
+    """Fires when a question about a delivery is closed elsewhere: by command or on a page.
+
+    An answer in the Airflow UI resumes the task by itself. ``mark`` is the question's; ``ti_id``
+    the task instance that asked ``options``: what was chosen elsewhere is written there as well.
+    """
+
+    def __init__(
+        self, delivery: int, mark: str, ti_id: str, options: list[str], poll_seconds: float = 5
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.delivery, self.mark, self.ti_id = delivery, mark, ti_id
+        self.options, self.poll_seconds = options, poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class path and arguments that rebuild this trigger."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "delivery": self.delivery,
+            "mark": self.mark,
+            "ti_id": self.ti_id,
+            "options": self.options,
+            "poll_seconds": self.poll_seconds,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield the answer that was given elsewhere, once the question is no longer open."""
+        failures = 0
+        while True:
+            try:
+                chosen = await asyncio.to_thread(self._chosen)
+            except ZancError as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("waiting for an answer, still trying: %s", _one_line(error))
+                chosen = None
+            else:
+                failures = 0
+            if chosen is not None:
+                yield TriggerEvent(await self._answer(chosen))
+                return
+            longer = self.poll_seconds * 2 ** min(failures, 10)
+            await asyncio.sleep(min(longer, MAX_BACKOFF_SECONDS))
+
+    def _chosen(self) -> str | None:
+        from zanc_pipeline.airflow import decisions
+
+        settings = load_settings()
+        if decisions.mark(settings, self.delivery) == self.mark:
+            return None
+        return decisions.taken(settings, self.delivery, self.options)
+
+    async def _answer(self, chosen: str) -> dict[str, Any]:
+        from airflow.sdk.execution_time.hitl import update_hitl_detail_response
+        from airflow.sdk.timezone import utcnow
+
+        log.info("entrega %d: decidida fora do Airflow (%s)", self.delivery, chosen)
+        try:
+            await sync_to_async(update_hitl_detail_response)(UUID(self.ti_id), [chosen], {})
+        except Exception as error:  # answered here in this very moment: that answer is applied too
+            log.warning("entrega %d: %s", self.delivery, _one_line(error))
+        return {
+            "chosen_options": [chosen],
+            "params_input": {},
+            "responded_at": utcnow(),
+            "responded_by_user": None,
+            "timedout": False,
+        }
 
 
 def upload(arrival: Arrival) -> Upload:

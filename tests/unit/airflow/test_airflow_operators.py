@@ -123,16 +123,19 @@ def test_a_surprise_is_tried_again_and_then_left_to_a_person(
 def test_the_inspection_is_green_with_a_quarantined_file_and_skipped_without(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    waiting: list[int] = []
+    waiting: list[tuple[int, str]] = []
     monkeypatch.setattr(operators.decisions, "open_questions", lambda settings, convenio: waiting)
     inspect = InspectReceptionOperator(task_id="c", convenio="banco", received_by="r")
     quarantined = {**LOADED, "reason": "rodapé errado", "folder": "deliveries/7"}
     assert inspect.execute(Task(pulled=asdict(Reception(quarantined=[quarantined]))).context) == []
     with pytest.raises(AirflowSkipException):
         inspect.execute(Task(pulled=asdict(Reception(loaded=[LOADED]))).context)
-    waiting.append(7)  # left by a run that died before it could ask
+    waiting.append((7, "0a"))  # left by a run that died before it could ask
     assert inspect.execute(Task(pulled=asdict(Reception(loaded=[LOADED]))).context) == [
-        {"trigger_run_id": "entrega-7", "conf": {"delivery": 7, "convenio": "banco"}}
+        {
+            "trigger_run_id": "entrega-7-0a",
+            "conf": {"delivery": 7, "convenio": "banco", "question": "0a"},
+        }
     ]
 
 

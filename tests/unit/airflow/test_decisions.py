@@ -22,6 +22,6 @@ def test_only_what_changed_is_shown_side_by_side_and_as_text() -> None:
 
 
 def test_a_run_is_asked_for_once_a_delivery() -> None:
-    asked = decisions.request(7, "banco_aurora")
-    assert asked["trigger_run_id"] == "entrega-7"
-    assert asked["conf"] == {"delivery": 7, "convenio": "banco_aurora"}
+    asked = decisions.request(7, "banco_aurora", "0a1b")
+    assert asked["trigger_run_id"] == "entrega-7-0a1b"
+    assert asked["conf"] == {"delivery": 7, "convenio": "banco_aurora", "question": "0a1b"}

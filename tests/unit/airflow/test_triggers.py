@@ -11,7 +11,12 @@ import pytest
 
 from tests.unit.airflow.fake_dialer import FakeDialer
 from zanc_pipeline.airflow import triggers
-from zanc_pipeline.airflow.triggers import CampaignTrigger, FtpArrivalTrigger, PendingUploads
+from zanc_pipeline.airflow.triggers import (
+    CampaignTrigger,
+    FtpArrivalTrigger,
+    PendingUploads,
+    QuestionTrigger,
+)
 from zanc_pipeline.common.errors import UnavailableError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception import arrivals, service
@@ -19,6 +24,7 @@ from zanc_pipeline.reception.arrivals import Arrival, StabilityTracker
 
 AURORA = Arrival(convenio="banco_aurora", path="/banco_aurora/A.csv", size=9, modified="1")
 BRISA = Arrival(convenio="telecom_brisa", path="/telecom_brisa/b.zip", size=7, modified="2")
+TASK = "019aaaaa-0000-7000-8000-000000000000"
 
 
 async def stream(*batches: list[Arrival]) -> AsyncIterator[list[Arrival]]:
@@ -49,7 +55,11 @@ def test_all_convenios_share_one_poll() -> None:
 
 
 def test_a_trigger_is_rebuilt_from_what_it_serialises() -> None:
-    for trigger in (FtpArrivalTrigger("banco_aurora"), CampaignTrigger(["c1"], 1.0, 2.0)):
+    for trigger in (
+        FtpArrivalTrigger("banco_aurora"),
+        CampaignTrigger(["c1"], 1.0, 2.0),
+        QuestionTrigger(7, "0a", TASK, ["Reprocessar"], 1.0),
+    ):
         path, arguments = trigger.serialize()
         rebuilt = getattr(triggers, path.rpartition(".")[2])(**arguments)
         assert path == f"zanc_pipeline.airflow.triggers.{type(trigger).__name__}"
@@ -231,3 +241,29 @@ async def test_only_a_task_that_a_person_ended_stops_its_campaign(
     trigger.task_instance = SimpleNamespace(dag_id="d", task_id="discar", run_id="r")  # type: ignore[assignment]
     await trigger.on_kill()
     assert (dialer.campaigns["c1"]["status"] == "stopping") is stopped
+
+
+async def test_a_question_that_was_decided_elsewhere_ends_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marks = ["0a", UnavailableError("no database"), None]
+    told: list[Any] = []
+
+    def mark(settings: Settings, delivery: int) -> str | None:
+        found = marks.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(triggers, "load_settings", lambda: None)
+    monkeypatch.setattr("zanc_pipeline.airflow.decisions.mark", mark)
+    monkeypatch.setattr("zanc_pipeline.airflow.decisions.taken", lambda *_: "Aprovar")
+    monkeypatch.setattr(
+        "airflow.sdk.execution_time.hitl.update_hitl_detail_response",
+        lambda *answer: told.append(answer),
+    )
+    trigger = QuestionTrigger(7, "0a", TASK, ["Aprovar", "Deixar"], poll_seconds=0)
+    fired = [event.payload async for event in trigger.run()]
+    assert [one["chosen_options"] for one in fired] == [["Aprovar"]]
+    assert [str(answer[0]) for answer in told] == [TASK]
+    assert not marks
