@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 Segments = dict[str, dict[str, dict[str, float]]]
 
 
+MIN_CLASS = 10
+"""With fewer positives (or negatives) in the holdout no figure of it says anything."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What one model scored on the rows of the comparison."""
@@ -21,6 +25,7 @@ class Measured:
 
 def decide(
     reported_auc: float,
+    fewest: int,
     mine: Measured | None,
     theirs: Measured | None,
     *,
@@ -28,10 +33,19 @@ def decide(
     champion: int | None,
     known_after: list[str],
 ) -> tuple[bool, str]:
-    """(promoted, why). ``mine`` and ``theirs`` are of the same rows of the holdout, or None when
-    there is no champion that can be asked; ``champion`` is its version."""
+    """(promoted, why).
+
+    ``fewest`` are the holdout's rows of the rarer class; ``mine`` and ``theirs`` are of the same
+    rows of the holdout, or None when there is no champion that can be asked; ``champion`` is its
+    version.
+    """
     if known_after:
         return False, f"it needs what is known only after the call: {', '.join(known_after)}"
+    if fewest < MIN_CLASS:
+        return False, (
+            f"its holdout has {fewest} rows of the rarer class, at least {MIN_CLASS} are needed to "
+            f"judge it (AUC {reported_auc:.4f} may be chance)"
+        )
     if reported_auc < rule.min_auc:
         return False, f"AUC {reported_auc:.4f} is under the minimum of {rule.min_auc}"
     if champion is None:

@@ -242,8 +242,10 @@ def _judge(
 ) -> tuple[bool, str]:
     champion = models.champion(spec.name)
     mine, theirs = (None, None) if champion is None else _compare(champion[0], training)
+    positives = int(training.holdout[LABEL].sum())
     promoted, why = decide(
         training.metrics[training.chosen]["auc"],
+        min(positives, len(training.holdout) - positives),
         mine,
         theirs,
         rule=spec.promotion,

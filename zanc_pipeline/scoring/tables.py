@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from datetime import UTC, datetime, timedelta
+import io
+import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.masking import mask_text
+from zanc_pipeline.scoring.moments import moments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 
 TRUE = frozenset({"true", "t", "1", "1.0", "yes", "y", "sim", "s"})
 FALSE = frozenset({"false", "f", "0", "0.0", "no", "n", "nao", "não"})
+
+NOTHING = frozenset({"nan", "na", "n/a", "null", "none", "nulo"})
+"""In a column of numbers these mean that there is none."""
+
+_THOUSANDS = r"[+-]?\d{1,3}(?:\.\d{3})+"
+_WITH_COMMA = rf"(?:[+-]?\d+|{_THOUSANDS}),\d+"
 
 LABEL = "_label"
 """Column of a prepared table: the target as 0.0 or 1.0."""
@@ -42,7 +51,8 @@ MIN_ROWS = 200
 def read_table(path: Path) -> pd.DataFrame:
     """A Parquet or delimited text file (delimiter and encoding detected), cells unconverted.
 
-    Raises DataError when the file is absent, empty or not a table.
+    Raises DataError when the file is absent, empty or not a table: no two columns of one name, no
+    row longer than the header.
     """
     import pandas as pd
 
@@ -56,11 +66,30 @@ def read_table(path: Path) -> pd.DataFrame:
             head = lines.read(65_536)
         if not head.strip():
             raise DataError(f"{path}: the file is empty")
-        return pd.read_csv(
-            path, sep=_delimiter(head), dtype="str", encoding=encoding, keep_default_na=False
-        ).replace("", None)
+        delimiter = _delimiter(head)
+        _refuse_repeated(next(csv.reader(io.StringIO(head), delimiter=delimiter)), path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(
+                path,
+                sep=delimiter,
+                dtype="str",
+                encoding=encoding,
+                keep_default_na=False,
+                index_col=False,
+            )
     except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path}: not a table: {str(error).splitlines()[0]}") from None
+    except pd.errors.ParserWarning:
+        raise DataError(f"{path}: not a table: a row has more fields than the header") from None
+    return table.rename(columns=str.strip).replace("", None)
+
+
+def _refuse_repeated(header: list[str], path: Path) -> None:
+    names = [name.strip() for name in header]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}: two columns are called '{twice}': which one is meant?")
 
 
 def _encoding(path: Path) -> str:
@@ -197,26 +226,9 @@ def _label(column: pd.Series[Any], spec: Spec, where: str) -> np.ndarray[Any, An
 
 
 def _time(table: pd.DataFrame, spec: Spec, where: str) -> Any:
-    import pandas as pd
-
     if spec.time_column is None:
         return np.arange(len(table))
-    column = table[spec.time_column]
-    times = pd.to_datetime(column, errors="coerce", utc=True)
-    if times.isna().any():
-        row = _first(times.isna())
-        raise DataError(
-            f"{where}: '{mask_text(str(column.iloc[row - 1]))}' in row {row} of the time column "
-            f"'{spec.time_column}' is not a date"
-        )
-    future = times > datetime.now(UTC) + timedelta(days=1)
-    if future.any():
-        row = _first(future)
-        raise DataError(
-            f"{where}: {times.iloc[row - 1]:%Y-%m-%d} in row {row} of the time column "
-            f"'{spec.time_column}' is in the future"
-        )
-    return times.to_numpy()
+    return moments(table[spec.time_column], spec, where).to_numpy()
 
 
 def _feature(column: pd.Series[Any], kind: str, where: str) -> pd.Series[Any]:
@@ -233,16 +245,18 @@ def _feature(column: pd.Series[Any], kind: str, where: str) -> pd.Series[Any]:
         numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     wrong = numbers.isna() & column.notna()
     if wrong.any() and kind == "numeric":
-        text = column[wrong].astype("str")
-        text = text[text.str.fullmatch(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+")]
-        comma = text.str.replace(".", "").str.replace(",", ".")
-        numbers = numbers.where(~wrong, pd.to_numeric(comma, errors="coerce"))
-        wrong = numbers.isna() & column.notna()
+        text = column.astype("str").str.strip()
+        if text.str.fullmatch(_WITH_COMMA).any():  # then 1.234 is a thousand, too
+            plain = text.str.replace(".", "").str.replace(",", ".")
+            written = text.str.fullmatch(f"{_WITH_COMMA}|{_THOUSANDS}").fillna(False)
+            numbers = numbers.where(~written, pd.to_numeric(plain, errors="coerce"))
+        wrong = numbers.isna() & column.notna() & ~text.str.lower().isin(NOTHING)
     if wrong.any():
         row = _first(wrong)
         raise DataError(
             f"{where}: '{mask_text(str(column.iloc[row - 1]))}' in row {row} of column "
-            f"'{column.name}' is not {'a number' if kind == 'numeric' else 'yes or no'}"
+            f"'{column.name}' is not {'a number' if kind == 'numeric' else 'yes or no'}; if it "
+            f"stands for nothing, list it under features.{column.name}.missing"
         )
     infinite = numbers.isin([np.inf, -np.inf])
     if infinite.any():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.scoring.calibration import Calibration, choose_calibration
 from zanc_pipeline.scoring.candidates import (
     KINDS,
@@ -81,6 +82,7 @@ def train_candidates(table: pd.DataFrame, spec: Spec, *, where: str) -> Training
     part of the split holds no rows or a single class.
     """
     parts = split(table, spec, where=where)
+    _refuse_empty(table.iloc[parts.holdout[0].since : parts.holdout[0].until], spec, where)
     first, last = parts.validation[0], parts.validation[-1]
     seen = table[LABEL].iloc[first.start : last.end].to_numpy(np.float64)
     trees = _count_trees(table, spec, first, last.end)
@@ -110,6 +112,16 @@ def train_candidates(table: pd.DataFrame, spec: Spec, *, where: str) -> Training
         trees=trees,
         strength=strength,
     )
+
+
+def _refuse_empty(learnt: pd.DataFrame, spec: Spec, where: str) -> None:
+    """Of a feature that is there in the holdout alone nothing can be learnt."""
+    for name, feature in spec.features.items():
+        if feature.required and not learnt[name].notna().any():
+            raise DataError(
+                f"{where}: column '{name}' is empty in all {len(learnt)} rows before the holdout: "
+                "give it required: false, or exclude it"
+            )
 
 
 def _choose(validation_auc: dict[str, float]) -> Kind:

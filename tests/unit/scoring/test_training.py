@@ -158,16 +158,22 @@ def test_the_promotion_gate(
 ) -> None:
     champion = 3 if theirs else None
     decision = decide(
-        mine.metrics["auc"], mine, theirs, rule=RULE, champion=champion, known_after=[]
+        mine.metrics["auc"], 50, mine, theirs, rule=RULE, champion=champion, known_after=[]
     )
     assert decision[0] is promoted
     assert why in decision[1]
 
 
 def test_a_model_that_needs_what_comes_after_the_call_is_never_champion() -> None:
-    promoted, why = decide(0.9, None, None, rule=RULE, champion=None, known_after=["duration"])
+    promoted, why = decide(0.9, 50, None, None, rule=RULE, champion=None, known_after=["duration"])
     assert not promoted
     assert "duration" in why
+
+
+def test_a_model_judged_on_a_handful_of_positives_is_never_champion() -> None:
+    promoted, why = decide(0.9, 6, None, None, rule=RULE, champion=None, known_after=[])
+    assert not promoted
+    assert "its holdout has 6 rows of the rarer class" in why
 
 
 def dated(rows: int = 3000, **changes: object) -> tuple[pd.DataFrame, Spec]:
