@@ -13,6 +13,9 @@ from zanc_pipeline.common.settings import Settings
 ENDED = frozenset({"finished", "failed"})
 """The states that a campaign does not leave."""
 
+_OURSELVES = "Airflow"
+"""In the dialer's audit, when no person gave the order."""
+
 _PAGE = 500
 _WITHDRAWN_AT_ONCE = 500
 
@@ -45,14 +48,15 @@ class DialerClient:
 
     def submit(self, campaign_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Create the campaign; repeating the same content changes nothing."""
-        return _object(self._call("PUT", f"/v1/campaigns/{_checked(campaign_id)}", json=body))
+        path = f"/v1/campaigns/{_checked(campaign_id)}"
+        return _object(self._call("PUT", path, json=body, headers=_named(_OURSELVES)))
 
     def stop(self, campaign_id: str) -> None:
         """Place no more calls in the campaign; those under way end by themselves."""
         self.order(campaign_id, "stop")
 
     def order(
-        self, campaign_id: str, order: Literal["pause", "resume", "stop"], *, who: str = ""
+        self, campaign_id: str, order: Literal["pause", "resume", "stop"], *, who: str = _OURSELVES
     ) -> None:
         """Pause, resume or stop a campaign; ``who`` is named in the dialer's audit."""
         path = f"/v1/campaigns/{_checked(campaign_id)}/{order}"
@@ -129,7 +133,7 @@ class DialerClient:
 
 def _named(who: str) -> dict[str, bytes]:
     """The header that names a person; HTTP knows Latin-1."""
-    return {"X-Zanc-User": who.encode("latin-1", "replace")} if who else {}
+    return {"X-Zanc-User": who.encode("latin-1", "replace")}
 
 
 def _json(response: httpx.Response) -> Any:
