@@ -52,6 +52,7 @@ class Inputs:
     promised: frozenset[str] = frozenset()
     talked: frozenset[str] = frozenset()
     said_paid: frozenset[str] = frozenset()
+    opted_out: frozenset[str] = frozenset()
     listed: frozenset[str] = frozenset()
     listed_phones: frozenset[str] = frozenset()
     in_other_mailing: frozenset[str] = frozenset()
@@ -123,6 +124,7 @@ def build(strategy: Strategy, day: date, inputs: Inputs) -> Built:
 
     removed += [
         ("falecido", among(inputs.deceased) & strategy.nunca_chamar.falecidos),
+        ("pediu", among(inputs.opted_out)),
         ("nao_ligar", among(inputs.listed)),
         ("promessa", among(inputs.promised) & strategy.nunca_chamar.promessas_em_curso),
         ("disse_que_pagou", among(inputs.said_paid)),

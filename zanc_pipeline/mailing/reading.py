@@ -67,6 +67,10 @@ _SAID_PAID = """
     UNION SELECT cpf FROM localization.call
     WHERE tabulation = 'already_paid' AND started_at >= %(since)s
 """
+_OPTED_OUT = """
+    SELECT cpf, NULL AS phone FROM crm.outcome WHERE tabulation = 'do_not_call'
+    UNION SELECT cpf, phone FROM localization.call WHERE tabulation = 'do_not_call'
+"""
 _IN_OTHER_MAILING = """
     SELECT DISTINCT c.cpf FROM mailing.candidate c JOIN mailing.mailing m ON m.id = c.mailing_id
     WHERE m.day = %(day)s AND c.rank IS NOT NULL
@@ -151,6 +155,8 @@ def read_inputs(
         moment = midnight - timedelta(days=days)
         return _people(cursor, select, {"since": moment}) if days else frozenset()
 
+    cursor.execute(_OPTED_OUT)
+    opted = cursor.fetchall()
     return Inputs(
         contracts=contracts,
         phones=phones[["cpf", "phone", "answers", "right_parties", "right_party"]],
@@ -164,7 +170,8 @@ def read_inputs(
         talked=since(_TALKED, never.conversou_nos_ultimos_dias),
         said_paid=since(_SAID_PAID, never.disse_que_pagou_nos_ultimos_dias),
         listed=listed.cpfs,
-        listed_phones=listed.phones,
+        listed_phones=listed.phones | {row["phone"] for row in opted if row["phone"]},
+        opted_out=frozenset(row["cpf"] for row in opted if row["cpf"]),
         in_other_mailing=_people(cursor, _IN_OTHER_MAILING, {"day": day}),
     )
 

@@ -39,6 +39,7 @@ def rules(strategy: Strategy) -> dict[str, Rule]:
         "atraso_maximo": audience.atraso_maximo_dias is not None
         and f"têm mais de {audience.atraso_maximo_dias} dias de atraso",
         "falecido": "pessoa falecida",
+        "pediu": "pediram para não receber mais ligações",
         "nao_ligar": "estão em uma lista de não ligar",
         "promessa": "têm promessa de pagamento em curso",
         "disse_que_pagou": never.disse_que_pagou_nos_ultimos_dias

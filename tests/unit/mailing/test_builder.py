@@ -274,6 +274,7 @@ def test_filters_of_the_portfolio_and_lists_remove_by_their_own_rule() -> None:
         contract("g"),
         contract("h"),
         contract("i"),
+        contract("j"),
     ]
     audience = {
         "produtos": ["CARTÃO"],
@@ -284,11 +285,13 @@ def test_filters_of_the_portfolio_and_lists_remove_by_their_own_rule() -> None:
     }
     built = make(
         contracts,
-        [phone(cpf, "1199" if cpf != "g" else "2199") for cpf in "abcdefgi"] + [phone("h", "1188")],
+        [phone(cpf, "1199" if cpf != "g" else "2199") for cpf in "abcdefgij"]
+        + [phone("h", "1188")],
         strategy(publico=audience),
         listed=frozenset("f"),
         listed_phones=frozenset({"1188"}),
         said_paid=frozenset("i"),
+        opted_out=frozenset("j"),
     )
     assert left_out(built) == {
         "a": None,
@@ -300,6 +303,7 @@ def test_filters_of_the_portfolio_and_lists_remove_by_their_own_rule() -> None:
         "g": "ddd",
         "h": "sem_telefone",
         "i": "disse_que_pagou",
+        "j": "pediu",
     }
     reasons = dict(zip(built.candidates["cpf"], built.candidates["reasons"], strict=True))
     assert reasons["h"] == "sem_telefone,ddd,sem_nota"
