@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test up down status lint bench clean lock
+.PHONY: demo test up down status lint bench kill clean lock
 
 demo: $(READY)      ## the whole line on real parts, with simulated people
 	@$(BIN)/zanc demo
@@ -29,6 +29,9 @@ lint: $(READY)      ## ruff and mypy
 bench: $(READY)     ## figures beside their limits
 	@failed=0; for script in bench/bench_*.py; do echo "== $$script"; \
 		$(BIN)/python "$$script" || failed=1; done; exit $$failed
+
+kill: $(READY)       ## a campaign under 60 random kills and cuts, some four minutes
+	@ZANC_KILLS=$${ZANC_KILLS:-60} $(BIN)/pytest tests/integration/test_kill_run.py --quiet
 
 clean:              ## remove the environment and all state, after stopping the stack
 	@if [ -e $(READY) ]; then $(BIN)/zanc down; fi
