@@ -20,6 +20,9 @@ REMEMBERED = 30
 SPREAD_FROM = 8
 """From so many deliveries on, their spread narrows what is usual."""
 
+KNOWN_SHRINK = 0.5
+"""How much a file may shrink whose convênio is known to vary so, unless its limits say less."""
+
 WEEKDAY_FROM = 4
 """So many deliveries of the same weekday speak for that weekday alone."""
 
@@ -76,7 +79,9 @@ def judge_volume(rows: int, expected: Usual | None, limits: Limits) -> Finding |
     low, high = middle * (1 - limits.shrink_share), middle * limits.growth_factor
     if expected.deliveries >= SPREAD_FROM:
         room = max(limits.spreads * expected.spread, limits.volume_room * middle)
-        low, high = max(low, middle - room), min(high, middle + room)
+        told = "shrink_share" in limits.model_fields_set
+        floor = low if told else middle * (1 - max(limits.shrink_share, KNOWN_SHRINK))
+        low, high = max(floor, middle - room), min(high, middle + room)
     if low <= rows <= high:
         return None
     if expected.deliveries == 1:

@@ -40,10 +40,10 @@ class Limits(StrictModel):
     )
     shrink_share: float = Field(
         alias="reducao_maxima",
-        default=0.5,
+        default=0.3,
         ge=0,
         le=1,
-        description="Quanto o arquivo pode encolher em relação ao anterior (0.5 é a metade).",
+        description="Quanto o arquivo pode encolher em relação ao anterior (0.3 é 30 %).",
     )
     growth_factor: float = Field(
         alias="crescimento_maximo",
@@ -65,7 +65,7 @@ class Limits(StrictModel):
     )
     gone_share: float = Field(
         alias="contratos_que_somem",
-        default=0.5,
+        default=0.3,
         ge=0,
         le=1,
         description="Parte dos contratos abertos no CRM que pode faltar no arquivo.",

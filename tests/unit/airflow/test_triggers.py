@@ -246,7 +246,7 @@ async def test_only_a_task_that_a_person_ended_stops_its_campaign(
 async def test_a_question_that_was_decided_elsewhere_ends_by_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    marks = ["0a", UnavailableError("no database"), None]
+    marks = ["0a", UnavailableError("PostgreSQL", "127.0.0.1:5432"), None]
     told: list[Any] = []
 
     def mark(settings: Settings, delivery: int) -> str | None:

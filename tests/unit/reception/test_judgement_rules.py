@@ -34,8 +34,8 @@ def past(*rows: int) -> list[Past]:
     [
         ([], 5, True),
         ([90], 5, True),  # too few to say anything
-        ([200], 100, True),
-        ([200], 99, False),
+        ([200], 140, True),
+        ([200], 139, False),  # a file cut exactly at a line's end
         ([200], 600, True),
         ([200], 601, False),
         ([200, 210, 5000, 190], 150, True),  # one strange file moves nothing
