@@ -105,8 +105,8 @@ class Attempts(Handler):
         await known_campaign(self.dialer, campaign_id)
         limit = self.limit(MAX_ATTEMPTS)
         after = self.get_query_argument("after", None)
-        if after is not None and ATTEMPT_ID.fullmatch(after) is None:
-            raise DataError("after must be the id of the last attempt already read")
+        if after is not None and not (ATTEMPT_ID.fullmatch(after) or WHOLE.fullmatch(after)):
+            raise DataError("after must be the sequence (or id) of the last attempt already read")
         rows = await self.dialer.store.closed_attempts(campaign_id, after, limit)
         self.answer({"attempts": [attempt_row(row) for row in rows]})
 
@@ -204,5 +204,9 @@ _ATTEMPT_FIELDS = (
 
 
 def attempt_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A closed attempt as readers get it."""
-    return {field: row[field] for field in _ATTEMPT_FIELDS}
+    """A closed attempt as readers get it.
+
+    ``sequence`` is where to go on reading: one that is tabulated late gets a new one and comes
+    again, so its id would skip what was closed in between.
+    """
+    return {field: row[field] for field in _ATTEMPT_FIELDS} | {"sequence": row["closed_number"]}

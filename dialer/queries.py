@@ -174,7 +174,7 @@ CLOSED_ATTEMPTS = """
 SELECT attempt.*, lead.crm, lead.convenio, lead.contract
 FROM attempt JOIN lead ON lead.id = attempt.lead_id
 WHERE attempt.campaign_id = $1 AND attempt.closed_number > coalesce(
-    (SELECT closed_number FROM attempt WHERE id = $2), 0)
+    $4::bigint, (SELECT closed_number FROM attempt WHERE id = $2), 0)
 ORDER BY attempt.closed_number LIMIT $3
 """
 

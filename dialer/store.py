@@ -358,10 +358,14 @@ class Store:
     async def closed_attempts(
         self, campaign_id: str, after: str | None, limit: int
     ) -> list[dict[str, Any]]:
-        """Closed attempts of a campaign in the order of closing, after the attempt ``after``."""
+        """Closed attempts of a campaign in the order of closing.
+
+        ``after`` is the closing number, or the id, of the last one that was read already.
+        """
+        number = None if after is None or len(after) > 18 else int(after)
         return [
             dict(row)
-            for row in await self._fetch(queries.CLOSED_ATTEMPTS, campaign_id, after, limit)
+            for row in await self._fetch(queries.CLOSED_ATTEMPTS, campaign_id, after, limit, number)
         ]
 
     async def tabulate_late(self, attempt: Attempt) -> tuple[Lead, str] | None:

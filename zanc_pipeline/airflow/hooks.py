@@ -106,7 +106,7 @@ class DialerClient:
             yield from page
             if len(page) < _PAGE:
                 return
-            after = str(page[-1]["id"])
+            after = place_of(page[-1])
 
     def _call(
         self, method: str, path: str, *, missing_is_fine: bool = False, **options: Any
@@ -134,6 +134,11 @@ class DialerClient:
 def _named(who: str) -> dict[str, bytes]:
     """The header that names a person; HTTP knows Latin-1."""
     return {"X-Zanc-User": who.encode("latin-1", "replace")}
+
+
+def place_of(attempt: dict[str, Any]) -> str:
+    """Where to go on reading after an attempt; its id moves when it is tabulated late."""
+    return str(attempt.get("sequence") or attempt["id"])
 
 
 def _json(response: httpx.Response) -> Any:

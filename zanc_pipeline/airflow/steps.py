@@ -10,13 +10,13 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from zanc_pipeline.airflow.hooks import ENDED, DialerClient
+from zanc_pipeline.airflow.hooks import ENDED, DialerClient, place_of
 from zanc_pipeline.airflow.triggers import key, upload
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import (
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 QUIET_PATIENCE_SECONDS = 180.0
 """How long a mailing waits for deliveries that are still on their way."""
 _QUIET_POLL_SECONDS = 3.0
+QUEUE_KEPT = timedelta(days=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +226,7 @@ def return_outcomes(
     from zanc_pipeline.crm import service
 
     returned = {}
-    for campaign_id in campaign_ids:
+    for campaign_id in [*campaign_ids, *callback_queues(client)]:
         if client.campaign(campaign_id) is None:
             log.warning("campaign %s: the dialer never had it", campaign_id)
             continue
@@ -234,6 +235,20 @@ def return_outcomes(
         )
         log.info("campaign %s: %d outcomes returned", campaign_id, returned[campaign_id])
     return returned
+
+
+def callback_queues(client: DialerClient) -> list[str]:
+    """The queues of agreed calls that the dialer opened by itself in the last days.
+
+    No DAG runs them, so every campaign's DAG returns what became of their calls.
+    """
+    since = datetime.now(UTC) - QUEUE_KEPT
+    return [
+        str(one["id"])
+        for one in client.campaigns()
+        if str(one["id"]).startswith("retornos-")
+        and datetime.fromisoformat(str(one["submitted_at"])) >= since
+    ]
 
 
 def tell_withdrawals(settings: Settings, client: DialerClient) -> int:
@@ -263,6 +278,8 @@ def keep_in_step(settings: Settings, client: DialerClient, campaigns: dict[str, 
     from zanc_pipeline.crm import service
 
     def outcomes() -> None:
+        for queue in callback_queues(client):
+            campaigns.setdefault(queue, "")
         latest = dict(campaigns)
         fresh = []
         for campaign_id, after in campaigns.items():
@@ -270,7 +287,7 @@ def keep_in_step(settings: Settings, client: DialerClient, campaigns: dict[str, 
                 continue
             for attempt in client.attempts(campaign_id, after or None):
                 fresh.append(attempt)
-                latest[campaign_id] = str(attempt["id"])
+                latest[campaign_id] = place_of(attempt)
         service.return_outcomes(settings, _outcomes(fresh))
         campaigns.update(latest)
 
