@@ -107,6 +107,35 @@ def audit(campaign: str, output: Path) -> None:
 
 
 @dialer.command()
+@click.option("--campaign", help="A campaign's name (all its runs) or id; all of them by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
+def reconcile(campaign: str | None, as_json: bool) -> None:
+    """Hold the attempts against the call records of the PBXs; exit status 1 if they differ.
+
+    Without a campaign it also looks for calls at the PBXs that are no attempt of ours.
+    """
+    from dataclasses import asdict
+
+    from dialer.comparing import compare_all
+
+    found = compare_all(settings(), campaign)
+    if as_json:
+        click.echo(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        for one in found.differences:
+            click.echo(
+                f"{one.pbx} {one.attempt} {one.what}: dialer {one.ours}, central {one.theirs}"
+            )
+        click.echo(
+            f"{found.attempts} attempts, {found.records} call records,"
+            f" {len(found.differences)} differences; {found.known_later} that we ended as unknown"
+            " have a record"
+        )
+    if found.differences:
+        raise ZancError(f"{len(found.differences)} attempts differ from the call records")
+
+
+@dialer.command()
 def clean() -> None:
     """Remove recordings and call records that are older than config/regras.yaml keeps them.
 
@@ -131,6 +160,25 @@ def clean() -> None:
             f"{name}: {len(done.recordings)} recordings and {done.removed} files of records"
             f" removed, {done.set_aside} put aside"
         )
+
+
+@dialer.command("alo-table")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path), help="The Parquet to write."
+)
+def alo_table(folders: tuple[Path, ...], output: Path) -> None:
+    """Turn recordings (FOLDER/human/*.wav, FOLDER/machine/*.wav) into models/alo's table.
+
+    The last fifth of the recordings, in the order of the FOLDERs, judges the model.
+    """
+    import pyarrow.parquet as pq
+
+    from dialer.alo.table import table
+
+    made = table(folders)
+    pq.write_table(made, output)
+    click.echo(f"{output}: {made.num_rows} rows")
 
 
 @dialer.command()
