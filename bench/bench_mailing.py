@@ -11,8 +11,13 @@ Profit: models trained on the generated past rank the open portfolio of the day;
 each call would really earn. Asked: at least .95 of what the mailing earns that is built by
 the same code from the law's own probabilities. Beside it what calling the same number of people in
 the order of the file earns, what the models' mailing earns when it is dialled at any hour, and
-what each model alone costs. The law knows each phone's hidden quality and whose it is, and the
-models learn them from some twenty calls a phone: together they stay under .95.
+what each model alone costs.
+
+How much can be had is a matter of history: the law knows each phone's hidden quality and whose it
+is, the models learn both from its calls. An observer who knows every coefficient of the law but
+not what is hidden earns .92 of it after 40 calls a debtor asked of the world and .96 after 100. So
+the world of this bench has 130 in its 120 days, of which 114 are made: one a day on some two
+phones. The models are judged by the same figures as in ``bench_models``.
 
 Ends with status 1 when a figure is missed.
 """
@@ -29,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench_models import TODAY, World, fit, make_world
+from bench_models import TODAY, World, judge, make_world
 
 from zanc_pipeline.common.days import local_midnight
 from zanc_pipeline.mailing.builder import Built, Inputs, build
@@ -37,7 +42,6 @@ from zanc_pipeline.mailing.economics import expected_profit
 from zanc_pipeline.mailing.exploration import Effect
 from zanc_pipeline.mailing.service import write_leads
 from zanc_pipeline.mailing.strategy import Strategy
-from zanc_pipeline.scoring.dataset import payment_table, table_of_calls
 from zanc_pipeline.scoring.features import PaymentHistory
 from zanc_pipeline.scoring.serving import right_party_scores, slot_scores
 from zanc_pipeline.scoring.uplift import gain_of_a_talk
@@ -46,7 +50,7 @@ from zanc_pipeline.world.people import CITIES, CONVENIOS, ease_of, product_of, r
 
 HOURS = tuple(range(8, 20))
 MAX_SECONDS, MILLION, MIN_PROFIT = 60.0, 1_000_000, 0.95
-DEBTORS, CALLS = 8_000, 40
+DEBTORS, CALLS = 8_000, 130
 SHARE = 0.2
 """So many of the people the mailing holds."""
 WHOLE = Effect(share=1.0, low=None, high=None, measured=False, texto="")
@@ -236,19 +240,14 @@ def true_phones(world: World) -> tuple[pd.DataFrame, np.ndarray]:
     return table[keep].reset_index(drop=True), answer[keep]
 
 
-def profit() -> bool:
-    """Print what the mailings earn; whether the models' reaches its share of the law's."""
+def profit() -> list[str]:
+    """Print what the mailings earn, and each model beside the law; what missed."""
     world = make_world(DEBTORS, DEBTORS * CALLS)
+    print(f"  {DEBTORS:,} debtors, {len(world.phones):,} phones, {len(world.calls):,} past calls")
     contracts, (phones, answer) = portfolio(world), true_phones(world)
     at = local_midnight(TODAY)
-    models = {}
-    for name in ("answer", "right_party", "payment"):
-        table = (
-            (lambda _: payment_table(world.portfolio, world.calls))
-            if name == "payment"
-            else (lambda spec: table_of_calls(spec, world.calls, world.first_seen))
-        )
-        models[name] = fit(name, table)[0].model
+    trainings, missed = judge(world, asked=True, once=True)
+    models = {name: training.model for name, training in trainings.items()}
     known = frozenset(np.array(world.people.cpf)[world.people.deceased_known].tolist())
     true = Inputs(
         contracts=contracts.assign(payment=contracts["gain"]),
@@ -294,7 +293,7 @@ def profit() -> bool:
         f"  with one model and the law for the rest: {shares}",
         flush=True,
     )
-    return good
+    return missed if good else [*missed, "the profit"]
 
 
 def earned(built: Built, true: Inputs, plan: Strategy, *, planned: bool = True) -> float:
@@ -337,11 +336,10 @@ def main() -> int:
     print("building a mailing")
     fast = speed(MILLION if full else 200_000)
     print("what it earns on the generated world")
-    worth = profit()
-    for name, good in (("the time of a million candidates", fast), ("the profit", worth)):
-        if not good:
-            print(f"missed: {name}", file=sys.stderr)
-    return 0 if fast and worth else 1
+    missed = profit() if fast else ["the time of a million candidates", *profit()]
+    for name in missed:
+        print(f"missed: {name}", file=sys.stderr)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -182,9 +182,16 @@ def observe(past: history.Calls, phones: Any) -> np.ndarray:
     return predicted
 
 
-def fit(name: str, make: Callable[[Any], pd.DataFrame]) -> tuple[Training, float]:
-    """Train a model of ``models/`` on a table; the training and its seconds."""
+def fit(
+    name: str, make: Callable[[Any], pd.DataFrame], *, once: bool = False
+) -> tuple[Training, float]:
+    """Train a model of ``models/`` on a table; the training and its seconds.
+
+    With ``once`` the holdout is scored by one training before it, as the registered version is.
+    """
     spec = load_spec(ROOT / "models" / name / "model.yaml")
+    if once:
+        spec = spec.model_copy(update={"retraining": None})
     started = time.perf_counter()
     table, spec = prepare(make(spec), spec, where=name)
     with threadpool_limits(limits=1):
@@ -192,8 +199,11 @@ def fit(name: str, make: Callable[[Any], pd.DataFrame]) -> tuple[Training, float
     return training, time.perf_counter() - started
 
 
-def judge(world: World, *, asked: bool) -> list[str]:
-    """Train the three models and print each beside the law; what missed."""
+def judge(
+    world: World, *, asked: bool, once: bool = False
+) -> tuple[dict[str, Training], list[str]]:
+    """Train the three models and print each beside the law; the trainings and what missed."""
+    trainings: dict[str, Training] = {}
     missed = []
 
     def calls(spec: Any) -> pd.DataFrame:
@@ -201,11 +211,13 @@ def judge(world: World, *, asked: bool) -> list[str]:
 
     for name in ("answer", "right_party", "payment"):
         if name == "payment":
-            training, seconds = fit(name, lambda _: payment_table(world.portfolio, world.calls))
+            training, seconds = fit(
+                name, lambda _: payment_table(world.portfolio, world.calls), once=once
+            )
             key = ["convenio", "contract", "snapshot_on"]
             secret = world.portfolio[key].assign(p=world.p_payment)
         else:
-            training, seconds = fit(name, calls)
+            training, seconds = fit(name, calls, once=once)
             key, secret = ["call_id"], world.truth.rename(columns={f"zanc_{name}": "p"})
         rows = training.holdout[[*key, LABEL]].merge(secret, on=key, validate="one_to_one")
         law_auc = law.auc(rows[LABEL], rows["p"])
@@ -226,9 +238,10 @@ def judge(world: World, *, asked: bool) -> list[str]:
             f"{training.metrics[BASELINE]['auc']:.4f}  {seconds:.0f} s  {verdict}",
             flush=True,
         )
+        trainings[name] = training
         if asked and not good:
             missed.append(name)
-    return missed
+    return trainings, missed
 
 
 def bank() -> list[str]:
@@ -259,7 +272,7 @@ def main() -> int:
     full = parser.parse_args().full
     debtors = 20_000 if full else 8_000
     print(f"{debtors:,} debtors, {debtors * 40:,} past calls asked for")
-    missed = judge(make_world(debtors, debtors * 40), asked=True)
+    _, missed = judge(make_world(debtors, debtors * 40), asked=True)
     if full:
         print("the demo: 20,000 debtors, 200,000 past calls asked for")
         judge(make_world(20_000, 200_000), asked=False)
