@@ -53,6 +53,7 @@ class PbxPool(dict[str, Pbx]):
         self._floor = floor
         self._centrais: dict[str, _Central] = {}
         self._pending: Counter[tuple[str, str]] = Counter()
+        self._turns: dict[tuple[str, str], int] = {}
 
     def add(self, pbx: Pbx, limits: PbxLimits) -> None:
         """Use ``pbx`` for calls within ``limits``."""
@@ -78,16 +79,18 @@ class PbxPool(dict[str, Pbx]):
         """The way of the next call, None when none may be placed now.
 
         Of the trunks that have a free line, a call left in this second and no open breaker, the
-        one whose PBX and itself are the least full. Placing it is told by ``taking``.
+        one whose PBX and itself are the least full, and of those the one that was used longest
+        ago. Placing it is told by ``taking``.
         """
         lines = self._lines()
-        best: tuple[float, Route] | None = None
+        best: tuple[tuple[float, int], Route] | None = None
         for central in self._centrais.values():
             for name in central.trunks:
                 if self._room(central, name, lines, now) > 0:
-                    full = self._fullness(central, name, lines)
-                    if best is None or full < best[0]:
-                        best = full, Route(pbx=central.pbx, trunk=name)
+                    turn = self._turns.get((central.pbx.name, name), 0)
+                    worth = self._fullness(central, name, lines), turn
+                    if best is None or worth < best[0]:
+                        best = worth, Route(pbx=central.pbx, trunk=name)
         return None if best is None else best[1]
 
     @contextmanager
@@ -104,6 +107,7 @@ class PbxPool(dict[str, Pbx]):
         trunk.breaker.placed(now)
         key = (route.pbx.name, route.trunk)
         self._pending[key] += 1
+        self._turns[key] = max(self._turns.values(), default=0) + 1
         try:
             yield route
         except BaseException:

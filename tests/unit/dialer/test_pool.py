@@ -99,6 +99,17 @@ def test_calls_are_spread_by_what_each_can_carry() -> None:
     assert Counter(call.pbx for call in world.floor.calls.values()) == {"large": 15, "small": 5}
 
 
+def test_one_call_at_a_time_goes_through_each_in_turn() -> None:
+    world = World(one=limits(), two=limits())
+    used = []
+    for _ in range(4):
+        call = world.place()
+        assert call is not None
+        used.append(call.pbx)
+        world.end(call, Outcome.BUSY, 17)
+    assert used == ["one", "two", "one", "two"]
+
+
 def test_no_more_lines_are_opened_than_a_pbx_and_its_trunks_have() -> None:
     trunks = {"a": TrunkLimits(lines=2, calls_per_second=99), "b": TrunkLimits(lines=9)}
     world = World(one=limits(lines=5, **trunks))
