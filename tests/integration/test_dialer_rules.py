@@ -5,22 +5,30 @@ from __future__ import annotations
 import csv
 import shutil
 import stat
+import uuid
 import wave
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from dialer import rule_queries
+from dialer.attempt import Attempt, State
 from dialer.audit_export import RULES
+from dialer.mailing import MailingLead
+from dialer.rules import Finished
+from dialer.store import Store
 from dialer.truth import read_causes, read_records
 from tests.integration import dialing, fake_localization, pbx
 from tests.integration.dialing import DialerProcess, write_mailing
 from tests.integration.fake_localization import FakeLocalization
 from zanc_pipeline.common.days import LOCAL
-from zanc_pipeline.common.outcomes import Outcome
+from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
 from zanc_pipeline.world.carrier import CallPlan
@@ -75,6 +83,92 @@ def dialer(
         log = config.parent / "dialer.log"
         with dialing.dialer(settings, telephony, localization.port, log) as made:
             yield made
+
+
+def lead(rank: int, number: str, *hours: int) -> MailingLead:
+    return MailingLead(
+        rank=rank, cpf=dialing.cpf(700 + rank), name="Ana", crm="norma", convenio="banco_aurora",
+        contract=f"C{rank}", amount=Decimal("10.00"), phones=(number,), refused={},
+        hours=(hours,),
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    """The database alone, before any dialer runs on it."""
+    made = Store(settings)
+    yield made
+    await made.close()
+
+
+async def add(store: Store, name: str, *leads: MailingLead) -> None:
+    added = await store.add_campaign(
+        name, name=name, settings=dialing.SECTION, mailing="", sha256="", leads=leads
+    )
+    assert added
+
+
+async def test_each_hour_calls_first_whose_best_hour_it_is_and_last_whose_hour_is_to_come(
+    store: Store,
+) -> None:
+    ten = datetime(2030, 11, 25, 10, 30, tzinfo=LOCAL)
+    known = [lead(1, phone(901), 18, 9), lead(2, phone(902)), lead(3, phone(903), 9, 8)]
+    known += [lead(4, phone(904), 10, 18), lead(5, phone(905), 15, 10), lead(6, phone(906), 10)]
+    known.append(replace(lead(7, phone(907), 18, 10), phones=("190", phone(907)),
+                         refused={"190": "emergency"}, hours=((10,), (18,))))  # fmt: skip
+    await add(store, "hours", *known)
+    assert await store.held_leads("hours", 10) == (2, 18)
+    claimed = []
+    while (found := await store.claim_lead("hours", ten)) is not None:
+        claimed.append(found[0].cpf)
+    assert claimed == [dialing.cpf(700 + rank) for rank in (4, 6, 2, 3, 5, 1, 7)]
+
+
+async def called(store: Store, campaign: str, number: str, at: datetime, **said: Any) -> str:
+    """A conversation of the campaign's next lead, closed with what was said."""
+    found = await store.claim_lead(campaign, at + timedelta(days=4000))
+    assert found is not None
+    attempt = Attempt(id=uuid.uuid4().hex, created_at=at, operator="op01")
+    began = await store.begin_attempt(
+        attempt, lead_id=found[0].id, phone=number, pbx="central", trunk="carrier", operator=None,
+        caller_id="1140028900", evidence={}, record=False,
+    )  # fmt: skip
+    assert began
+    ended = replace(
+        attempt, state=State.ENDED, outcome=Outcome.HUMAN, answered_at=at, connected_at=at,
+        ended_at=at + timedelta(seconds=60), **said,
+    )  # fmt: skip
+    await store.save_attempt(
+        ended, close=True, lead_id=found[0].id, lead=Finished(reason="talked"), short=True
+    )
+    return attempt.id
+
+
+async def test_an_agreed_call_ends_when_it_is_old_needless_or_withdrawn(store: Store) -> None:
+    agreed = datetime(2030, 11, 25, 13, tzinfo=UTC)
+    before = agreed - timedelta(days=1)
+    callback = {"tabulation": Tabulation.CALLBACK, "callback_at": agreed}
+    people = [replace(lead(10 + n, phone(910 + n)), rank=n) for n in range(4)]
+    await add(store, "past", *people)
+    ids = [await called(store, "past", phone(910 + n), before, **callback) for n in range(4)]
+    await add(store, "later", *people[:2])
+    await called(store, "later", phone(910), agreed + timedelta(minutes=1))
+    refused = {"tabulation": Tabulation.REFUSAL}
+    await called(store, "later", phone(911), before + timedelta(hours=1), **refused)
+    await store.withdraw([("banco_aurora", people[2].contract)], [], reason="pago", who="x")
+    async with store.transaction() as connection:
+        for moment in (agreed, agreed + timedelta(seconds=1)):
+            await connection.fetch(rule_queries.SETTLE_CALLBACKS, moment)
+        rows = await connection.fetch(rule_queries.CALLBACKS, None, 100)
+    known = {row["attempt_id"]: (row["status"], row["reason"]) for row in rows}
+    assert [known[one] for one in ids] == [
+        ("done", None),
+        ("dropped", "conversou depois"),
+        ("dropped", "pago"),
+        ("expired", None),
+    ]
+    days = await store.calling_days(before.date())
+    assert sum(calls for _, _, calls, _ in days) == sum(short for _, _, _, short in days) == 6
 
 
 def submit(dialer: DialerProcess, name: str, people: list[list[str]], **options: Any) -> None:
