@@ -9,8 +9,9 @@ from typing import Any
 
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.days import LOCAL, local_midnight
+from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception import ledger, service
+from zanc_pipeline.reception import ledger
 from zanc_pipeline.reception.drift import store
 from zanc_pipeline.reception.drift.store import Proposal
 from zanc_pipeline.reception.ledger import Decision, Delivery
@@ -92,8 +93,18 @@ class Case:
     """What the CRM made of it: ``crm``, ``status``, ``rows_loaded``, ``rows_refused``."""
 
 
-def read(settings: Settings, choice: Choice, *, now: datetime, rows: int) -> Inbox:
-    """The deliveries of a day and what is missing; at most ``rows`` of them a page."""
+def read(
+    settings: Settings,
+    choice: Choice,
+    *,
+    now: datetime,
+    rows: int,
+    arrivals: Mapping[str, Sequence[datetime]],
+) -> Inbox:
+    """The deliveries of a day and what is missing; at most ``rows`` of them a page.
+
+    ``arrivals`` are those before the day (function ``arrivals``).
+    """
     day = choice.day or now.astimezone(LOCAL).date()
     span = {
         "since": local_midnight(day),
@@ -141,7 +152,6 @@ def read(settings: Settings, choice: Choice, *, now: datetime, rows: int) -> Inb
             span,
         )
         open_days = {row["day"]: row["n"] for row in cursor.fetchall()}
-        arrivals = _arrivals(cursor, day)
     return Inbox(
         deliveries=deliveries[:rows],
         more=len(deliveries) > rows,
@@ -165,14 +175,16 @@ def missing(settings: Settings, *, now: datetime) -> list[Standing]:
             (local_midnight(day),),
         )
         counted = cursor.fetchall()
-        arrivals = _arrivals(cursor, day)
-    return [one for one in _standings(settings, counted, arrivals, day, now) if one.missing]
+    before = arrivals(settings, day)
+    return [one for one in _standings(settings, counted, before, day, now) if one.missing]
 
 
 def case(settings: Settings, delivery_id: int) -> Case:
     """One delivery with all that was found and decided. Raises DataError when there is none."""
-    delivery = service.get_delivery(settings, delivery_id)
     with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+        delivery = ledger.select(cursor, delivery_id)
+        if delivery is None:
+            raise DataError(f"não há entrega {delivery_id}")
         proposal = store.select(cursor, delivery_id)
         decided = ledger.decisions(cursor, delivery_id)
         correction = ledger.correction_of(cursor, delivery_id)
@@ -201,22 +213,23 @@ def case(settings: Settings, delivery_id: int) -> Case:
     )
 
 
-def _arrivals(cursor: Any, day: date) -> dict[str, list[datetime]]:
+def arrivals(settings: Settings, day: date) -> dict[str, list[datetime]]:
     """When the files of the weeks before ``day`` came, by convênio; repeated ones do not count."""
-    cursor.execute(
-        "SELECT convenio, min(coalesce(uploaded_at, received_at)) AS at"
-        " FROM reception.delivery WHERE received_at >= %(since)s AND received_at < %(until)s"
-        " AND status <> 'duplicate' AND corrects IS NULL"
-        " GROUP BY convenio, timezone(%(zone)s, coalesce(uploaded_at, received_at))::date",
-        {
-            "since": local_midnight(day - timedelta(days=LEARNED_FROM_DAYS)),
-            "until": local_midnight(day),
-            "zone": LOCAL.key,
-        },
-    )
-    found: dict[str, list[datetime]] = {}
-    for row in cursor.fetchall():
-        found.setdefault(row["convenio"], []).append(row["at"])
+    with transaction(settings, "zanc", application=_APPLICATION) as cursor:
+        cursor.execute(
+            "SELECT convenio, min(coalesce(uploaded_at, received_at)) AS at"
+            " FROM reception.delivery WHERE received_at >= %(since)s AND received_at < %(until)s"
+            " AND status <> 'duplicate' AND corrects IS NULL"
+            " GROUP BY convenio, timezone(%(zone)s, coalesce(uploaded_at, received_at))::date",
+            {
+                "since": local_midnight(day - timedelta(days=LEARNED_FROM_DAYS)),
+                "until": local_midnight(day),
+                "zone": LOCAL.key,
+            },
+        )
+        found: dict[str, list[datetime]] = {}
+        for row in cursor.fetchall():
+            found.setdefault(row["convenio"], []).append(row["at"])
     return found
 
 

@@ -102,6 +102,7 @@ def opened_for(reader: FakeReader) -> TestClient:
 
 @pytest.fixture
 def opened() -> TestClient:
+    reception._before.cache_clear()
     dags = {"reception__banco_aurora", "campaign__geral", "mailing__geral"}
     return opened_for(FakeReader(name="ana", dags=frozenset(dags), user=None))
 
@@ -120,7 +121,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[int, Delivery]:
         inbox,
         "case",
         lambda settings, number: Case(
-            delivery=found[number],
+            delivery=get(settings, number),
             proposal=proposal(),
             decisions=[],
             rejected=[
@@ -174,6 +175,7 @@ def test_a_day_shows_what_a_creditor_wrote_as_text_and_masks_people(
     opened: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
+    monkeypatch.setattr(inbox, "arrivals", lambda settings, day: {})
 
     def read(settings: object, choice: inbox.Choice, **more: Any) -> Inbox:
         asked.append(choice)
@@ -212,11 +214,11 @@ def test_a_database_that_is_away_is_said_in_one_sentence(
     def away(*_: object, **__: object) -> Inbox:
         raise UnavailableError("PostgreSQL", "127.0.0.1:5442/zanc", "refused")
 
-    monkeypatch.setattr(inbox, "read", away)
+    monkeypatch.setattr(inbox, "arrivals", away)
     page = opened.get("/recepcao")
     assert page.status_code == 200
     assert "O banco de dados não responde (127.0.0.1:5442/zanc)." in page.text
-    monkeypatch.setattr(service, "get_delivery", away)
+    monkeypatch.setattr(inbox, "case", away)
     page = opened.get(AURORA, headers={"Accept": "text/html"})
     assert page.status_code == 503
     assert "O banco de dados não responde" in page.text

@@ -7,8 +7,10 @@ accept|release|replay|resubmit``; whoever comes first decides.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, HTTPException, Query, Request, Response, UploadFile
@@ -25,6 +27,8 @@ from zanc_pipeline.reception.drift import proposals
 from zanc_pipeline.reception.ledger import Delivery
 
 PAGE_ROWS = 100
+LEARNED_SECONDS = 300
+"""The usual hours are learned again after so long."""
 REPORT, REJECTED = "relatorio", "rejeitadas.csv"
 
 router = APIRouter()
@@ -55,7 +59,10 @@ def deliveries(
     )
     stack = settings()
     try:
-        seen = inbox.read(stack, choice, now=now, rows=PAGE_ROWS)
+        before = _before(
+            choice.day or reception_view.today(now), int(monotonic() / LEARNED_SECONDS)
+        )
+        seen = inbox.read(stack, choice, now=now, rows=PAGE_ROWS, arrivals=before)
     except ZancError as error:
         return answers.page(request, "recepcao.html.j2", problem=answers.said(error), view=None)
     view = reception_view.day(stack, choice, seen, now=now, status=situacao)
@@ -66,10 +73,12 @@ def deliveries(
 def delivery(request: Request, reader: ReaderDep, dag_id: str, delivery_id: int) -> Response:
     """One delivery: what became of it, why, and what can be done."""
     stack = settings()
-    _known(stack, dag_id, delivery_id)
-    view = reception_view.case(
-        stack, inbox.case(stack, delivery_id), may_change=reader.may_change(dag_id)
-    )
+    try:
+        found = inbox.case(stack, delivery_id)
+    except DataError:
+        raise _unknown(delivery_id) from None
+    _require_its_dag(dag_id, found.delivery)
+    view = reception_view.case(stack, found, may_change=reader.may_change(dag_id))
     return answers.page(request, "entrega.html.j2", view=view)
 
 
@@ -152,10 +161,23 @@ def _known(stack: Settings, dag_id: str, delivery_id: int) -> Delivery:
     try:
         found = service.get_delivery(stack, delivery_id)
     except DataError:
-        raise HTTPException(404, f"Não há entrega {delivery_id}.") from None
-    if dag_id != f"{places.RECEPTION}__{found.convenio}":
-        raise HTTPException(404, f"Não há entrega {delivery_id} neste convênio.")
+        raise _unknown(delivery_id) from None
+    _require_its_dag(dag_id, found)
     return found
+
+
+def _require_its_dag(dag_id: str, found: Delivery) -> None:
+    if dag_id != f"{places.RECEPTION}__{found.convenio}":
+        raise _unknown(found.id)
+
+
+def _unknown(delivery_id: int) -> HTTPException:
+    return HTTPException(404, f"Não há entrega {delivery_id} neste convênio.")
+
+
+@lru_cache(maxsize=8)
+def _before(day: date, _span: int) -> dict[str, list[datetime]]:
+    return inbox.arrivals(settings(), day)
 
 
 def _file(stack: Settings, found: Delivery, kind: Literal["html", "rejected"]) -> Path:
