@@ -88,7 +88,10 @@ def test_a_campaign_without_a_pbx_waits_and_says_why_and_can_be_ended(
 ) -> None:
     submit(dialer, "waits")
     dialer.wait(
-        lambda: dialer.figures("waits")["why"] == "nenhuma central ao alcance", "it says why"
+        lambda: (
+            dialer.figures("waits")["why"] == "nenhuma central ao alcance; central: não responde"
+        ),
+        "it says why",
     )
     order = "/v1/campaigns/waits"
     assert dialer.call("POST", f"{order}/pause").json()["status"] == "paused"
@@ -284,6 +287,7 @@ def test_metrics_are_in_the_text_format_of_prometheus(dialer: DialerProcess) -> 
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert 'zanc_dialer_pbx_up{pbx="central"} 0' in answer.text
     assert "zanc_dialer_open_calls 0" in answer.text
+    assert 'zanc_dialer_trunk_blocked{pbx="central",trunk="carrier"} 0' in answer.text
 
 
 def test_a_second_engine_waits_until_the_first_one_has_ended(
