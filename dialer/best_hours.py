@@ -14,8 +14,7 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from dialer.mailing import MailingLead
-from dialer.permission import Rules, judge
-from dialer.places import STATES_OF_DDD
+from dialer.permission import Listed, Rules, judge
 from dialer.rules import CallingHours
 from zanc_pipeline.common.days import LOCAL
 
@@ -25,6 +24,8 @@ def usable(
 ) -> list[MailingLead]:
     """The leads with those of their best hours in which the phone may be called on this day."""
     midnight = datetime.combine(now.astimezone(LOCAL).date(), time(), LOCAL)
+    # Who is on a list is refused when it is dialled; here only the place and the hour count.
+    rules = replace(rules, listed=Listed(), opted_out=Listed())
     open_: dict[tuple[str, int], bool] = {}
 
     def may(phone: str, hour: int) -> bool:
@@ -32,16 +33,14 @@ def usable(
         if place not in open_:
             moment = midnight + timedelta(hours=hour)
             _, refused = judge(rules, cpf="", phone=phone, hours=hours, now=moment)
-            open_[place] = refused is None or refused.until is None
+            open_[place] = refused is None
         return open_[place]
 
     return [
         replace(
             lead,
             hours=tuple(
-                tuple(hour for hour in best if may(phone, hour))
-                if phone[:2] in STATES_OF_DDD
-                else ()
+                () if phone in lead.refused else tuple(hour for hour in best if may(phone, hour))
                 for phone, best in zip(lead.phones, lead.hours, strict=True)
             ),
         )

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dialer.audit_export import HEADER, RULES, row_of, safe_cell, write
 from dialer.best_hours import usable
 from dialer.mailing import MailingLead
-from dialer.permission import Rules
+from dialer.permission import Listed, Rules
 from dialer.policy import Kept
 from dialer.recordings import clean, find
 from dialer.rules import CallingHours, check_number
@@ -106,7 +106,7 @@ def test_records_that_were_put_aside_are_read_too(tmp_path: Path) -> None:
 def test_only_hours_in_which_the_phone_may_be_called_are_waited_for() -> None:
     lead = MailingLead(
         rank=1, cpf="", name="", crm="", convenio="", contract="", amount=Decimal(1),
-        phones=("1132345678", "2132345678", "6832345678", "190"), refused={},
+        phones=("1132345678", "2132345678", "6832345678", "190"), refused={"190": "emergency"},
         hours=((19, 8, 7), (8, 19, 18), (9, 10, 19), (9,)),
     )  # fmt: skip
     hours = CallingHours(
@@ -115,7 +115,8 @@ def test_only_hours_in_which_the_phone_may_be_called_are_waited_for() -> None:
         weekdays=frozenset(range(7)),
         zone=ZoneInfo("America/Sao_Paulo"),
     )
-    [kept] = usable([lead], rules=Rules(), hours=hours, now=NOW)
+    rules = Rules(listed=Listed(phones={"1132345678"}))
+    [kept] = usable([lead], rules=rules, hours=hours, now=NOW)
     assert kept.hours == ((19, 8), (18,), (10, 19), ())
     christmas = datetime(2026, 12, 25, 12, tzinfo=UTC)
     [none] = usable([lead], rules=Rules(), hours=hours, now=christmas)
