@@ -80,17 +80,20 @@ def retire(
     state: tuple[str, sql.Composable],
     journal: sql.Composable,
     delivery_id: int,
+    *,
+    among: sql.Composable | None = None,
 ) -> int:
     """Give the rows that meet ``condition`` (on ``t``) and are not in ``stage`` another state.
 
-    ``state`` is (column, value). How many rows were written.
+    ``state`` is (column, value); ``among`` is where to look for the rows ``t``, when that is not
+    the whole table. How many rows were written.
     """
     changed = sql.SQL(
-        "SELECT {key}, to_jsonb(t.*) AS journal_before FROM {table} t "
+        "SELECT {key}, to_jsonb(t.*) AS journal_before FROM {rows} "
         "WHERE {condition} AND NOT EXISTS (SELECT FROM {stage} s WHERE {same})"
     ).format(
         key=_names(target.key, "t"),
-        table=target.table,
+        rows=sql.SQL("{} t").format(target.table) if among is None else among,
         condition=condition,
         stage=stage,
         same=_same(target.key, "s", "t"),

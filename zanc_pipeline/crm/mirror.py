@@ -48,14 +48,16 @@ _STAGE_CONTRACT = """
     FROM delivery_row
     UNION ALL
     SELECT t.convenio, t.contract, t.crm, t.cpf, t.product, t.amount, t.due_date, 'removed'
-    FROM crm.contract t
+    FROM {rows} t
     WHERE t.convenio = %(convenio)s AND t.status = 'open'
       AND NOT EXISTS (SELECT 1 FROM delivery_row d WHERE d.contract = t.contract)
-      {looked_at}
 """
 
 
-_LOOKED_AT = "AND t.contract IN (SELECT contract FROM looked_at_contract)"
+_LOOKED_AT = (
+    "looked_at_contract l CROSS JOIN LATERAL (SELECT i.* FROM crm.contract i "
+    "WHERE i.convenio = %(convenio)s AND i.contract = l.contract OFFSET 0)"
+)
 
 
 def write(cursor: Any, portfolio: Portfolio, crm: str, latest: str | None) -> None:
@@ -73,7 +75,7 @@ def write(cursor: Any, portfolio: Portfolio, crm: str, latest: str | None) -> No
     says_paid = portfolio.extras.get(paid) is Kind.BOOLEAN
     stage_delivery(cursor, portfolio, [paid] if says_paid else [], of=changes)
     contracts = _STAGE_CONTRACT.format(
-        paid=paid if says_paid else "false", looked_at="" if changes is None else _LOOKED_AT
+        paid=paid if says_paid else "false", rows="crm.contract" if changes is None else _LOOKED_AT
     )
     for stage, script, target in (
         ("stage_person", _STAGE_PERSON, _PERSON),

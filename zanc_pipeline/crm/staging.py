@@ -192,6 +192,8 @@ def stage_delivery(
     copy_batches(cursor, "delivery_row", names, portfolio.batches(names, of=of))
     cursor.execute("ANALYZE delivery_row (cpf, contract)")  # what it is joined by
     if of is not None:
+        # Few rows are wanted, each by its key: also of tables that were never analysed.
+        cursor.execute("SET LOCAL enable_seqscan = off")
         for table, column, values in (
             ("looked_at_person", "cpf", of.people),
             ("looked_at_contract", "contract", of.contracts),

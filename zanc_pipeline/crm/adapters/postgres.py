@@ -270,11 +270,16 @@ class PostgresCrm:
                 sql.Identifier(state),
                 _value(table, state, OPEN),
             )
-            if changes is not None:
-                condition = sql.SQL("{} AND {}").format(condition, _looked_at(table, columns))
             removed = (state, _value(table, state, REMOVED))
             changed = retire(
-                cursor, target, stage, condition, removed, _JOURNAL, portfolio.delivery_id
+                cursor,
+                target,
+                stage,
+                condition,
+                removed,
+                _JOURNAL,
+                portfolio.delivery_id,
+                among=None if changes is None else _looked_at(table, columns, portfolio.convenio),
             )
         return changed + merge(cursor, target, stage, _JOURNAL, portfolio.delivery_id)
 
@@ -306,16 +311,24 @@ def identifier(table: Table) -> sql.Composable:
     return sql.Identifier(*table.name.split("."))
 
 
-def _looked_at(table: Table, columns: Mapping[str, Column]) -> sql.Composable:
-    """Whether the row ``t`` is of the people whom the changes of the delivery concern."""
+def _looked_at(table: Table, columns: Mapping[str, Column], convenio: str) -> sql.Composable:
+    """The rows ``t`` of the people whom the changes of the delivery concern, each by its key.
+
+    OFFSET 0 keeps the planner, which may know nothing of the table yet, from reading all of it.
+    """
     contract = table.column_of("contrato")
     name = _column(table, "cpf") if contract is None else contract
-    field = "cpf" if contract is None else "contract"
-    return sql.SQL("t.{} IN (SELECT {}::{} FROM {})").format(
-        sql.Identifier(name),
-        sql.Identifier(field),
-        sql.SQL(columns[name].cast),
-        sql.Identifier("looked_at_person" if contract is None else "looked_at_contract"),
+    return sql.SQL(
+        "{people} l CROSS JOIN LATERAL (SELECT i.* FROM {table} i WHERE i.{convenio} = {value} "
+        "AND i.{name} = l.{field}::{cast} OFFSET 0) t"
+    ).format(
+        people=sql.Identifier("looked_at_person" if contract is None else "looked_at_contract"),
+        table=identifier(table),
+        convenio=sql.Identifier(_column(table, "convenio")),
+        value=sql.Literal(convenio),
+        name=sql.Identifier(name),
+        field=sql.Identifier("cpf" if contract is None else "contract"),
+        cast=sql.SQL(columns[name].cast),
     )
 
 
