@@ -72,6 +72,9 @@ MOST_ABANDONED = 2
 PERSON_WAITS = frozenset({Outcome.ABANDONED, Outcome.UNKNOWN})
 """Somebody was or may have been disturbed: another of the person's phones would disturb again."""
 
+PERSON_PAUSE = timedelta(minutes=10)
+"""Then the pause of a campaign that names none."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastAttempt:
@@ -177,7 +180,7 @@ def next_call(
             return Finished(reason=reason)
     person_from = max(
         (
-            past.ended_at + rules.waits.get(past.outcome, timedelta())
+            past.ended_at + rules.waits.get(past.outcome, PERSON_PAUSE)
             for past in history
             if past.outcome in PERSON_WAITS
         ),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dialer.rules import (
     MOST_ABANDONED,
+    PERSON_PAUSE,
     CallingHours,
     CallNext,
     Finished,
@@ -92,6 +93,11 @@ def test_somebody_who_was_abandoned_is_left_in_peace_on_all_phones() -> None:
     assert after(past(FIRST, Outcome.ABANDONED)) == CallNext(
         index=0, not_before=NOW + timedelta(minutes=10), kept=True
     )
+
+
+def test_after_a_lost_call_no_phone_of_the_person_is_tried_soon_whatever_the_campaign_says() -> None:
+    assert Outcome.UNKNOWN not in RULES.waits
+    assert after(past(FIRST, Outcome.UNKNOWN)) == CallNext(index=1, not_before=NOW + PERSON_PAUSE)
 
 
 def test_who_was_abandoned_is_called_back_on_that_phone_but_not_for_ever() -> None:
