@@ -95,7 +95,7 @@ def test_somebody_who_was_abandoned_is_left_in_peace_on_all_phones() -> None:
     )
 
 
-def test_after_a_lost_call_no_phone_of_the_person_is_tried_soon_whatever_the_campaign_says() -> None:
+def test_after_a_lost_call_no_phone_of_the_person_is_tried_soon() -> None:
     assert Outcome.UNKNOWN not in RULES.waits
     assert after(past(FIRST, Outcome.UNKNOWN)) == CallNext(index=1, not_before=NOW + PERSON_PAUSE)
 
