@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,10 +31,12 @@ def framed(page: Page, settings: Settings, address: str) -> FrameLocator:
     return page.frame_locator("iframe")
 
 
-def pause_and_resume(page: Page, settings: Settings, campaign: str, campaign_id: str) -> None:
-    """Pause a campaign while calls run, see it paused, and resume it."""
-    shown = framed(page, settings, places.campaign(campaign, campaign_id))
+def resume_pause_and_resume(page: Page, settings: Settings, name: str, campaign_id: str) -> None:
+    """Resume a paused campaign, pause it while its calls run, and resume it for good."""
+    shown = framed(page, settings, places.campaign(name, campaign_id))
     state = shown.locator("#situacao")
+    expect(state).to_have_text("em pausa")
+    shown.get_by_role("button", name="Retomar").click()
     expect(state).to_have_text("em curso")
     shown.get_by_role("button", name="Pausar").click()
     shown.get_by_role("dialog").get_by_role("button", name="Pausar").click()
@@ -43,7 +46,7 @@ def pause_and_resume(page: Page, settings: Settings, campaign: str, campaign_id:
     expect(state).to_have_text("em curso")
 
 
-def approve(page: Page, settings: Settings, convenio: str, delivery_id: int) -> None:
+def approve(page: Page, settings: Settings, delivery_id: int) -> None:
     """Find a quarantined delivery in the list, look at its proposed layout and approve it."""
     shown = framed(page, settings, places.inbox(situacao="quarantined"))
     shown.locator(f'[data-row="{delivery_id}"] a').click()
@@ -51,7 +54,6 @@ def approve(page: Page, settings: Settings, convenio: str, delivery_id: int) -> 
     shown.get_by_label("Motivo").fill("o credor avisou")
     shown.get_by_role("button", name="Aprovar o layout").click()
     shown.get_by_role("dialog").get_by_role("button", name="Aprovar o layout").click()
-    expect(shown.locator("#situacao")).to_have_text("carregado")
+    expect(shown.locator("#situacao")).to_have_text(re.compile("aceito|carregado"))
     expect(shown.locator("#proposta")).to_contain_text(f"por {settings.airflow.username}")
-    page.goto(settings.web_url(settings.airflow) + places.delivery(convenio, delivery_id))
-    expect(page.locator("#dados")).to_contain_text("o credor avisou")
+    expect(shown.locator("#dados")).to_contain_text("o credor avisou")

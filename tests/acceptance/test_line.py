@@ -1,5 +1,6 @@
 """The whole line on real parts, small: two days, the second with processes killed on the way."""
 
+import csv
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import psutil
 import pytest
 import yaml
 
+from tests.acceptance import airflow_pages
 from tests.ports import free_port_offset
+from zanc_pipeline.airflow.hooks import DialerClient
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import asterisk, parts
@@ -124,7 +128,11 @@ def test_a_second_day_survives_kills_and_calls_nobody_twice(stack: Stack) -> Non
         text=True,
     )
     try:
-        _wait_for_live_calls(stack.settings, demo)
+        with airflow_pages.airflow(stack.settings) as page:
+            _wait_for_live_calls(stack.settings, demo)
+            # A campaign that is paused does not end, however slowly the browser works.
+            DialerClient(stack.settings).order(campaign := _running(stack.settings), "pause")
+            airflow_pages.resume_pause_and_resume(page, stack.settings, "cobranca_geral", campaign)
         _kill(stack.settings, "dialer", "serve")
         time.sleep(8)
         _kill(stack.settings, "airflow", "scheduler")
@@ -153,6 +161,36 @@ def test_down_leaves_nothing_and_up_again_finds_everything(stack: Stack) -> None
     status = stack.zanc("status", "--json")
     assert status.returncode == 0
     assert all(part["healthy"] for part in json.loads(status.stdout))
+
+
+def test_a_clerk_approves_what_a_creditor_changed_on_the_page(stack: Stack) -> None:
+    file = _changed(stack.settings)
+    done = stack.zanc("reception", "receive", str(file), "--convenio", "banco_aurora", "--json")
+    delivery = json.loads(done.stdout)
+    assert delivery["status"] == "quarantined", delivery
+    with airflow_pages.airflow(stack.settings) as page:
+        airflow_pages.approve(page, stack.settings, delivery["id"])
+
+
+def _changed(settings: Settings) -> Path:
+    """The creditor's next file: the name under another title, and no e-mail."""
+    last = max((settings.var / "ftp" / "banco_aurora").glob("AURORA_*.csv"))
+    with last.open(encoding="cp1252", newline="") as file:
+        header, *rows = csv.reader(file, delimiter=";")
+    gone = header.index("EMAIL")
+    header[header.index("NOME")] = "CLIENTE"
+    day = date.fromisoformat(last.stem.removeprefix("AURORA_")) + timedelta(days=1)
+    path = settings.var / f"AURORA_{day:%Y%m%d}.csv"
+    with path.open("w", encoding="cp1252", newline="") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerows([*row[:gone], *row[gone + 1 :]] for row in (header, *rows))
+    return path
+
+
+def _running(settings: Settings) -> str:
+    with transaction(settings, "dialer") as cursor:
+        cursor.execute("SELECT id FROM campaign WHERE status = 'running'")
+        return str(cursor.fetchone()["id"])
 
 
 def _loads(settings: Settings) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -117,14 +118,11 @@ def case(settings: Settings, found: Case, *, may_change: bool) -> dict[str, Any]
         "inbox": places.inbox(convenio=one.convenio),
         "kind": KIND[one.status],
         "word": STATUS_WORDS[one.status],
-        "reason": mask_text(one.reason or ""),
+        "reason": _COMMAND.sub("", mask_text(one.reason or "")),
         "meaning": _MEANING.get(one.status, ""),
         "facts": _facts(one, found),
         "report": places.delivery(one.convenio, one.id, "relatorio") if one.folder else None,
         "dag": places.dag(f"{places.RECEPTION}__{one.convenio}"),
-        "decision_run": places.dag(places.DECISIONS, f"entrega-{one.id}")
-        if proposed or one.rules or one.status == "held"
-        else None,
         "decide": places.delivery(one.convenio, one.id, "decidir"),
         "may_change": may_change,
         "approve": is_open and proposed,
@@ -172,6 +170,9 @@ def outcome(after: Delivery) -> tuple[str, str]:
     why = mask_text(after.reason or "")
     return f"Entrega {after.id}: {word}. {why}".strip(), KIND[after.status]
 
+
+_COMMAND = re.compile(r": veja-o com '[^']*' e aprove-o ou recuse-o$")
+"""What the reason says to who has no page."""
 
 _MEANING = {
     "received": "A leitura deste arquivo ainda não terminou.",
