@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 2.0
+COUNT_EVERY = timedelta(seconds=10)
 CLEAN_EVERY = timedelta(hours=1)
 
 
@@ -28,7 +29,7 @@ class Housekeeping:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.callbacks = Callbacks(engine)
-        self._cleaned_at = LONG_AGO
+        self._cleaned_at = self._counted_at = LONG_AGO
 
     async def run(self) -> None:
         """For ever; what fails is tried again the next time."""
@@ -39,7 +40,7 @@ class Housekeeping:
                 async with self._engine.api():
                     if not self._engine.draining:
                         await self.callbacks.review()
-                    await self._count_later()
+                await self._count_later()
                 await self._clean()
             except UnavailableError as error:
                 log.debug("dialer: callbacks wait: %s", error)
@@ -61,6 +62,10 @@ class Housekeeping:
                 await self._engine.store.forget_recordings(done.recordings)
 
     async def _count_later(self) -> None:
-        hour = utc_now().astimezone(LOCAL).hour
-        for campaign in self._engine.campaigns.values():
+        now = utc_now()
+        if now - self._counted_at < COUNT_EVERY:
+            return
+        self._counted_at = now
+        hour = now.astimezone(LOCAL).hour
+        for campaign in list(self._engine.campaigns.values()):
             campaign.later = await self._engine.store.held_leads(campaign.id, hour)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 from pathlib import Path
+
+from tornado.iostream import StreamClosedError
 
 from dialer import recordings, rule_queries
 from dialer.campaign_api import MAX_ATTEMPTS, attempt_row
@@ -93,11 +96,12 @@ class Recording(Handler):
         await self.dialer.store.note(who, "recording", attempt_id)
         self.set_header("Content-Type", "audio/wav")
         self.set_header("Content-Length", str(path.stat().st_size))
-        with path.open("rb") as sound:
+        # Who has all that was announced, or enough, may hang up.
+        with path.open("rb") as sound, contextlib.suppress(StreamClosedError):
             while chunk := await asyncio.to_thread(sound.read, CHUNK):
                 self.write(chunk)
                 await self.flush()
-        await self.finish()
+            await self.finish()
 
     async def _file(self, attempt_id: str) -> Path:
         row = None
