@@ -157,7 +157,7 @@ def _day(text: str) -> date:
 
 
 def _time(text: str) -> time:
-    match = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])(:00)?", text, re.ASCII)
+    match = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text, re.ASCII)
     if match is None:
         raise DataError("escreva a hora como 15:30")
     return time(int(match[1]), int(match[2]))
