@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dialer import attempt as events
 from dialer.ami import Ami, Headers, number_of
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 ANSWERED_CONTEXT = "zanc-answered"
 OPERATOR_CONTEXT = "zanc-operator"
+LISTENING_CONTEXT = "zanc-listening"
 SUPERVISOR_CONTEXT, LISTEN_CONTEXT = "zanc-supervisor", "zanc-listen-in"
 
 ATTEMPT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -213,6 +215,8 @@ class AsteriskPbx:
     on_change: Callable[[], None]
     tls: bool = False
     ca: Path | None = None
+    heard: bool = False
+    """Whether we tell by the sound who answered (``dialer.alo``) instead of its own detection."""
     version: str = field(default="", init=False)
     ami: Ami = field(init=False)
     _booted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -321,6 +325,7 @@ class AsteriskPbx:
                 ("CallerID", check_number(caller_id)),
                 ("Variable", f"ZANC_ATTEMPT={attempt_id}"),
                 *([("Variable", "ZANC_RECORD=1")] if record else []),
+                *([("Variable", "ZANC_ALO=1")] if self.heard else []),
                 ("Async", "true"),
             ],
         )
@@ -360,6 +365,39 @@ class AsteriskPbx:
                 ("Timeout", "20000"),
                 ("Variable", f"ZANC_LISTEN={attempt_id}"),
                 ("Async", "true"),
+            ],
+        )
+
+    def hear(self, attempt_id: str, address: str, port: int) -> None:
+        """Send what the called person says, as RTP in G.711 A-law, to a UDP port of ours.
+
+        Nobody on the call hears anything of it; it ends with the call.
+        """
+        _check(ATTEMPT_ID, attempt_id, "attempt id")
+        self.ami.tell(
+            "Originate",
+            self._action_id(),
+            [
+                ("Channel", f"UnicastRTP/{ip_address(address)}:{port}/c(alaw)"),
+                ("ChannelId", f"ear-{attempt_id}"),
+                ("Application", "ChanSpy"),
+                ("Data", f"{attempt_id},uqosE"),
+                ("Async", "true"),
+            ],
+        )
+
+    def answered_by(self, attempt_id: str, verdict: Literal["human", "machine"]) -> None:
+        """Tell the dialplan who answered a call that waits in ``zanc-listening``; hear no more."""
+        _check(ATTEMPT_ID, attempt_id, "attempt id")
+        self.ami.tell("Hangup", self._action_id(), [("Channel", f"ear-{attempt_id}")])
+        self.ami.tell(
+            "Redirect",
+            self._action_id(),
+            [
+                ("Channel", attempt_id),
+                ("Context", LISTENING_CONTEXT),
+                ("Exten", verdict),
+                ("Priority", "1"),
             ],
         )
 

@@ -11,6 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
 from dialer import campaign_api, live_api, operator_api, rules_api
+from dialer.alo.attach import attach, model_of
 from dialer.desk import Desk
 from dialer.engine import Engine
 from dialer.handlers import log_request
@@ -55,6 +56,10 @@ class Dialer:
             book=Rulebook(settings.config, any_hour=any_hour),
         )
         self.pbxs = [self._pbx(name, central) for name, central in settings.used_centrais.items()]
+        if settings.dialer.who_answers == "model":
+            model = model_of(settings.var)
+            for pbx in self.pbxs:
+                attach(pbx, model, settings.dialer.ears)
         self.desk = Desk(self.engine, self.store)
         self.orders = Orders(self.engine, self.store)
         self.outbox = Outbox(self.store, self.localization)

@@ -73,13 +73,14 @@ def build_world(
     agi_port: int | None = None,
     second_version: Version | None = None,
     homes: dict[str, str] | None = None,
+    voices: Path | None = None,
 ) -> World:
     """Describe and render the instances under ``folder``; nothing runs yet.
 
     With ``second_version`` there are two PBXs, ``central`` and ``central2``; phones register at
     both, but those in ``homes`` at the one named there only.
     """
-    voices = spoken()
+    voices = voices or spoken()
     central_sip, carrier_sip, phones_sip, second_sip = free_ports(4, socket.SOCK_DGRAM)
     central_ami, carrier_ami, phones_ami, free_agi, second_ami = free_ports(5)
     agi = agi_port or free_agi

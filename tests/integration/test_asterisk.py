@@ -10,9 +10,15 @@ import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from dialer import attempt as events
+from dialer.alo.attach import attach
+from dialer.alo.listening import FEATURES
+from dialer.pbx import AsteriskPbx
 from tests.integration import pbx
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.common.outcomes import Outcome
@@ -227,6 +233,63 @@ async def tell_apart(
         for voice in voices:
             await ami.hangup(f"{run}-{voice}")
     return wrong, slowest
+
+
+class MuchVoice:
+    """Takes whoever goes on speaking for a machine."""
+
+    def machine(self, features: np.ndarray[Any, np.dtype[np.float32]]) -> float:
+        if features[FEATURES.index("voice")] > 0.9:
+            return 1.0
+        return 0.0 if features[FEATURES.index("silence_now")] > 0.6 else 0.5
+
+
+async def test_the_dialer_hears_the_call_and_says_who_answered(
+    world: pbx.World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dialer.alo.ears.DEAF_SECONDS", 3.0)
+    told: dict[str, asyncio.Future[bool]] = {}
+
+    def notice(attempt: str, event: events.Event) -> None:
+        if isinstance(event, events.Detected):
+            told[attempt].set_result(event.machine)
+
+    central = world.central
+    ours = AsteriskPbx(
+        name="central", host="127.0.0.1", port=central.ami_port, user=central.ami_user,
+        secret=central.ami_secret, log_folder=None, on_event=notice, on_change=lambda: None,
+    )  # fmt: skip
+    ears = attach(ours, MuchVoice(), "127.0.0.1")
+    running = asyncio.create_task(ours.run())
+
+    async def verdict(number: str, ami: pbx.Ami) -> bool:
+        attempt = uuid.uuid4().hex
+        told[attempt] = asyncio.get_running_loop().create_future()
+        ours.originate(attempt, number, trunk="carrier", caller_id="1140001234", ring_seconds=20)
+        machine = await told[attempt]
+        ours.hang_up(attempt)
+        await ami.hangup(attempt)
+        return machine
+
+    try:
+        async with asyncio.timeout(90), network(world), pbx.connected(central) as ami:
+            while not ours.connected:  # noqa: ASYNC110 (it tells nobody else)
+                await asyncio.sleep(0.05)
+            for _ in range(3):  # a machine that stands still tears the audio of a whole round
+                right = [
+                    not await verdict("11999777100", ami),
+                    await verdict("11999777200", ami),
+                ]
+                if all(right):
+                    break
+            assert right == [True, True]
+            # What copies the sound goes with the call.
+            while "UnicastRTP" in pbx.cli(central, "core show channels"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await ears.close()
 
 
 async def test_without_the_world_the_network_fails(world: pbx.World) -> None:

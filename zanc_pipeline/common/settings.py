@@ -6,7 +6,7 @@ import os
 import re
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import yaml
@@ -85,6 +85,17 @@ class WebPart(_Part):
     def embedded(self) -> bool:
         """Whether the stack starts the service itself."""
         return self.url is None
+
+
+class DialerSettings(WebPart):
+    """The dialer; ``who_answers`` says who tells a person from a machine.
+
+    That is Asterisk's own detection (``amd``) or our model of ``models/alo`` (``model``), for
+    which the PBXs send the sound of answered calls to ``ears``, an address of the dialer's machine.
+    """
+
+    who_answers: Literal["amd", "model"] = "amd"
+    ears: str = "127.0.0.1"
 
 
 class LocalizationSettings(WebPart):
@@ -189,7 +200,7 @@ class Settings(BaseSettings):
     mlflow: WebPart
     ftp: FtpSettings
     localization: LocalizationSettings
-    dialer: WebPart
+    dialer: DialerSettings
     centrais: dict[str, CentralSettings]
     carrier: AsteriskSettings
     phones: AsteriskSettings

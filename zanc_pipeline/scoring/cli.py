@@ -73,6 +73,25 @@ def promote(name: str, version: int) -> None:
 
 @models.command()
 @click.argument("name")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Instead of var/models/NAME.json, where the dialer looks for zanc_alo.",
+)
+def export(name: str, output: Path | None) -> None:
+    """Write the trees of model NAME's champion as one JSON file, for the dialer."""
+    from zanc_pipeline.scoring import registry
+    from zanc_pipeline.scoring.export import exported, write
+
+    with registry.connected(settings()) as known:
+        kept, number = known.require_champion(name, f"models/{name.removeprefix('zanc_')}")
+    path = output or settings().var / "models" / f"{name}.json"
+    write(path, exported(kept.model, name=name))
+    click.echo(f"{path}: version {number} of {name}")
+
+
+@models.command()
+@click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def compare(name: str, as_json: bool) -> None:
     """List the versions of model NAME with what each measured on its holdout."""

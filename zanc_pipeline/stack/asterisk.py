@@ -77,6 +77,8 @@ _OWN_MODULES: Mapping[Kind, tuple[str, ...]] = {
         "cel_custom",
         "app_amd",
         "app_chanspy",
+        "res_rtp_multicast",  # chan_rtp does not load without it
+        "chan_rtp",
         "app_dial",
         "app_mixmonitor",
         "app_stack",
@@ -137,7 +139,7 @@ class AsteriskInstance:
       SIP and RTP listen, loopback by default), ``carrier_host``, ``trunk_user``, ``trunks`` (names
       of its SIP endpoints towards the carrier), ``peers`` (the other PBXs, through which operators
       are reached whose phones are registered there: name → host:port), ``peer_secret``,
-      ``answer_wait`` and ``operator_ring`` (seconds);
+      ``answer_wait``, ``listening_wait`` and ``operator_ring`` (seconds);
     - carrier: ``trunk_secret``, ``agi_port``, optionally ``trunk_user``;
     - phones: ``central_ports`` (PBX → its SIP port: every phone registers at each of them unless
       ``homes``, operator → PBX, names its only one), ``operator_secrets``, ``operators`` likewise,
@@ -336,6 +338,7 @@ def _values(instance: AsteriskInstance, base: Path) -> dict[str, Any]:
         "carrier_host": LOOPBACK,
         "trunk_user": "zanc",
         "answer_wait": 2,
+        "listening_wait": 3.7,
         "operator_ring": 4,
         "trunks": ("carrier",),
         "peers": {},

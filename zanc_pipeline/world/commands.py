@@ -7,6 +7,7 @@ import json
 import signal
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -133,6 +134,23 @@ def carrier() -> None:
             return
 
     asyncio.run(run())
+
+
+@world.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--each", default=400, show_default=True, help="Of people, and of machines.")
+def answers(folder: Path, each: int) -> None:
+    """Speak recordings of answered calls: FOLDER/train, and a quarter as many in FOLDER/held.
+
+    The voices, words and noises of FOLDER/held are in no recording of FOLDER/train.
+    """
+    from zanc_pipeline.world import answers as spoken
+    from zanc_pipeline.world import speech
+
+    espeak = speech.install(settings().var / "cache" / "espeak", _note)
+    train = spoken.write(folder / "train", spoken.recordings("train", espeak, each=each))
+    held = spoken.write(folder / "held", spoken.recordings("held", espeak, each=max(1, each // 4)))
+    click.echo(f"{folder}: {train} recordings to learn from, {held} to judge by")
 
 
 @world.command("answer-imports")

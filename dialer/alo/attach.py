@@ -1,0 +1,54 @@
+"""Ears for a PBX: they hear what its calls hear, and tell its dialplan who answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from dialer import attempt as events
+from dialer.alo.decision import Model, Trees
+from dialer.alo.ears import Ears
+from dialer.pbx import AsteriskPbx
+
+log = logging.getLogger(__name__)
+
+MODEL_FILE = "zanc_alo.json"
+"""Under ``var/models``: the champion as ``zanc models export`` wrote it."""
+
+Notice = Callable[[str, events.Event], None]
+
+
+def model_of(var: Path) -> Trees:
+    """The exported champion; ConfigError when there is none."""
+    return Trees(var / "models" / MODEL_FILE)
+
+
+def attach(pbx: AsteriskPbx, model: Model, address: str) -> Ears:
+    """Hear every call of ``pbx`` from its answer on. Close the ears before the PBX.
+
+    ``address`` is ours as the PBX reaches it. The events of the PBX go on to whoever had them.
+    """
+    ears = Ears(model, address, pbx.answered_by)
+    before, asked = pbx.on_event, set[asyncio.Task[None]]()
+
+    def notice(attempt_id: str, event: events.Event) -> None:
+        match event:
+            case events.Answered():
+                task = asyncio.create_task(_listen(ears, pbx, attempt_id))
+                asked.add(task)
+                task.add_done_callback(asked.discard)
+            case events.HungUp():
+                ears.forget(attempt_id)
+        before(attempt_id, event)
+
+    pbx.on_event, pbx.heard = notice, True
+    return ears
+
+
+async def _listen(ears: Ears, pbx: AsteriskPbx, attempt_id: str) -> None:
+    try:
+        await ears.listen(attempt_id, lambda address, port: pbx.hear(attempt_id, address, port))
+    except OSError as error:
+        log.warning("PBX %s: a call can't be heard: %s", pbx.name, error)

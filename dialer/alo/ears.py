@@ -1,0 +1,174 @@
+"""The live sound of answered calls: RTP that a PBX sends us, one UDP port for each call.
+
+The PBX copies what the called person says (ChanSpy into an UnicastRTP channel, the same in Asterisk
+16 to 22); nobody on the call hears anything of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dialer.alo.decision import Model, Patience, Verdict, decide
+from dialer.alo.listening import FRAME, RATE, Listener
+
+log = logging.getLogger(__name__)
+
+LONGEST_GAP = 25
+"""Lost packets that are taken as silence; a longer hole is left out."""
+EVERY_SECONDS = 0.1
+"""How often a call is judged."""
+DEAF_SECONDS = 1.0
+"""No sound for so long after it was asked for: it is taken for a person, who must not wait."""
+_ALAW = 8
+"""Payload type of G.711 A-law, which is what Brazilian networks speak."""
+
+
+def _alaw_table() -> NDArray[np.int16]:
+    """G.711 A-law to linear 16 bits, by the formula of the recommendation."""
+    code = np.arange(256, dtype=np.int32) ^ 0x55
+    segment, step = (code & 0x70) >> 4, (code & 0x0F) << 4
+    magnitude = np.where(segment == 0, step + 8, (step + 0x108) << np.maximum(segment - 1, 0))
+    return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
+
+
+ALAW = _alaw_table()
+
+
+@dataclass
+class Stream:
+    """The packets of one call, put in order: each gives the samples that follow those before."""
+
+    _next: int | None = None
+
+    def samples(self, packet: bytes) -> NDArray[np.int16] | None:
+        """Its sound, with silence for what was lost before it; None for what is of no use."""
+        if len(packet) < 12 or packet[0] >> 6 != 2 or packet[1] & 0x7F != _ALAW:
+            return None
+        start = 12 + 4 * (packet[0] & 0x0F)
+        if packet[0] & 0x10:
+            if len(packet) < start + 4:
+                return None
+            start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4], "big")
+        body = packet[start:]
+        if packet[0] & 0x20 and body:
+            body = body[: -body[-1]] if 0 < body[-1] <= len(body) else b""
+        if not body:
+            return None
+        number = int.from_bytes(packet[2:4], "big")
+        lost = 0 if self._next is None else (number - self._next) & 0xFFFF
+        if lost >= 0x8000:
+            return None  # late or twice
+        self._next = (number + 1) & 0xFFFF
+        sound = ALAW[np.frombuffer(body, dtype=np.uint8)]
+        if 0 < lost <= LONGEST_GAP:
+            return np.concatenate([np.zeros(lost * FRAME, dtype=np.int16), sound])
+        return sound
+
+
+@dataclass(eq=False)
+class _Ear(asyncio.DatagramProtocol):
+    """One call that is listened to."""
+
+    listener: Listener = field(default_factory=Listener)
+    stream: Stream = field(default_factory=Stream)
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        """Hear what came."""
+        del addr
+        sound = self.stream.samples(data)
+        if sound is not None:
+            self.listener.feed(sound)
+
+
+class Ears:
+    """Listens to calls and says once of each whether a person or a machine answered.
+
+    ``address`` is where the PBXs reach us; ``told`` gets (attempt id, verdict).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        address: str,
+        told: Callable[[str, Verdict], None],
+        patience: Patience | None = None,
+    ) -> None:
+        self.address = address
+        self._model = model
+        self._told = told
+        self._patience = patience or Patience()
+        self._listening: dict[str, asyncio.Task[None]] = {}
+        self._known: set[str] = set()
+
+    async def listen(self, attempt_id: str, ask: Callable[[str, int], None]) -> None:
+        """Open a port for a call and ``ask`` (address, port) its PBX to send the sound there.
+
+        A call is listened to once. Raises OSError when there is no port.
+        """
+        if attempt_id in self._known:
+            return
+        self._known.add(attempt_id)
+        ear = _Ear()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: ear, local_addr=(self.address, 0)
+        )
+        ask(self.address, int(transport.get_extra_info("sockname")[1]))
+        task = asyncio.create_task(self._judge(attempt_id, ear, transport))
+        self._listening[attempt_id] = task
+        task.add_done_callback(lambda _: self._listening.pop(attempt_id, None))
+
+    def forget(self, attempt_id: str) -> None:
+        """The call is over."""
+        self._known.discard(attempt_id)
+        task = self._listening.get(attempt_id)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Listen to nobody any more."""
+        tasks = list(self._listening.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _judge(
+        self, attempt_id: str, ear: _Ear, transport: asyncio.DatagramTransport
+    ) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + DEAF_SECONDS
+            while ear.listener.heard or loop.time() < end:
+                await asyncio.sleep(EVERY_SECONDS)
+                if not ear.listener.heard:
+                    continue
+                verdict = decide(self._model, ear.listener.features(), self._patience)
+                if verdict is not None:
+                    self._told(attempt_id, verdict)
+                    return
+                if loop.time() > end + self._patience.call_seconds:
+                    break  # the sound stopped
+            log.warning("attempt %s: its sound does not come: taken for a person", attempt_id)
+            self._told(attempt_id, "human")
+        finally:
+            transport.close()
+
+
+def packet(number: int, samples: NDArray[np.int16]) -> bytes:
+    """An RTP packet of A-law sound: what a PBX would send."""
+    codes = np.abs(ALAW.astype(np.int32)[None, :] - samples.astype(np.int32)[:, None]).argmin(
+        axis=1
+    )
+    header = bytes([0x80, _ALAW]) + (number & 0xFFFF).to_bytes(2, "big")
+    stamp = (number * FRAME & 0xFFFFFFFF).to_bytes(4, "big")
+    sound: bytes = codes.astype(np.uint8).tobytes()
+    return header + stamp + b"zanc" + sound
+
+
+assert RATE == 8000  # G.711

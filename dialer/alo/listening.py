@@ -1,0 +1,179 @@
+"""What is heard of an answered call, 20 ms at a time, as figures that tell a person from a machine.
+
+Pure: sound in, figures out. A person says a short word and waits; a machine goes on, or plays a
+tone. The figures are timings of voice and silence, how steady and how tonal the sound is, all as
+known at a moment: the same code makes the training table and hears the live call.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE = 8000
+FRAME = 160
+"""Samples of 20 ms."""
+FRAME_SECONDS = FRAME / RATE
+
+FEATURES = (
+    "heard",
+    "silence_before",
+    "since_voice_began",
+    "voice",
+    "voice_share",
+    "bursts",
+    "first_burst",
+    "longest_burst",
+    "last_burst",
+    "longest_pause",
+    "silence_now",
+    "talking",
+    "level",
+    "level_spread",
+    "noise",
+    "tonal",
+    "steady_tone",
+    "brightness",
+    "brightness_spread",
+    "crossings",
+    "rhythm",
+)
+"""Names of the figures, in the order of ``Listener.features``. Times are in seconds."""
+
+_SPECTRUM = np.fft.rfftfreq(FRAME, 1 / RATE)
+_WINDOW = np.hanning(FRAME)
+_QUIET = 40.0
+"""RMS of 16-bit samples under which nothing is voice, however quiet the line is."""
+_ABOVE_NOISE = 4.0
+"""Voice is this many times louder than the noise floor (12 dB)."""
+_AT_LEAST = 2.0
+"""Sound whose loudest frame is not so many times louder than its quiet ones holds no voice."""
+_BRIDGED = 3
+"""Pauses of up to so many frames (60 ms) are within a word: the closing of a consonant."""
+
+Frames = NDArray[np.float64]
+
+
+class Listener:
+    """Hears one call. ``feed`` it with what arrives, ask ``features`` whenever wanted."""
+
+    def __init__(self) -> None:
+        self._rest = np.empty(0, dtype=np.int16)
+        self._frames: list[tuple[float, float, float, float, float]] = []
+
+    @property
+    def heard(self) -> float:
+        """Seconds heard since the call was answered."""
+        return len(self._frames) * FRAME_SECONDS
+
+    def feed(self, samples: NDArray[np.int16]) -> None:
+        """Take sound: 16-bit samples, 8,000 a second, any number of them."""
+        block = np.concatenate([self._rest, samples]) if len(self._rest) else samples
+        whole = len(block) // FRAME * FRAME
+        self._rest = block[whole:].copy()
+        if whole:
+            self._frames.extend(_measure(block[:whole].reshape(-1, FRAME).astype(np.float64)))
+
+    def voice_began(self) -> float | None:
+        """Seconds from the answer to the first voice; None while there was none."""
+        voiced = _voiced(np.array([frame[0] for frame in self._frames]))
+        return float(voiced.argmax()) * FRAME_SECONDS if voiced.any() else None
+
+    def features(self) -> NDArray[np.float32]:
+        """The figures of ``FEATURES`` as known now."""
+        frames = np.array(self._frames, dtype=np.float64).reshape(-1, 5)
+        return _figures(frames)
+
+
+def _measure(blocks: Frames) -> list[tuple[float, float, float, float, float]]:
+    """Of each frame: level (RMS), peak of the spectrum in Hz, its share, centroid, crossings."""
+    level = np.sqrt((blocks * blocks).mean(axis=1))
+    power = np.abs(np.fft.rfft(blocks * _WINDOW, axis=1)) ** 2 + 1e-9
+    total = power.sum(axis=1)
+    top = power.argmax(axis=1)
+    rows = np.arange(len(blocks))
+    around = power[rows, top].copy()
+    around += power[rows, np.maximum(top - 1, 0)]
+    around += power[rows, np.minimum(top + 1, power.shape[1] - 1)]
+    centroid = (power * _SPECTRUM).sum(axis=1) / total
+    crossings = (np.diff(np.signbit(blocks), axis=1) != 0).mean(axis=1)
+    measured = (level, _SPECTRUM[top], around / total, centroid, crossings)
+    return list(zip(*(column.tolist() for column in measured), strict=True))
+
+
+def _voiced(level: Frames) -> NDArray[np.bool_]:
+    """Which frames are voice: well above the quietest tenth of what was heard so far."""
+    if not len(level):
+        return np.zeros(0, dtype=bool)
+    floor = min(float(np.quantile(level, 0.1)), float(np.median(level[:5])) + _QUIET)
+    loudest = float(level.max())
+    if loudest < _AT_LEAST * floor:  # the same all the time: a line, however loud
+        return np.zeros(len(level), dtype=bool)
+    voiced = level > max(_QUIET, min(_ABOVE_NOISE * floor, 0.35 * loudest))
+    starts, ends = _runs(~voiced)
+    for start, end in zip(starts, ends, strict=True):
+        if start > 0 and end < len(level) and end - start <= _BRIDGED:
+            voiced[start:end] = True
+    starts, ends = _runs(voiced)
+    for start, end in zip(starts, ends, strict=True):
+        if end - start <= 1 and end < len(level):  # a click
+            voiced[start:end] = False
+    return voiced
+
+
+def _runs(flags: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
+    edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
+    return np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist()
+
+
+def _figures(frames: Frames) -> NDArray[np.float32]:
+    count = len(frames)
+    level = frames[:, 0]
+    voiced = _voiced(level)
+    starts, ends = _runs(voiced)
+    lengths = [(end - start) * FRAME_SECONDS for start, end in zip(starts, ends, strict=True)]
+    pauses = [
+        (start - end) * FRAME_SECONDS for start, end in zip(starts[1:], ends[:-1], strict=True)
+    ]
+    heard = count * FRAME_SECONDS
+    if not lengths:
+        nothing = np.full(len(FEATURES), np.nan, dtype=np.float32)
+        known = {"heard": heard, "silence_before": heard, "voice": 0, "voice_share": 0}
+        known |= {"bursts": 0, "silence_now": heard, "talking": 0}
+        known["noise"] = float(np.median(level)) if count else 0.0
+        for name, value in known.items():
+            nothing[FEATURES.index(name)] = value
+        return nothing
+    loud = frames[voiced]
+    peaks, shares, centroids = loud[:, 1], loud[:, 2], loud[:, 3]
+    quiet = level[~voiced]
+    began = starts[0] * FRAME_SECONDS
+    voice = float(voiced.sum()) * FRAME_SECONDS
+    tone = shares > 0.8  # nearly all of the sound in one place of the spectrum
+    steady = tone[1:] & (np.abs(np.diff(peaks)) <= 50) if len(peaks) > 1 else np.zeros(1, bool)
+    return np.array(
+        [
+            heard,
+            began,
+            heard - began,
+            voice,
+            voice / max(FRAME_SECONDS, heard - began),
+            len(lengths),
+            lengths[0],
+            max(lengths),
+            lengths[-1],
+            max(pauses, default=0.0),
+            (count - ends[-1]) * FRAME_SECONDS,
+            float(voiced[-1]),
+            float(np.log10(loud[:, 0].mean() + 1)),
+            float(loud[:, 0].std() / (loud[:, 0].mean() + 1)),
+            float(quiet.mean()) if len(quiet) else 0.0,
+            float(shares.mean()),
+            float(steady.mean()),
+            float(centroids.mean()),
+            float(centroids.std()),
+            float(loud[:, 4].mean()),
+            len(lengths) / max(FRAME_SECONDS, heard - began),
+        ],
+        dtype=np.float32,
+    )

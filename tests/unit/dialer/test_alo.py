@@ -1,0 +1,188 @@
+"""Alô or machine: what is measured of the sound, when something is said, what the wire brings."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from dialer.alo.decision import Patience, decide
+from dialer.alo.ears import ALAW, Ears, Stream, packet
+from dialer.alo.listening import FEATURES, RATE, Listener
+from dialer.alo.table import MOMENTS, table
+from zanc_pipeline.common.errors import DataError
+
+Sound = NDArray[np.int16]
+
+
+def silence(seconds: float) -> Sound:
+    return np.random.default_rng(7).normal(0, 10, round(RATE * seconds)).astype(np.int16)
+
+
+def voice(seconds: float, level: float = 4000) -> Sound:
+    """A buzz of many harmonics that swells and fades, as a vowel does."""
+    at = np.arange(round(RATE * seconds)) / RATE
+    buzz = sum(np.sin(2 * np.pi * 140 * k * at) / k for k in range(1, 20))
+    return (level * buzz * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * at))).astype(np.int16)
+
+
+def figures(*parts: Sound) -> dict[str, float]:
+    listener = Listener()
+    listener.feed(np.concatenate(parts))
+    return dict(zip(FEATURES, listener.features().tolist(), strict=True))
+
+
+class Says:
+    """A model that always says the same probability."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def machine(self, features: NDArray[np.float32]) -> float:
+        assert len(features) == len(FEATURES)
+        return self.probability
+
+
+def test_a_word_and_the_silence_after_it_are_measured() -> None:
+    seen = figures(silence(0.4), voice(0.5), silence(0.8))
+    assert seen["heard"] == pytest.approx(1.7)
+    assert seen["silence_before"] == pytest.approx(0.4, abs=0.05)
+    assert seen["voice"] == pytest.approx(0.5, abs=0.08)
+    assert seen["silence_now"] == pytest.approx(0.8, abs=0.08)
+    assert (seen["bursts"], seen["talking"]) == (1, 0)
+
+
+def test_two_words_are_two_and_a_consonant_is_no_pause() -> None:
+    assert figures(voice(0.3), silence(0.3), voice(0.4))["bursts"] == 2
+    assert figures(voice(0.3), silence(0.04), voice(0.4))["bursts"] == 1
+
+
+def test_a_tone_is_told_from_a_voice() -> None:
+    at = np.arange(RATE) / RATE
+    tone = (6000 * np.sin(2 * np.pi * 1000 * at)).astype(np.int16)
+    assert figures(silence(0.2), tone)["steady_tone"] > 0.9
+    assert figures(silence(0.2), voice(1.0))["steady_tone"] < 0.5
+
+
+def test_a_loud_line_is_no_voice() -> None:
+    noise = np.random.default_rng(1).normal(0, 200, RATE).astype(np.int16)
+    assert figures(noise)["voice_share"] == 0
+    assert figures(noise, voice(0.4, level=8000))["voice"] == pytest.approx(0.4, abs=0.1)
+
+
+def test_in_pieces_it_hears_the_same() -> None:
+    sound = np.concatenate([silence(0.3), voice(0.4), silence(0.33)])
+    whole, pieces = Listener(), Listener()
+    whole.feed(sound)
+    for start in range(0, len(sound), 37):
+        pieces.feed(sound[start : start + 37])
+    assert np.array_equal(whole.features(), pieces.features(), equal_nan=True)
+
+
+def heard(*parts: Sound) -> NDArray[np.float32]:
+    listener = Listener()
+    listener.feed(np.concatenate(parts))
+    return listener.features()
+
+
+@pytest.mark.parametrize(
+    ("probability", "parts", "said"),
+    [
+        (0.99, (silence(0.3), voice(0.3)), None),  # too early for anything
+        (0.99, (silence(0.3), voice(0.9)), "machine"),
+        (0.02, (silence(0.3), voice(0.3), silence(0.6)), "human"),
+        (0.5, (silence(0.3), voice(0.3), silence(0.6)), None),
+        (0.5, (silence(0.3), voice(1.8)), "human"),  # the doubt is for the person
+        (0.9, (silence(0.3), voice(1.8)), "machine"),
+        (0.5, (silence(3.4),), "human"),  # nobody speaks
+    ],
+)
+def test_when_something_is_said(
+    probability: float, parts: tuple[Sound, ...], said: str | None
+) -> None:
+    assert decide(Says(probability), heard(*parts), Patience()) == said
+
+
+def test_alaw_is_that_of_the_recommendation() -> None:
+    # G.711: 0x55 and 0xD5 are the smallest steps, 0x2A and 0xAA the greatest.
+    assert [int(ALAW[code]) for code in (0xD5, 0x55, 0xAA, 0x2A)] == [8, -8, 32256, -32256]
+    assert len(set(ALAW.tolist())) == 256
+
+
+def test_lost_packets_are_silence_and_late_ones_are_left_out() -> None:
+    stream, sound = Stream(), voice(0.02)
+    first = stream.samples(packet(65534, sound))
+    assert first is not None
+    assert np.abs(first.astype(int) - sound).max() <= 512
+    after = stream.samples(packet(1, sound))  # 65535 and 0 were lost
+    assert after is not None
+    assert len(after) == 3 * 160
+    assert not after[:320].any()
+    assert stream.samples(packet(0, sound)) is None
+    assert stream.samples(packet(1, sound)) is None
+
+
+@pytest.mark.parametrize(
+    "junk", [b"", b"\x80", bytes(200), b"\x80\x08" + bytes(10), b"\x9f\x08" + bytes(20)]
+)
+def test_what_is_no_sound_is_left_out(junk: bytes) -> None:
+    assert Stream().samples(junk) is None
+
+
+async def test_a_call_is_heard_and_told_once() -> None:
+    told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    ears = Ears(Says(0.99), "127.0.0.1", lambda *one: told.put_nowait(one))
+    ports: list[int] = []
+    for _ in range(2):  # its answer is told by two events
+        await ears.listen("a1", lambda _, port: ports.append(port))
+    assert len(ports) == 1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        sound = voice(1.2)
+        for number in range(60):
+            frame = sound[number * 160 : (number + 1) * 160]
+            wire.sendto(packet(number, frame), ("127.0.0.1", ports[0]))
+            await asyncio.sleep(0)
+        assert await asyncio.wait_for(told.get(), 10) == ("a1", "machine")
+    await ears.close()
+    assert told.empty()
+
+
+async def test_a_call_that_is_not_heard_is_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dialer.alo.ears.DEAF_SECONDS", 0.05)
+    told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    ears = Ears(Says(0.99), "127.0.0.1", lambda *one: told.put_nowait(one))
+    await ears.listen("a1", lambda _address, _port: None)
+    assert await asyncio.wait_for(told.get(), 10) == ("a1", "human")
+    await ears.close()
+
+
+def recorded(path: Path, sound: Sound, rate: int = RATE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(sound.tobytes())
+
+
+def test_recordings_become_a_table_in_the_order_of_the_folders(tmp_path: Path) -> None:
+    recorded(tmp_path / "held" / "machine" / "h-0000.wav", voice(4))
+    recorded(tmp_path / "train" / "human" / "t-0000.wav", np.concatenate([voice(1), silence(3)]))
+    made = table([tmp_path / "train", tmp_path / "held"])
+    assert made.column_names == ["recording", "machine", *FEATURES]
+    assert made["recording"].to_pylist() == ["t-0000"] * len(MOMENTS) + ["h-0000"] * len(MOMENTS)
+    assert made["machine"].to_pylist() == [False] * len(MOMENTS) + [True] * len(MOMENTS)
+    assert made["heard"].to_pylist()[: len(MOMENTS)] == pytest.approx(MOMENTS, abs=0.021)
+
+
+def test_a_recording_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
+    recorded(tmp_path / "human" / "x-0001.wav", voice(1), rate=44100)
+    with pytest.raises(DataError, match=r"x-0001\.wav: must be mono, 16 bits, 8000 Hz"):
+        table([tmp_path])
+    with pytest.raises(DataError, match="no human"):
+        table([tmp_path / "empty"])
