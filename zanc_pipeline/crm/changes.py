@@ -6,6 +6,7 @@ person about whom anything changed are compared with the CRM; of the others noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zanc_pipeline.crm.entities import PORTFOLIO_COLUMNS, Changes, Portfolio
@@ -29,7 +30,8 @@ def changes_since(before: Portfolio, after: Portfolio) -> Changes | None:
 
     if dict(before.extras) != dict(after.extras):
         return None
-    was, now = _column(before, "contract"), _column(after, "contract")
+    old, new = _columns(before), _columns(after)
+    was, now = old("contract"), new("contract")
     if len(pc.unique(was)) < len(was) or len(pc.unique(now)) < len(now):
         return None
     found = pc.index_in(now, value_set=was)
@@ -38,16 +40,18 @@ def changes_since(before: Portfolio, after: Portfolio) -> Changes | None:
     changed = ~known
     for name in (*PORTFOLIO_COLUMNS, *after.extras):
         if name not in ("line", "contract"):
-            changed |= _differ(_column(before, name).take(pa.array(place)), _column(after, name))
+            left, right = old(name), new(name)
+            if not (known.all() and left.equals(right) and (place == np.arange(len(was))).all()):
+                changed |= _differ(left.take(pa.array(place)), right)
     gone = np.ones(len(was), dtype=bool)
     gone[place[known]] = False
     gone[place[known & changed]] = True  # what they were counts as well
-    was_cpf, cpf = _column(before, "cpf"), _column(after, "cpf")
+    was_cpf, cpf = old("cpf"), new("cpf")
     kept = np.flatnonzero(known)
     order = _out_of_order(
         cpf.dictionary_encode().indices.to_numpy()[kept],
-        _column(after, "line").to_numpy()[kept],
-        _column(before, "line").to_numpy()[place[kept]],
+        new("line").to_numpy()[kept],
+        old("line").to_numpy()[place[kept]],
     )
     changed[kept[order]] = True
     people = pc.unique(
@@ -62,11 +66,12 @@ def changes_since(before: Portfolio, after: Portfolio) -> Changes | None:
     return Changes(since=before.digest, people=people, contracts=contracts)
 
 
-def _column(portfolio: Portfolio, name: str) -> Any:
-    import pyarrow as pa
+def _columns(portfolio: Portfolio) -> Callable[[str], Any]:
+    """What reads one column of the delivery's file."""
+    import pyarrow.parquet as pq
 
-    batches = list(portfolio.batches([name]))
-    return pa.concat_arrays([batch.column(0) for batch in batches])
+    file = pq.ParquetFile(portfolio.path, memory_map=True)
+    return lambda name: file.read([name], use_threads=False).column(0).combine_chunks()
 
 
 def _differ(left: Any, right: Any) -> np.ndarray:

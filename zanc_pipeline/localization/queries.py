@@ -272,7 +272,8 @@ MERGE_STAGED = f"""
 KNOWN_KEYS = f"""
     SELECT i.position FROM incoming_key i
     WHERE EXISTS (SELECT 1 FROM localization.call_key k WHERE k.key = i.key)
-       OR {ARCHIVED.format(key="i.key")}
+    UNION ALL
+    SELECT i.position FROM incoming_key i WHERE {ARCHIVED.format(key="i.key")}
 """
 
 HAS_ARCHIVE = "SELECT EXISTS (SELECT FROM localization.archived_key) AS found"

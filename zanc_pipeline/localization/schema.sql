@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS localization.call_key (key uuid PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS localization.archived_key (
     bucket integer PRIMARY KEY,
     marks  bytea STORAGE EXTERNAL NOT NULL
-) WITH (toast_tuple_target = 8160, fillfactor = 50);
+) WITH (toast_tuple_target = 8160);
 
 CREATE OR REPLACE FUNCTION localization.key_bucket(key uuid) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
