@@ -135,3 +135,42 @@ def test_an_archive_that_is_not_what_it_should_be_is_rejected(
 ) -> None:
     with pytest.raises(FileRejected, match=words):
         judge("telecom_brisa", content)
+
+
+def with_sheet(old: bytes, new: bytes) -> bytes:
+    """A workbook of four rows whose sheet's XML was changed by hand."""
+    content, out = book(*[[n, n] for n in range(3)], titles=["a", "b"]), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            assert not name.endswith("sheet1.xml") or old in data
+            target.writestr(name, data.replace(old, new) if name.endswith("sheet1.xml") else data)
+    return out.getvalue()
+
+
+FAR_ROW = b'<row r="999999999"><c r="A999999999"><v>1</v></c></row></sheetData>'
+WIDE_ROW = b'<row r="9"><c r="XFE9"><v>1</v></c></row></sheetData>'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"</sheetData>", FAR_ROW, "número 999999999"),
+        (b"</sheetData>", WIDE_ROW, "16385 colunas"),
+        (b'<row r="3"', b'<row r="2"', "não estão em ordem"),
+        (b'r="B3"', b'r="A3"', "não estão em ordem"),
+        (b'r="A3"', b'r="C3"', "não estão em ordem"),
+    ],
+)
+def test_a_sheet_that_would_lose_cells_or_never_end_is_refused(
+    tmp_path: Path, old: bytes, new: bytes, said: str
+) -> None:
+    (tmp_path / "x").write_bytes(with_sheet(old, new))
+    with pytest.raises(FileRejected, match=said):
+        list(sheet_rows(tmp_path / "x", None))
+
+
+def test_a_gap_between_rows_and_cells_keeps_their_places(tmp_path: Path) -> None:
+    gap = b'<row r="90"><c r="C90"><v>7</v></c></row></sheetData>'
+    (tmp_path / "x").write_bytes(with_sheet(b"</sheetData>", gap))
+    assert list(sheet_rows(tmp_path / "x", None))[-1] == (90, (None, None, 7))

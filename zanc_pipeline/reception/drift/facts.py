@@ -7,7 +7,13 @@ from typing import Any
 
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.drift.positions import byte_profile, matrix_of
-from zanc_pipeline.reception.drift.raw import excerpt, inner_file, raw_lines, raw_table
+from zanc_pipeline.reception.drift.raw import (
+    HEAD_BYTES,
+    excerpt,
+    inner_file,
+    raw_lines,
+    raw_table,
+)
 from zanc_pipeline.reception.layout import (
     DelimitedLayout,
     FixedLayout,
@@ -25,7 +31,7 @@ def file_facts(layout: Layout, path: Path) -> dict[str, Any]:
     try:
         with inner_file(layout, path) as (inner, _):
             if isinstance(layout, DelimitedLayout | SheetLayout):
-                table = raw_table(layout, inner)
+                table = raw_table(layout, inner, HEAD_BYTES)
                 if table is not None:
                     facts |= {"titles": table.titles, "columns": table.width}
             elif isinstance(layout, FixedLayout | RecordsLayout):

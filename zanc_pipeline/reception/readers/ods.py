@@ -11,17 +11,13 @@ from typing import Any
 from xml.etree.ElementTree import Element, iterparse
 
 from zanc_pipeline.reception.problems import FileRejected
-from zanc_pipeline.reception.readers.sheet_cells import Formula
+from zanc_pipeline.reception.readers.sheet_cells import MAX_COLUMNS, MAX_ROWS, Formula
 from zanc_pipeline.reception.readers.unzip import check_sizes
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _CELLS = {f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"}
-
-MAX_ROWS = 1_048_576
-MAX_COLUMNS = 16_384
-"""What a spreadsheet program opens; a file that claims more is refused."""
 
 MAX_REPEATED_CELLS = 1_000_000
 """A row written once may stand for many; for so many cells it is no portfolio but a bomb."""
@@ -73,6 +69,8 @@ def _rows(content: Any, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...
         if element.tag != f"{_TABLE}table-row":
             continue
         repeated = int(element.get(f"{_TABLE}number-rows-repeated", "1"))
+        if repeated < 1:
+            raise ValueError("a row that stands for none")
         if depth_of_table:
             values = _values(element)
             if values:
@@ -107,6 +105,8 @@ def _values(row: Element) -> tuple[Any, ...]:
         if cell.tag not in _CELLS:
             continue
         repeated = int(cell.get(f"{_TABLE}number-columns-repeated", "1"))
+        if repeated < 1:
+            raise ValueError("a cell that stands for none")
         value = _value(cell)
         if value is None or value == "":
             waiting += repeated

@@ -15,6 +15,13 @@ ERRORS = frozenset(
 """What a spreadsheet shows where a formula has no value."""
 
 
+MAX_ROWS = 1_048_576
+MAX_COLUMNS = 16_384
+"""What a spreadsheet program opens; a file that claims more is refused."""
+
+MAX_CELLS = 200_000_000
+"""Cells of a sheet, also those between the ones that are written: more belong in a text file."""
+
 MOST_PLACES = 400
 """More digits than a number of a spreadsheet (a double) has before or after its point."""
 

@@ -21,7 +21,13 @@ from zanc_pipeline.reception.problems import FileRejected, RejectedRow
 from zanc_pipeline.reception.readers.base import Batch, broken_row
 from zanc_pipeline.reception.readers.delimited import check_titles, field_cells
 from zanc_pipeline.reception.readers.ods import MIMETYPE, ods_rows
-from zanc_pipeline.reception.readers.sheet_cells import Formula, cell_text
+from zanc_pipeline.reception.readers.sheet_cells import (
+    MAX_CELLS,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    Formula,
+    cell_text,
+)
 from zanc_pipeline.reception.readers.unzip import opened
 from zanc_pipeline.reception.readers.xls import is_xls, xls_names, xls_rows
 from zanc_pipeline.reception.readers.xlsx import xlsx_names, xlsx_rows
@@ -56,9 +62,21 @@ def read_sheet(layout: SheetLayout, path: Path) -> Iterator[Batch]:
 
 
 def sheet_rows(path: Path, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """The rows of a worksheet that are not blank, each with its number from 1."""
-    rows = _reader(path)(path, sheet)
-    return ((number, values) for number, values in rows if any(v not in (None, "") for v in values))
+    """The rows of a worksheet that are not blank, each with its number from 1.
+
+    Raises FileRejected for a sheet that is larger than any.
+    """
+    cells = 0
+    for number, values in _reader(path)(path, sheet):
+        cells += len(values)
+        if number > MAX_ROWS or len(values) > MAX_COLUMNS or cells > MAX_CELLS:
+            raise FileRejected(
+                f"a planilha tem uma linha de número {number} e {len(values)} colunas, ou células "
+                f"demais ({cells}), o que não é normal: não foi lida; peça ao credor um arquivo de "
+                "texto (csv)"
+            )
+        if any(value not in (None, "") for value in values):
+            yield number, values
 
 
 def first_sheets(path: Path) -> list[str | None]:

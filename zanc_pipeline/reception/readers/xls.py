@@ -11,7 +11,7 @@ from typing import Any
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.readers.sheet_cells import Formula
 
-MAX_BYTES = 128 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 """A sheet of this format ends at 65,536 rows × 256 columns; it is read whole into memory."""
 
 _MAGIC = (

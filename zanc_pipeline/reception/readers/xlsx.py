@@ -85,9 +85,7 @@ def _page(book: Any, sheet: str | None) -> Any:
         )
     if not names:
         raise FileRejected("a planilha não tem nenhuma aba com dados: peça ao credor outra")
-    page = book.worksheets[names.index(sheet) if sheet is not None else 0]
-    page.reset_dimensions()  # the declared size may be wrong; the cells are the truth
-    return page
+    return book.worksheets[names.index(sheet) if sheet is not None else 0]
 
 
 def _has_formulas(path: Path, page: Any) -> bool:
@@ -104,11 +102,9 @@ def _has_formulas(path: Path, page: Any) -> bool:
 
 
 def _rows(page: Any, formulas: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    written: Iterator[Any] = formulas.iter_rows(values_only=True) if formulas else repeat(())
+    written: Iterator[Any] = _given(formulas) if formulas else repeat((0, ()))
     try:
-        for number, (values, sources) in enumerate(
-            zip(page.iter_rows(values_only=True), written, strict=False), start=1
-        ):
+        for (number, values), (_, sources) in zip(_given(page), written, strict=False):
             if not sources:
                 yield number, values
                 continue
@@ -123,6 +119,45 @@ def _rows(page: Any, formulas: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
         raise
     except Exception as error:  # a damaged sheet fails only while it is read
         raise _damaged(error) from None
+
+
+def _given(page: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The rows that are written in a sheet, each with its number; a gap between two makes none.
+
+    Raises FileRejected where rows or cells are not in their order: openpyxl's own reading would
+    leave out the later ones and say nothing.
+    """
+    from openpyxl.worksheet._reader import WorkSheetParser
+
+    book, last = page.parent, 0
+    with page._get_source() as source:
+        parser = WorkSheetParser(
+            source,
+            page._shared_strings,
+            data_only=book.data_only,
+            epoch=book.epoch,
+            date_formats=book._date_formats,
+            timedelta_formats=book._timedelta_formats,
+        )
+        for number, cells in parser.parse():
+            values: list[Any] = []
+            for cell in cells:
+                missing = cell["column"] - len(values) - 1
+                if missing < 0 or cell["row"] != number:
+                    raise _disordered(number)
+                values += [None] * missing
+                values.append(cell["value"])
+            if number <= last:
+                raise _disordered(number)
+            last = number
+            yield number, tuple(values)
+
+
+def _disordered(number: int) -> FileRejected:
+    return FileRejected(
+        f"a planilha está estragada: as linhas ou células não estão em ordem (linha {number}); "
+        "peça ao credor que a abra, salve e envie novamente"
+    )
 
 
 def _is_formula(source: Any, value: Any) -> bool:
