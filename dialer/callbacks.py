@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 AHEAD = timedelta(minutes=10)
 """A campaign gets a callback so long before its time, to keep an operator for it."""
+NOBODY = timedelta(seconds=30)
+"""A callback that no campaign may make now is looked at again so much later."""
 QUEUE = "retornos"
 
 
@@ -61,14 +63,16 @@ class Callbacks:
             for row in await connection.fetch(rule_queries.SETTLE_CALLBACKS, now - validity):
                 log.info("dialer: callback of attempt %s: %s", row["attempt_id"], row["status"])
             rows = await connection.fetch(rule_queries.DUE_CALLBACKS, now + AHEAD)
+        self._waits = {one: until for one, until in self._waits.items() if until > now}
         for row in rows:
             due = Due(**{name: row[name] for name in Due.__dataclass_fields__})
-            if self._waits.get(due.attempt_id, now) <= now:
+            if due.attempt_id not in self._waits:
                 await self._hand_on(due, now)
 
     async def _hand_on(self, due: Due, now: datetime) -> None:
         campaign = await self._campaign(due, now)
         if campaign is None:
+            self._waits[due.attempt_id] = now + NOBODY
             return
         moment = max(now, due.agreed_at)
         _, refusal = judge(

@@ -68,7 +68,8 @@ ORDER BY callback.agreed_at, callback.attempt_id LIMIT 500
 """Those whose time comes before $1 and that no lead carries."""
 
 RUNNING_OF_CONVENIO = """
-SELECT DISTINCT campaign_id FROM lead WHERE convenio = $1 AND campaign_id = ANY ($2::text[])
+SELECT DISTINCT campaign_id FROM lead
+WHERE convenio = $1 AND campaign_id = ANY ($2::text[]) AND status <> 'ended'
 """
 
 CARRY_CALLBACK = """

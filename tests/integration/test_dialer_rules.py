@@ -274,6 +274,7 @@ def test_who_asks_not_to_be_called_is_not_called_again_and_every_call_shows_why_
     )
     assert evidence(dialer, "braked") == []
     (config / "regras.yaml").unlink()
+    tabulate(dialer, talks(dialer, "op01"), "refusal")
     dialer.wait_finished("braked")
     assert len(evidence(dialer, "braked")) == 1
     order(dialer, "operators/op01/logout")

@@ -1,22 +1,24 @@
-"""What the gate does with a lead whose phones may not all be called now."""
+"""Leads whose phones may not all be called now, and calls that were agreed with somebody."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from dialer import gate as module
+from dialer import placing
 from dialer.gate import Gate
-from dialer.live import Campaign
+from dialer.live import Agent, Campaign, Floor
 from dialer.localization import Reservation
 from dialer.permission import Listed
 from dialer.rulebook import Rulebook
-from dialer.rules import CallNext, Finished
+from dialer.rules import Agreed, CallNext, Finished
 from dialer.settings import ANY_HOUR, parse_campaign
 from dialer.store import Lead
 from zanc_pipeline.common.settings import project_root, read_yaml
@@ -93,3 +95,39 @@ async def test_a_call_before_its_hour_says_that_there_was_nobody_else() -> None:
     assert told == (
         "melhores horas 18 h, 11 h; discado às 9 h porque não havia outra pessoa a chamar"
     )
+
+
+class Leads:
+    """A store that remembers to when leads were put back."""
+
+    def __init__(self) -> None:
+        self.until: list[datetime] = []
+
+    async def update_lead(self, lead_id: int, update: CallNext) -> None:
+        self.until.append(update.not_before)
+
+
+@pytest.mark.parametrize(
+    ("state", "minutes_late", "waits"),
+    [
+        ("talking", 9, True),
+        ("talking", 10, False),
+        ("paused", 1, True),
+        ("offline", 1, False),
+        ("idle", 1, False),
+    ],
+)
+async def test_an_agreed_call_waits_a_while_for_the_operator_who_agreed_it(
+    monkeypatch: pytest.MonkeyPatch, state: Any, minutes_late: int, waits: bool
+) -> None:
+    monkeypatch.setattr(placing, "utc_now", lambda: MORNING)
+    floor, leads = Floor(), Leads()
+    engine = SimpleNamespace(floor=floor, store=leads, book=Rulebook())
+    placer = placing.Placer(cast(Any, engine), Localization())
+    for name, its in (("op01", state), ("op02", "idle")):
+        floor.agents[name] = Agent(id=name, state=its, since=MORNING)
+    at = MORNING - timedelta(minutes=minutes_late)
+    agreed = Agreed(at=at, phone=PAULISTA, operator="op01", since=at)
+    person = lead(PAULISTA, agreed=agreed)
+    found = await placer._waits_for_another(campaign(), person, [], floor.agents["op02"])
+    assert (found, leads.until) == (waits, [MORNING + timedelta(seconds=2)] if waits else [])
