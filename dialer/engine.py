@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 REVIEW_SECONDS = 1.0
+MOST_REVIEWED = 8
+"""Campaigns that are looked at in one tick: with a hundred, nobody waits for all of them."""
 API_SECONDS = 5.0
 
 T = TypeVar("T")
@@ -421,9 +423,12 @@ class Engine:
                 await self.switchboard.review()
                 now = utc_now()
                 free = self.placer.share_out(now)
+                quiet = self._quiet(now)
                 for campaign in list(self.campaigns.values()):
                     try:
-                        await self._review(campaign, free.get(campaign.id), now)
+                        await self._review(
+                            campaign, free.get(campaign.id), now, quiet=campaign in quiet
+                        )
                     except UnavailableError as error:
                         self.doubt(error)
             try:
@@ -432,11 +437,23 @@ class Engine:
             except TimeoutError:
                 pass
 
-    async def _review(self, campaign: Campaign, free: int | None, now: datetime) -> None:
+    def _quiet(self, now: datetime) -> list[Campaign]:
+        """Campaigns without a call that may be over: a few at a time, for each is a query."""
+        calling = {call.lead.campaign_id for call in self.floor.calls.values()}
+        quiet = [
+            one
+            for one in self.campaigns.values()
+            if not (one.preparing or one.holding or one.id in calling)
+            and (now - one.reviewed_at).total_seconds() >= REVIEW_SECONDS
+        ]
+        return sorted(quiet, key=lambda one: one.reviewed_at)[:MOST_REVIEWED]
+
+    async def _review(
+        self, campaign: Campaign, free: int | None, now: datetime, *, quiet: bool
+    ) -> None:
         # Before placing: free operators look for a lead again and again, and while one does so
         # the campaign can't be told to be over.
-        due = (now - campaign.reviewed_at).total_seconds() >= REVIEW_SECONDS
-        if due and await self._finish_if_done(campaign, now):
+        if quiet and await self._finish_if_done(campaign, now):
             return
         if campaign.status == "paused":
             campaign.why = "em pausa: nenhuma ligação nova"
@@ -450,12 +467,6 @@ class Engine:
                 self.placer.place(campaign, free, now)
 
     async def _finish_if_done(self, campaign: Campaign, now: datetime) -> bool:
-        if (
-            campaign.preparing
-            or campaign.holding
-            or any(call.lead.campaign_id == campaign.id for call in self.floor.calls.values())
-        ):
-            return False
         campaign.reviewed_at = now
         leads = await self.store.count_leads(campaign.id)
         if leads["waiting"] or leads["active"]:

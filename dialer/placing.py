@@ -75,16 +75,19 @@ class Placer:
         """
         able = self._able(now)
         takers = _first(able)
-        turns: dict[tuple[str, ...], int] = {}
+        chosen: dict[str | None, list[Campaign]] = {}
+        turns: dict[str | None, int] = {}
         for agent in sorted(self._floor.agents.values(), key=lambda agent: agent.id):
             agent.share = None
-            mine = _first([campaign for campaign in able if agent.serves(campaign)])
-            if not mine or agent.state in ("offline", "paused"):
+            if agent.state in ("offline", "paused"):
                 continue
-            choice = tuple(campaign.id for campaign in mine)
-            turn = turns[choice] = turns.get(choice, -1) + 1
-            agent.share = choice[turn % len(choice)]
-            takers += [campaign for campaign in mine if campaign not in takers]
+            if agent.only not in chosen:
+                chosen[agent.only] = _first([one for one in able if agent.serves(one)])
+                takers += [one for one in chosen[agent.only] if one not in takers]
+            mine = chosen[agent.only]
+            if mine:
+                turn = turns[agent.only] = turns.get(agent.only, -1) + 1
+                agent.share = mine[turn % len(mine)].id
         names = {campaign.id for campaign in takers}
         strangers = 0
         for campaign in self._engine.campaigns.values():

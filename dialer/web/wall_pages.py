@@ -25,6 +25,7 @@ SUPERVISORS = frozenset({Role.SUPERVISOR})
 FRESH_SECONDS = 1.0
 SLOW_SECONDS = 15.0
 """Names and short calls are read from the database no oftener."""
+PAST_SECONDS, MOST_PASTS = 60.0, 50
 PERIODS = (7, 14, 30, 90)
 AUDIT_PAGE = 100
 _ORDERS = {"pause": "pausada", "resume": "retomada", "stop": "em encerramento"}
@@ -39,6 +40,17 @@ class Wall:
         self._names: dict[str, str] = {}
         self._short: dict[str, Short] = {}
         self._slow_at = float("-inf")
+        self._pasts: dict[tuple[int, str | None], tuple[float, history.Past]] = {}
+
+    async def past(self, days: int, name: str | None) -> history.Past:
+        """The last days, read anew once a minute: it aggregates every call of them."""
+        at, known = self._pasts.get((days, name), (float("-inf"), None))
+        if known is None or time.monotonic() - at > PAST_SECONDS:
+            known = await history.past(self._dialer.store, days, name)
+            if len(self._pasts) > MOST_PASTS:
+                self._pasts.clear()
+            self._pasts[days, name] = time.monotonic(), known
+        return known
 
     async def html(self) -> Markup:
         """The live part of the page; raises UnavailableError while the dialer starts."""
@@ -151,7 +163,7 @@ class WallPast(Page):
         asked = self.get_query_argument("dias", "14")
         days = int(asked) if WHOLE.fullmatch(asked) and int(asked) in PERIODS else 14
         name = self.get_query_argument("campanha", "")[:100] or None
-        past = await history.past(self.dialer.store, days, name)
+        past = await self.dialer.wall.past(days, name)
         self.page(
             "wall_past.html.j2",
             past=past,
