@@ -168,7 +168,7 @@ class Battlefield:
                 ("cut", "localization"),
             ]
         )
-        seconds = self.random.choice([0.2, 0.8, 1.6])
+        seconds = self.random.choice([0.2, 0.6, 1.4])
         if blow == "freeze" and self.random.random() < self.long_freezes:
             seconds = 18.0  # the manager connection is given up meanwhile
         self.hits[f"{blow} {target}"] += 1
@@ -266,7 +266,7 @@ def fight(field: Battlefield, blows: int, say: Callable[[str], None] = lambda _l
     with crew(field.dialer, OPERATORS):
         field.submit()
         while field.hits.total() < blows:
-            time.sleep(field.random.uniform(0.3, 1.0))
+            time.sleep(field.random.uniform(0.1, 0.6))
             field.hit()
             say(f"{time.monotonic() - began:4.0f} s  {field.hits.total()} blows")
             if field.nearly_done():
