@@ -665,6 +665,49 @@ def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:
     return [replace(c, amount=rows[at - 1].amount) for at, c in enumerate(rows)]
 
 
+@kind("amounts swapped in part of the rows", "values", "refuse")
+@values
+def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:
+    return [
+        replace(c, amount=c.original, original=c.amount) if rng.random() < 0.3 else c for c in rows
+    ]
+
+
+@kind("last digit of the amounts lost", "values", "refuse")
+@values
+def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:
+    return [replace(c, amount=c.amount // 10 * 10) for c in rows]
+
+
+@kind("a tenth of the rows from another creditor", "values", "refuse")
+@values
+def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:
+    own = rows[: len(rows) * 9 // 10]
+    others = portfolio(rng.randrange(10**6), len(rows) - len(own))
+    return [*own, *(replace(c, contract=f"{c.contract[2:]}77") for c in others)]
+
+
+@kind("half of the contracts rounded by a spreadsheet", "values", "refuse")
+@values
+def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:
+    return [replace(c, contract=f"{c.contract[:-2]}00") if rng.random() < 0.5 else c for c in rows]
+
+
+@kind("NULL in place of some names", "values", "refuse")
+@values
+def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:
+    return [replace(c, name="NULL") if rng.random() < 0.05 else c for c in rows]
+
+
+@kind("some due dates a century early", "values", "refuse")
+@values
+def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:
+    return [
+        replace(c, due=c.due.replace(year=c.due.year - 100, day=1)) if rng.random() < 0.05 else c
+        for c in rows
+    ]
+
+
 @kind("names cut", "values", "refuse")
 @values
 def _(rows: Sequence[Contract], rng: random.Random) -> Sequence[Contract]:

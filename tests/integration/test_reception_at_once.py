@@ -41,7 +41,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], 
     """Does something between the judgement of the next delivery and its end."""
 
     def run(other: Callable[[], Any]) -> None:
-        judge, waiting = finishing._judge, [other]
+        judge, waiting = finishing.judge_chain, [other]
 
         def judged(*words: Any) -> Any:
             todo = waiting.pop() if waiting else None
@@ -50,7 +50,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], 
                 todo()
             return found
 
-        monkeypatch.setattr(finishing, "_judge", judged)
+        monkeypatch.setattr(finishing, "judge_chain", judged)
 
     return run
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DELIVERY = click.argument("delivery_id", type=click.IntRange(1, 2**63 - 1))
-_BY = click.option("--by", required=True, help="Who decides.")
-_REASON = click.option("--reason", required=True, help="Why.")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+_BY = click.option("--by", required=True, help="Quem decide.")
+_REASON = click.option("--reason", required=True, help="O motivo, que fica registrado.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Escreve JSON, para um programa ler.")
 
 
 @click.group()
@@ -32,8 +32,8 @@ def reception() -> None:
 
 @reception.command()
 @click.argument("file", type=_FILE)
-@click.option("--layout", type=_FILE, help="Read by this layout instead of detecting the dialect.")
-@click.option("--output", type=_FILE, help="Write here instead of on the standard output.")
+@click.option("--layout", type=_FILE, help="Lê por este layout, sem detectar nada.")
+@click.option("--output", type=_FILE, help="Grava aqui, em vez de mostrar na tela.")
 def read(file: Path, layout: Path | None, output: Path | None) -> None:
     """Write FILE as a clean UTF-8 CSV: header first, every cell as text.
 
@@ -56,9 +56,9 @@ def read(file: Path, layout: Path | None, output: Path | None) -> None:
 
 @reception.command()
 @click.argument("file", type=_FILE)
-@click.option("--output", type=_FILE, required=True, help="Where to write the drafted layout.")
-@click.option("--crm", help="Of a new convênio: the CRM of config/crms that it loads into.")
-@click.option("--force", is_flag=True, help="Replace the output when it exists.")
+@click.option("--output", type=_FILE, required=True, help="Onde gravar o rascunho do layout.")
+@click.option("--crm", help="De um convênio novo: o CRM (config/crms) em que ele carrega.")
+@click.option("--force", is_flag=True, help="Grava por cima do que já existe.")
 def infer(file: Path, output: Path, crm: str | None, force: bool) -> None:
     """Draft a layout from the sample FILE, with a comment in Portuguese on every field.
 
@@ -80,17 +80,19 @@ def schema() -> None:
 
 @reception.command()
 @click.argument("file", type=_FILE)
-@click.option("--convenio", required=True, help="Whose file it is.")
+@click.option("--convenio", required=True, help="De qual convênio é o arquivo.")
 @_JSON
 def check(file: Path, convenio: str, as_json: bool) -> None:
-    """Say what would become of FILE, without receiving it. Exit status 1 unless accepted."""
+    """Say what would become of FILE, without receiving it. Exit status 1 unless accepted.
+
+    The layout, the last files of the convênio and the CRM are asked as when it is received.
+    """
     from zanc_pipeline.reception import report
+    from zanc_pipeline.reception.checking import check_file
     from zanc_pipeline.reception.outputs import REJECTED
-    from zanc_pipeline.reception.process import process, unreceived
 
     _require_convenio(convenio)
-    delivery = unreceived(file, convenio, datetime.now(tz=UTC))
-    result = process(settings(), delivery, file)
+    delivery, result, notes = check_file(settings(), file, convenio, datetime.now(tz=UTC))
     if as_json:
         verdict = result.verdict
         click.echo(
@@ -103,19 +105,22 @@ def check(file: Path, convenio: str, as_json: bool) -> None:
                     "rows_total": verdict.rows_total,
                     "rows_accepted": verdict.rows_accepted,
                     "rows_rejected": verdict.rows_rejected,
+                    "notes": notes,
                 },
                 ensure_ascii=False,
             )
         )
     else:
         click.echo(report.text(report.facts(settings(), delivery, result, rejected_file=REJECTED)))
+        for note in notes:
+            click.echo(f"atenção: {note}")
     if result.verdict.status != "accepted":
         sys.exit(1)
 
 
 @reception.command()
 @click.argument("file", type=_FILE)
-@click.option("--convenio", required=True, help="Whose file it is.")
+@click.option("--convenio", required=True, help="De qual convênio é o arquivo.")
 @_JSON
 def receive(file: Path, convenio: str, as_json: bool) -> None:
     """Receive FILE into the ledger. Exit status 1 when it is quarantined or must wait."""
@@ -136,7 +141,9 @@ def replay(delivery_id: int, as_json: bool) -> None:
 
 @reception.command()
 @_DELIVERY
-@click.option("--rule", "rules", multiple=True, required=True, help="A rule that holds it.")
+@click.option(
+    "--rule", "rules", multiple=True, required=True, help="A regra que o retém (pode repetir)."
+)
 @_BY
 @_REASON
 @_JSON
@@ -176,8 +183,14 @@ def resubmit(delivery_id: int, file: Path, as_json: bool) -> None:
 
 @reception.command()
 @click.argument("file", type=_FILE)
-@click.option("--convenio", required=True, help="Whose treatment.")
-@click.option("--rows", type=click.IntRange(1, 200_000), default=1000, show_default=True)
+@click.option("--convenio", required=True, help="O tratamento de qual convênio.")
+@click.option(
+    "--rows",
+    type=click.IntRange(1, 200_000),
+    default=1000,
+    show_default=True,
+    help="Quantas linhas provar.",
+)
 def treat(file: Path, convenio: str, rows: int) -> None:
     """Try the convênio's treatment on the first ROWS of FILE and show what it changes."""
     from zanc_pipeline.reception.trial import try_treatment
@@ -188,7 +201,7 @@ def treat(file: Path, convenio: str, rows: int) -> None:
 
 
 @reception.command()
-@click.option("--convenio", help="Only of this convênio.")
+@click.option("--convenio", help="Só deste convênio.")
 @_JSON
 def deliveries(convenio: str | None, as_json: bool) -> None:
     """List what was received, the newest first."""

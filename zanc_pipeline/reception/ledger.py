@@ -228,7 +228,7 @@ def same_content(cursor: Any, delivery: Delivery) -> Delivery | None:
         {
             "convenio": delivery.convenio,
             "sha256": delivery.sha256,
-            "id": delivery.id,
+            "id": delivery.id or 2**62,
             "file_name": delivery.file_name,
         },
     )

@@ -17,11 +17,12 @@ from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception import ledger
 from zanc_pipeline.reception.archive import store
 from zanc_pipeline.reception.findings import RULES
-from zanc_pipeline.reception.finishing import APPLICATION, corrected_rows, finish, get, resume
+from zanc_pipeline.reception.finishing import finish, resume
 from zanc_pipeline.reception.joining import place_of
 from zanc_pipeline.reception.ledger import STATUS_WORDS, Decision, Delivery, RemoteFile
 from zanc_pipeline.reception.outputs import HTML_REPORT, TEXT_REPORT
 from zanc_pipeline.reception.process import UNKNOWN_CONVENIO
+from zanc_pipeline.reception.verdicts import APPLICATION, corrected_rows, get
 
 __all__ = [
     "RULES",

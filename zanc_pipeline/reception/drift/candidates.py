@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zanc_pipeline.common.errors import ConfigError, DataError
-from zanc_pipeline.reception.drift import columns, positions
+from zanc_pipeline.reception.drift import columns, keys, positions
 from zanc_pipeline.reception.drift.content import content_of
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.notation import SHORT_SHAPES, Reading
@@ -29,6 +29,7 @@ from zanc_pipeline.reception.layout_models import SetLayout
 _LOG = logging.getLogger(__name__)
 _MEANING = frozenset({"verdadeiro", "falso", "tabela"})
 """Keys that say what a code means: nobody but a person changes them."""
+_CENTS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,8 @@ def candidates(
                 yield from _of_table(layout, inner, changes, before, hasher)
             elif isinstance(layout, FixedLayout | RecordsLayout):
                 yield from _of_lines(layout, inner, changes, before, hasher)
+            else:
+                yield from _of_keys(layout, inner, before, hasher)
     except (DataError, OSError, EOFError):
         return
     except Exception:  # a proposal is help: failing to make one must not keep the verdict back
@@ -65,7 +68,9 @@ def candidates(
 def _means(reading: Reading) -> bool:
     """Whether a reading gives a meaning to codes, or a century to years: a person's decision."""
     short = reading.changes.get("formato") in SHORT_SHAPES
-    return short or bool(_MEANING & reading.changes.keys())
+    places = reading.changes.get("decimais")
+    cut = places is not None and places < _CENTS  # whether cents were cut off can not be seen
+    return short or cut or bool(_MEANING & reading.changes.keys())
 
 
 def _of_table(
@@ -91,6 +96,29 @@ def _of_table(
         missing=tuple(alignment.missing),
         linked=alignment.linked,
         meanings=tuple(meanings),
+    )
+    if candidate is not None:
+        yield candidate
+
+
+def _of_keys(
+    layout: keys.KeyedLayout, path: Path, before: Fingerprint, hasher: Hasher
+) -> Iterator[Candidate]:
+    table = keys.keyed_table(layout, path)
+    if table is None:
+        return
+    alignment = columns.align(keys.as_columns(layout), table, before, hasher)
+    if alignment is None or not alignment.placed:
+        return
+    own = content_of(layout)
+    made = columns.changes_of(keys.as_table(own), table, alignment)
+    candidate = _candidate(
+        own,
+        keys.written_back(own, made),
+        sure=alignment.sure,
+        missing=tuple(alignment.missing),
+        linked=alignment.linked,
+        meanings=tuple(name for name, one in alignment.placed.items() if _means(one.reading)),
     )
     if candidate is not None:
         yield candidate

@@ -11,8 +11,8 @@ from zanc_pipeline.common.errors import ConflictError
 from zanc_pipeline.common.settings import settings
 
 _DELIVERY = click.argument("delivery_id", type=click.IntRange(1, 2**63 - 1))
-_BY = click.option("--by", default=getpass.getuser, help="Who decides (your user by default).")
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+_BY = click.option("--by", default=getpass.getuser, help="Quem decide (sem dizer, o seu usuário).")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Escreve JSON, para um programa ler.")
 
 
 @click.command()
@@ -53,7 +53,7 @@ def proposal(delivery_id: int, as_json: bool) -> None:
 @click.command()
 @_DELIVERY
 @_BY
-@click.option("--note", default="", help="Why, for the record.")
+@click.option("--note", default="", help="O motivo, que fica registrado.")
 @_JSON
 def approve(delivery_id: int, by: str, note: str, as_json: bool) -> None:
     """Make the proposed layout a new version and judge the delivery by it."""
@@ -70,7 +70,7 @@ def approve(delivery_id: int, by: str, note: str, as_json: bool) -> None:
 @click.command()
 @_DELIVERY
 @_BY
-@click.option("--reason", required=True, help="Why, for the record.")
+@click.option("--reason", required=True, help="O motivo, que fica registrado.")
 def reject(delivery_id: int, by: str, reason: str) -> None:
     """Record that the proposed layout is wrong; the delivery stays in quarantine."""
     from zanc_pipeline.reception.drift import proposals

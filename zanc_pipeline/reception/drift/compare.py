@@ -10,8 +10,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import combinations
 
+from zanc_pipeline.reception.drift.chance import apart, too_few
 from zanc_pipeline.reception.drift.fingerprint import FieldPrint, Fingerprint
+from zanc_pipeline.reception.drift.looks import strange
+from zanc_pipeline.reception.drift.relations import broken
 from zanc_pipeline.reception.drift.sample import KEY, Token, swapped_date
 
 ENOUGH = 25
@@ -39,10 +43,23 @@ _STABLE = {
 
 _STABLE_NAMES = {KEY: 0.99, "nascimento": 0.85}
 
+_USUAL_ROOM = 0.1
+"""How far below its usual share of agreement a field may fall."""
+_PRIOR_ROWS = 5
+"""How many rows the expected agreement of a type weighs beside the rows that were compared."""
 _CROSS_MARGIN = 0.25
 _SCALES = (10, 100, 1000)
 _SCALED_SHARE = 0.004
-_TURNED_SHARE = 0.01
+_TURNED_EACH = 400
+_CROSSED_SHARE = {"telefone": 0.2, "telefones": 0.2, "email": 0.2}
+"""Creditors put another phone first in many rows; amounts, dates and texts do not change places."""
+_CROSSED_USUAL = 0.005
+_FAR_DAYS = 15 * 365
+_FEW_DATES = 200
+_REPEATED = 0.05
+"""How much smaller the share of different values may be, where nearly all were different."""
+_OTHER_PERSON_ROWS = 2
+_RENAMED_SHARE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +79,7 @@ class FieldComparison:
     linked: int
     agreement: float
     wanted: float
+    expected: float
     like: str | None = None
     """Another field of the last file that these values agree with much better."""
 
@@ -78,8 +96,13 @@ class Comparison:
 
     @property
     def agreement(self) -> dict[str, float]:
-        """Share of agreement by field, of those that could be compared."""
-        return {one.name: one.agreement for one in self.fields.values() if one.linked >= ENOUGH}
+        """Share of agreement by field, of those that could be compared: few rows weigh little."""
+        return {
+            one.name: (one.agreement * one.linked + one.expected * _PRIOR_ROWS)
+            / (one.linked + _PRIOR_ROWS)
+            for one in self.fields.values()
+            if one.linked
+        }
 
     def proves(self, name: str) -> bool:
         """Whether the rows in common prove that a field holds what it held."""
@@ -95,8 +118,8 @@ def compare(seen: Fingerprint, before: Fingerprint) -> Comparison:
         overlap=overlap(seen, before),
         wanted_overlap=min(0.5, 0.6 * before.overlap) if before.overlap is not None else 0.0,
     )
-    if len(before.links) >= ENOUGH and len(seen.links) >= ENOUGH:
-        _check_overlap(comparison)
+    _check_overlap(comparison, seen, before)
+    _check_renamed(comparison, seen, before)
     old = {name: before.column(name) for name in before.names}
     for name in seen.names:
         if name not in old:
@@ -107,6 +130,12 @@ def compare(seen: Fingerprint, before: Fingerprint) -> Comparison:
         comparison.doubts += _row_doubts(one, new, old[name], common, seen.fields[name])
         if min(len(seen.links), len(before.links)) >= ENOUGH:
             comparison.doubts += _look_doubts(name, seen.fields[name], before.fields[name], one)
+        comparison.doubts += _small_print(name, seen.fields[name], before.fields[name])
+    comparison.doubts += _crossed(seen, before, old, common)
+    comparison.doubts += [
+        Doubt(field=name, kind=kind, text=text)
+        for name, kind, text in broken(seen.relations, before.relations)
+    ]
     return comparison
 
 
@@ -146,8 +175,9 @@ def _compare_field(
     kind = seen.fields[name].type
     wanted = _STABLE_NAMES.get(name, _STABLE.get(kind, 0.6))
     usual = before.agreement.get(name)
+    expected = usual if usual is not None else min(0.98, wanted + _USUAL_ROOM)
     if usual is not None and name != KEY:
-        wanted = max(0.05, min(wanted, usual - 0.15), usual - 0.3)
+        wanted = max(0.05, usual - _USUAL_ROOM)
     like, best = None, share + _CROSS_MARGIN
     for other in before.names:
         if other == name or not _comparable(kind, before.fields[other].type):
@@ -155,7 +185,9 @@ def _compare_field(
         rows, cross = agreement(new, old[other], common)
         if rows >= ENOUGH and cross > best and not _constant(old[other]):
             like, best = other, cross
-    return FieldComparison(name=name, linked=linked, agreement=share, wanted=wanted, like=like)
+    return FieldComparison(
+        name=name, linked=linked, agreement=share, wanted=wanted, expected=expected, like=like
+    )
 
 
 def _comparable(kind: str, other: str) -> bool:
@@ -168,8 +200,13 @@ def _constant(column: dict[int, Token]) -> bool:
     return counts.most_common(1)[0][1] > 0.9 * len(column) if counts else True
 
 
-def _check_overlap(comparison: Comparison) -> None:
-    if comparison.overlap < comparison.wanted_overlap:
+def _check_overlap(comparison: Comparison, seen: Fingerprint, before: Fingerprint) -> None:
+    rows = len(before.links)
+    if min(rows, len(seen.links)) < ENOUGH:
+        low = too_few(round(comparison.overlap * rows), rows, comparison.wanted_overlap)
+    else:
+        low = comparison.overlap < comparison.wanted_overlap
+    if low:
         comparison.doubts.append(
             Doubt(
                 field=KEY,
@@ -178,6 +215,87 @@ def _check_overlap(comparison: Comparison) -> None:
                 f"neste (o usual passa de {percent(comparison.wanted_overlap)})",
             )
         )
+
+
+def _check_renamed(comparison: Comparison, seen: Fingerprint, before: Fingerprint) -> None:
+    """Debts that went and debts that came, of the same people: the contracts' numbers changed."""
+    if "cpf" not in seen.fields or "cpf" not in before.fields:
+        return
+    new, old = seen.column("cpf"), before.column("cpf")
+    still = {old[key] for key in old if key in new}
+    gone = {token for key, token in old.items() if key not in new} - still - {None}
+    count = sum(token in gone for key, token in new.items() if key not in old)
+    if count >= 3 and count > _RENAMED_SHARE * (comparison.linked + count):
+        comparison.doubts.append(
+            Doubt(
+                field=KEY,
+                kind="renamed",
+                text=f"{count} pessoas do último arquivo vieram com outro número de contrato",
+            )
+        )
+
+
+def _crossed(
+    seen: Fingerprint,
+    before: Fingerprint,
+    old: dict[str, dict[int, Token]],
+    common: list[int],
+) -> list[Doubt]:
+    """Two fields that hold each other's values of the last file, in some of the rows."""
+    names = [name for name in seen.names if name in old]
+    new = {name: seen.column(name) for name in names}
+    doubts = []
+    for one, other in combinations(names, 2):
+        kind = seen.fields[one].type
+        if not _comparable(kind, seen.fields[other].type):
+            continue
+        rows = sum(
+            new[one][key] is not None
+            and old[one][key] is not None
+            and same(new[one][key], old[other][key])
+            and same(new[other][key], old[one][key])
+            and not same(new[one][key], old[one][key])
+            for key in common
+        )
+        if rows >= max(2, _CROSSED_SHARE.get(kind, _CROSSED_USUAL) * len(common)):
+            doubts.append(
+                Doubt(
+                    field=one,
+                    kind="swapped",
+                    text=f"em {rows} de {len(common)} contratos já conhecidos trocou de lugar com "
+                    f"'{other}'",
+                )
+            )
+    return doubts
+
+
+def _small_print(name: str, seen: FieldPrint, before: FieldPrint) -> list[Doubt]:
+    if seen.type != before.type:
+        return []
+    found = list(strange(seen.looks, before.looks, key=name == KEY))
+    if seen.turnable >= 2 and seen.turnable > 4 * before.turnable:
+        found.append(("date_order", f"{seen.turnable} datas só existem com o mês antes do dia"))
+    fell = before.traits.distinct - seen.traits.distinct
+    rows, rows_before = seen.looks.rows, before.looks.rows
+    shares = {"": seen.traits.distinct}, {"": before.traits.distinct}
+    if (
+        fell > 0
+        and before.traits.distinct > 0.9
+        and 2 * apart(*shares, rows, rows_before) > _REPEATED
+    ):
+        found.append(
+            (
+                "repeated",
+                f"{percent(seen.traits.distinct)} dos valores são diferentes entre si (antes, "
+                f"{percent(before.traits.distinct)})",
+            )
+        )
+    if seen.span and before.span:
+        one = 0 if rows < _FEW_DATES else 1  # a single odd date in a large file is a slip
+        early, late = before.span[0] - seen.span[one], seen.span[-1 - one] - before.span[-1]
+        if max(early, late) > _FAR_DAYS:
+            found.append(("far", "há datas muito longe de todas as do último arquivo"))
+    return [Doubt(field=name, kind=kind, text=text) for kind, text in found]
 
 
 def _row_doubts(
@@ -196,7 +314,7 @@ def _row_doubts(
                 text=f"traz os valores que o campo '{one.like}' trazia no último arquivo",
             )
         )
-    elif one.agreement < (one.wanted if one.linked >= ENOUGH else _few_wanted(one)):
+    elif _changed(one) or _other_person(one):
         doubts.append(
             Doubt(
                 field=one.name,
@@ -207,7 +325,7 @@ def _row_doubts(
         )
     if seen.type == "data" and one.linked:
         turned = sum(swapped_date(new[key], old[key]) for key in common)
-        if turned >= max(3, _TURNED_SHARE * one.linked):
+        if turned >= 1 + one.linked // _TURNED_EACH:
             doubts.append(
                 Doubt(
                     field=one.name,
@@ -229,16 +347,31 @@ def _row_doubts(
     return doubts
 
 
-def _few_wanted(one: FieldComparison) -> float:
-    """What a handful of rows must agree in: only a gross difference speaks."""
-    return one.wanted - 0.35 if one.linked >= 6 else -1.0
+def _changed(one: FieldComparison) -> bool:
+    """Whether more rows differ than usual. In a small file a person looks sooner."""
+    if too_few(round(one.agreement * one.linked), one.linked, one.wanted):
+        return True
+    other = round((1 - one.agreement) * one.linked)
+    return one.linked < ENOUGH and 2 <= other > (2.5 * (1 - one.expected) + 0.1) * one.linked
+
+
+def _other_person(one: FieldComparison) -> bool:
+    """Whether more than one known contract came with another CPF: contracts keep their debtor."""
+    if one.name != "cpf" or one.expected < _STABLE["cpf"] - _USUAL_ROOM:
+        return False
+    other = round((1 - one.agreement) * one.linked)
+    return other >= _OTHER_PERSON_ROWS and other > 0.01 * one.linked
 
 
 def _scaled(new: dict[int, Token], old: dict[int, Token], common: list[int]) -> tuple[int, str]:
     found: Counter[str] = Counter()
     for key in common:
         one, other = new[key], old[key]
-        if not (isinstance(one, int) and isinstance(other, int) and one > 0 and other > 0):
+        if not (isinstance(one, int) and isinstance(other, int)):
+            continue
+        if one and one == -other:
+            found["o de antes com o sinal trocado"] += 1
+        if one <= 0 or other <= 0:
             continue
         for scale in _SCALES:
             if _times(one, other, scale):

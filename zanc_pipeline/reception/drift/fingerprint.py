@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
+from zanc_pipeline.reception.drift.looks import Looks, looks
+from zanc_pipeline.reception.drift.relations import Relations, relations
 from zanc_pipeline.reception.drift.sample import (
     Hasher,
     Sample,
@@ -16,10 +19,10 @@ from zanc_pipeline.reception.drift.sample import (
 )
 from zanc_pipeline.reception.drift.traits import Traits, traits
 from zanc_pipeline.reception.fields import masked
-from zanc_pipeline.reception.layout import Layout
+from zanc_pipeline.reception.layout import FieldSpec, Layout
 from zanc_pipeline.reception.readers.base import Batch
 
-FORMAT = 1
+FORMAT = 2
 _PERSONAL_TYPES = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"})
 _PERSONAL_NAMES = frozenset({"nome", "email", "contrato", "nascimento"})
 
@@ -35,6 +38,11 @@ class FieldPrint:
     """Share of each day of the month, of a date."""
     whole: float = 0.0
     """Share of the amounts without cents."""
+    span: tuple[int, ...] = ()
+    """Of a date: ordinals of the first two days, the one in the middle and the last two."""
+    turnable: int = 0
+    """Dates that are none as the layout writes them, but are with day and month exchanged."""
+    looks: Looks = field(default_factory=Looks)
     examples: tuple[str, ...] = ()
     """Some texts, masked."""
 
@@ -52,6 +60,8 @@ class Fingerprint:
     """How far each field agreed with the delivery before: what is usual for this convênio."""
     overlap: float | None = None
     """Share of the contracts of the delivery before that came again."""
+    relations: Relations = field(default_factory=dict)
+    """What always holds between fields of one row."""
 
     @property
     def names(self) -> list[str]:
@@ -76,6 +86,9 @@ class Fingerprint:
                     "invalid": round(one.invalid, 4),
                     "days": {day: round(share, 4) for day, share in one.days.items()},
                     "whole": round(one.whole, 4),
+                    "span": list(one.span),
+                    "turnable": one.turnable,
+                    "looks": one.looks.to_json(),
                     "examples": list(one.examples),
                     **one.traits.to_json(),
                 }
@@ -85,6 +98,7 @@ class Fingerprint:
             "file": self.file,
             "agreement": {name: round(share, 4) for name, share in self.agreement.items()},
             "overlap": self.overlap,
+            "relations": self.relations,
         }
 
     @classmethod
@@ -101,6 +115,9 @@ class Fingerprint:
                     invalid=one["invalid"],
                     days=one["days"],
                     whole=one["whole"],
+                    span=tuple(one["span"]),
+                    turnable=one["turnable"],
+                    looks=Looks(**one["looks"]),
                     examples=tuple(one["examples"]),
                     traits=Traits.from_json(one),
                 )
@@ -110,6 +127,7 @@ class Fingerprint:
             file=content["file"],
             agreement=content["agreement"],
             overlap=content["overlap"],
+            relations=content["relations"],
         )
 
 
@@ -139,6 +157,7 @@ def fingerprint(
     """The fingerprint of sampled rows that ``layout`` reads."""
     fields: dict[str, FieldPrint] = {}
     columns: list[list[Token]] = []
+    found: dict[str, list[Any]] = {}
     for spec in layout.fields:
         texts = sample.cells.get(spec.name, [])
         values, invalid = typed(spec, texts)
@@ -149,8 +168,12 @@ def fingerprint(
             invalid=sum(invalid) / (len(texts) or 1),
             days=_days(values) if spec.type == "data" else {},
             whole=_whole(values) if spec.type == "dinheiro" else 0.0,
+            span=_span(values) if spec.type == "data" else (),
+            turnable=_turnable(spec, texts, invalid),
+            looks=looks(_as_meant(values)),
             examples=tuple(masked(spec, text)[:20] for text in _some(texts)),
         )
+        found[spec.name] = values
         columns.append(tokens(spec, values, hasher))
     links = {key: [column[place] for column in columns] for place, key in enumerate(sample.keys)}
     return Fingerprint(
@@ -159,6 +182,7 @@ def fingerprint(
         fields=fields,
         links=links,
         file=file or {},
+        relations=relations({name: one.type for name, one in fields.items()}, found),
     )
 
 
@@ -174,3 +198,36 @@ def _whole(values: list[Any]) -> float:
 def _days(values: list[Any]) -> dict[str, float]:
     found = [value.day for value in values if value is not None]
     return {str(day): found.count(day) / len(found) for day in sorted(set(found))}
+
+
+def _span(values: list[Any]) -> tuple[int, ...]:
+    days = sorted(value.toordinal() for value in values if value is not None)
+    if len(days) < 2:
+        return ()
+    return (days[0], days[1], days[len(days) // 2], days[-2], days[-1])
+
+
+def _turnable(spec: FieldSpec, texts: list[str], invalid: list[bool]) -> int:
+    shape = spec.date_format
+    wrong = [text for text, odd in zip(texts, invalid, strict=True) if odd]
+    if spec.type != "data" or not wrong or shape is None:
+        return 0
+    other = shape.replace("dd", "??").replace("mm", "dd").replace("??", "mm")
+    if other == shape:
+        return 0
+    values, _ = typed(spec.model_copy(update={"date_format": other}), wrong)
+    return sum(value is not None for value in values)
+
+
+def _as_meant(values: list[Any]) -> list[str]:
+    """Typed values as texts: the same whatever the notation in which they came."""
+    return [
+        ""
+        if value is None
+        else str(int(value.scaleb(2)))
+        if isinstance(value, Decimal)
+        else " ".join(value)
+        if isinstance(value, list)
+        else str(value)
+        for value in values
+    ]

@@ -137,14 +137,16 @@ def _otherwise(
             return adapted, kept
         result = adapted
     why = found.why or result.verdict.reason or ""
+    see = f"veja-o com 'zanc reception proposal {delivery.id}' e aprove-o ou recuse-o"
+    if not delivery.id:
+        see = "receba o arquivo para vê-lo e aprová-lo"
     result.verdict = replace(
         result.verdict,
         status="quarantined",
         rows_accepted=0,
         content_digest=None,
         layout_version=own.version,
-        reason=f"o arquivo mudou ({said}): {why}; há um layout proposto: veja-o com "
-        f"'zanc reception proposal {delivery.id}' e aprove-o ou recuse-o",
+        reason=f"o arquivo mudou ({said}): {why}; há um layout proposto: {see}",
     )
     return result, finding
 

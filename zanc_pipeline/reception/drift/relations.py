@@ -1,0 +1,159 @@
+"""What always holds between two or three fields of one row: order, equality, size, sums.
+
+The issue comes before the due date, the debt is its principal and interest, the second phone is
+filled only beside the first. Such laws are found in each delivery; a file that breaks them holds
+something else in one of the fields, even where no contract of it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zanc_pipeline.reception.drift.chance import apart, is_new, too_few
+
+_ORDERED = {"dinheiro": "dinheiro", "decimal": "dinheiro", "data": "data"}
+_MOST_FIELDS = 10
+_MOST_IN_SUMS = 6
+_SUM_HOLDS = 0.95
+_CELLS = ("<", "=", ">", "a", "b")
+_APART = 0.12
+_RATIO_ROOM = 5.0
+_RATIO_ROWS = 20
+_SAID = {
+    "<": "'{a}' menor que '{b}'",
+    "=": "'{a}' igual a '{b}'",
+    ">": "'{a}' maior que '{b}'",
+    "a": "'{a}' preenchido sem '{b}'",
+    "b": "'{b}' preenchido sem '{a}'",
+}
+
+Numbers = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
+"""The values of a field as numbers, and which rows have one."""
+
+Relations = dict[str, Any]
+"""``pairs``: "a|b" → shares by ``_CELLS``, rows, ratios; ``sums``: "a|b|c" → share, rows."""
+
+
+def relations(kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> Relations:
+    """The laws between the typed ``values`` of the fields (name → type of the field)."""
+    pairs: dict[str, dict[str, Any]] = {}
+    columns = {name: _numbers(kind, values[name]) for name, kind in kinds.items() if name in values}
+    for family in ("dinheiro", "data", "telefone"):
+        names = [name for name, kind in kinds.items() if _ORDERED.get(kind, kind) == family]
+        names = [name for name in names if name in columns][:_MOST_FIELDS]
+        for one, other in combinations(names, 2):
+            found = _pair(columns[one], columns[other], ordered=family != "telefone")
+            if found:
+                pairs[f"{one}|{other}"] = found
+    money = [name for name, kind in kinds.items() if kind == "dinheiro" and name in columns]
+    return {"pairs": pairs, "sums": _sums(money[:_MOST_IN_SUMS], columns)}
+
+
+def _numbers(kind: str, values: Sequence[Any]) -> Numbers:
+    there = np.array([value is not None for value in values], dtype=np.bool_)
+    made = np.array([_number(kind, value) for value in values], dtype=np.float64)
+    return made, there
+
+
+def _number(kind: str, value: Any) -> float:
+    if value is None:
+        return 0.0
+    if isinstance(value, Decimal):
+        return float(value.scaleb(2))
+    if isinstance(value, date):
+        return float(value.toordinal())
+    return float(value) if kind == "telefone" and str(value).isdigit() else 0.0
+
+
+def _pair(one: Numbers, other: Numbers, *, ordered: bool) -> dict[str, Any]:
+    (a, has_a), (b, has_b) = one, other
+    both = has_a & has_b
+    rows = int((has_a | has_b).sum())
+    if not rows:
+        return {}
+    less, more = both & (a < b), both & (a > b)
+    cells = {
+        "<": less if ordered else less | more,
+        "=": both & (a == b),
+        ">": more if ordered else np.zeros(len(a), dtype=np.bool_),
+        "a": has_a & ~has_b,
+        "b": has_b & ~has_a,
+    }
+    found: dict[str, Any] = {
+        "rows": rows,
+        "cells": {name: round(float(mask.sum()) / rows, 4) for name, mask in cells.items()},
+    }
+    positive = both & (a > 0) & (b > 0)
+    if ordered and int(positive.sum()) >= 2 and float(a[positive].max()) < 1e12:
+        ratios = np.sort(a[positive] / b[positive])
+        found["ratios"] = [float(f"{value:.4g}") for value in (ratios[0], ratios[-1])]
+        found["outer"] = [float(f"{value:.4g}") for value in (ratios[1], ratios[-2])]
+        found["ratio_rows"] = len(ratios)
+    return found
+
+
+def _sums(names: Sequence[str], columns: Mapping[str, Numbers]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for whole, one, other in permutations(names, 3):
+        if names.index(one) > names.index(other):
+            continue
+        there = columns[whole][1] & columns[one][1] & columns[other][1]
+        there &= (columns[one][0] != 0) & (columns[other][0] != 0)
+        rows = int(there.sum())
+        if rows < 5:
+            continue
+        apart_by = columns[whole][0] - columns[one][0] - columns[other][0]
+        share = float((np.abs(apart_by[there]) <= 1).mean())
+        found[f"{whole}|{one}|{other}"] = {"share": round(share, 4), "rows": rows}
+    return found
+
+
+def broken(now: Relations, before: Relations) -> Iterator[tuple[str, str, str]]:
+    """(field, kind, text in Portuguese) of each law of ``before`` that does not hold ``now``."""
+    for key, law in before.get("pairs", {}).items():
+        found = now.get("pairs", {}).get(key)
+        if found is not None:
+            one, other = key.split("|")
+            yield from _broken_pair(one, other, found, law)
+    for key, law in before.get("sums", {}).items():
+        whole, one, other = key.split("|")
+        found = now.get("sums", {}).get(key)
+        if found is None or law["share"] < _SUM_HOLDS:
+            continue
+        if too_few(round(found["share"] * found["rows"]), found["rows"], law["share"] - 0.02):
+            yield (
+                whole,
+                "sum",
+                f"'{whole}' era a soma de '{one}' e '{other}' em {law['share'] * 100:.0f} % das "
+                f"linhas e agora em {found['share'] * 100:.0f} %",
+            )
+
+
+def _broken_pair(
+    a: str, b: str, found: Mapping[str, Any], law: Mapping[str, Any]
+) -> Iterator[tuple[str, str, str]]:
+    rows, rows_before = found["rows"], law["rows"]
+    cells, usual = found["cells"], law["cells"]
+    for cell in _CELLS:
+        share, was = cells.get(cell, 0.0), usual.get(cell, 0.0)
+        new = was < 0.002 and share >= 0.01 and is_new(round(share * rows), rows, rows_before)
+        if new or (share > was and 2 * apart({"": share}, {"": was}, rows, rows_before) > _APART):
+            said = _SAID[cell].format(a=a, b=b)
+            yield (
+                a,
+                "relation",
+                f"{said} em {share * 100:.0f} % das linhas (antes, {was * 100:.0f} %)",
+            )
+            return
+    if min(found.get("ratio_rows", 0), law.get("ratio_rows", 0)) < _RATIO_ROWS:
+        return
+    low, high = law["ratios"]
+    if found["outer"][0] < low / _RATIO_ROOM or found["outer"][1] > high * _RATIO_ROOM:
+        yield a, "scale", f"'{a}' está fora da proporção que sempre teve com '{b}'"
