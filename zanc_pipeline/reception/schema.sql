@@ -33,6 +33,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS delivery_upload
     ON reception.delivery (convenio, remote_path, size_bytes, remote_modified)
     WHERE remote_path IS NOT NULL;
 CREATE INDEX IF NOT EXISTS delivery_content ON reception.delivery (convenio, sha256);
+CREATE INDEX IF NOT EXISTS delivery_received ON reception.delivery (received_at);
+CREATE INDEX IF NOT EXISTS delivery_open ON reception.delivery (received_at)
+    WHERE status IN ('quarantined', 'held');
 CREATE UNIQUE INDEX IF NOT EXISTS delivery_correction ON reception.delivery (corrects, sha256)
     WHERE corrects IS NOT NULL;
 

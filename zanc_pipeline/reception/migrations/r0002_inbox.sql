@@ -1,0 +1,3 @@
+CREATE INDEX IF NOT EXISTS delivery_received ON reception.delivery (received_at);
+CREATE INDEX IF NOT EXISTS delivery_open ON reception.delivery (received_at)
+    WHERE status IN ('quarantined', 'held');
