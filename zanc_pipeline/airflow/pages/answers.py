@@ -24,6 +24,11 @@ _PARTS = {
     "The dialer": "O discador",
     "PostgreSQL": "O banco de dados",
 }
+_AIRFLOW = {
+    "Forbidden": "Você não tem permissão para isto.",
+    "Not authenticated": "Sua sessão terminou: entre de novo no Airflow.",
+}
+"""What Airflow says of who may not, in the reader's language."""
 _STATUS: tuple[tuple[type[ZancError], int], ...] = (
     (ConflictError, 409),
     (UnavailableError, 503),
@@ -82,7 +87,8 @@ def tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
-        return _problem(request, error.status_code, mask_text(str(error.detail)))
+        detail = str(error.detail)
+        return _problem(request, error.status_code, _AIRFLOW.get(detail, mask_text(detail)))
 
     @app.exception_handler(RequestValidationError)
     def unreadable(request: Request, error: RequestValidationError) -> Response:
