@@ -229,6 +229,10 @@ def test_an_operator_takes_a_real_call_and_nothing_is_lost(
         enter(desk, "ana")
         enter(wall, "clara")
         expect(desk.locator("#conexao")).to_have_text("conectado")
+        dark = desk.evaluate("getComputedStyle(document.documentElement).colorScheme")
+        desk.get_by_label("Trocar entre claro e escuro").click()
+        assert dark != desk.evaluate("getComputedStyle(document.documentElement).colorScheme")
+
         talk_to_one(dialer, "desk1")
         desk.keyboard.press("e")
         card = desk.locator("#card [data-connected=sim]")
@@ -252,7 +256,15 @@ def test_an_operator_takes_a_real_call_and_nothing_is_lost(
             lambda: "ChanSpy" in pbx.cli(world.central, "core show channels"), "it is listened to"
         )
 
+        # A form that was opened by mistake leaves the keys as they were.
+        desk.keyboard.press("2")
+        expect(desk.locator("#retorno")).to_be_visible()
+        desk.keyboard.press("Escape")
+        expect(desk.locator("#retorno")).to_be_hidden()
+
         # The page and then the dialer die in the middle of the call.
+        desk.keyboard.press("6")
+        desk.get_by_role("dialog").get_by_role("button", name="Cancelar").click()
         desk.reload()
         expect(card.locator("h2")).to_have_text(NAME)
         dialer.kill()

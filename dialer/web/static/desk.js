@@ -2,8 +2,10 @@
 // dies in between. What is not confirmed waits in localStorage under the login: the attempt's
 // number, the tabulation, dates and amounts; no name, no CPF, no phone.
 
-import { serverNow, tick } from "./floor.js";
-const zanc = await import(document.querySelector('script[src*="/zanc.js"]').src);
+// By the addresses that the page gave them: under another a module would run a second time.
+const loaded = (name) => import(document.querySelector(`script[src*="/${name}"]`).src);
+const { serverNow, tick } = await loaded("floor.js");
+const zanc = await loaded("zanc.js");
 
 const $ = (id) => document.getElementById(id);
 const { csrf, login } = document.body.dataset;
@@ -157,6 +159,11 @@ function ask(dialog, attempt, values = {}, said = null) {
 for (const id of ["promessa", "retorno"]) {
   const dialog = $(id);
   dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+  // A date field keeps Escape for itself; and keys must not stay in a field that is gone.
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") { event.preventDefault(); dialog.close(); }
+  });
+  dialog.addEventListener("close", () => document.activeElement?.blur());
   dialog.querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
     const fields = Object.fromEntries(new FormData(event.target));

@@ -1,8 +1,10 @@
 // The wall looks again when the dialer says that something changed, at most every 1.5 s; without
 // the websocket the page still asks every few seconds by itself.
 
-import { tick } from "./floor.js";
-const { refresh } = await import(document.querySelector('script[src*="/zanc.js"]').src);
+// By the addresses that the page gave them: under another a module would run a second time.
+const loaded = (name) => import(document.querySelector(`script[src*="/${name}"]`).src);
+const { tick } = await loaded("floor.js");
+const { refresh } = await loaded("zanc.js");
 
 const REST = 1500;
 let wanted = false, resting = false;
