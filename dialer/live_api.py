@@ -12,11 +12,13 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from dialer import monitor, openapi
 from dialer.handlers import Handler, NotFound, as_json
-from dialer.live import open_calls, utc_now
+from dialer.live import utc_now
+from dialer.metrics import families
 from dialer.web.accounts import Role
 from dialer.web.pages import COOKIE, NO_SESSION
 from zanc_pipeline import __version__
 from zanc_pipeline.common.errors import UnavailableError
+from zanc_pipeline.common.exposition import CONTENT_TYPE, render
 
 if TYPE_CHECKING:
     from dialer.service import Dialer
@@ -60,63 +62,9 @@ class Metrics(Handler):
 
     async def get(self) -> None:
         self.authorize()
-        engine = self.dialer.engine
         outbox = await self.dialer.store.count_outbox()
-        centrais = engine.pbxs.figures(utc_now())
-        campaigns = [monitor.campaign(engine, one) for one in engine.campaigns.values()]
-        lines = [
-            "# TYPE zanc_dialer_open_calls gauge",
-            f"zanc_dialer_open_calls {open_calls(engine.floor.calls.values())}",
-            "# TYPE zanc_dialer_campaigns gauge",
-            f"zanc_dialer_campaigns {len(engine.campaigns)}",
-            "# TYPE zanc_dialer_operators gauge",
-            *(
-                f'zanc_dialer_operators{{state="{state}"}} {count}'
-                for state, count in sorted(engine.floor.by_state().items())
-            ),
-            "# TYPE zanc_dialer_attempts_total counter",
-            *(
-                f'zanc_dialer_attempts_total{{outcome="{outcome}"}} {count}'
-                for outcome, count in sorted(engine.ended.items())
-            ),
-            "# TYPE zanc_dialer_pbx_up gauge",
-            *(
-                f'zanc_dialer_pbx_up{{pbx="{name}"}} {int(pbx.connected)}'
-                for name, pbx in engine.pbxs.items()
-            ),
-            "# TYPE zanc_dialer_pbx_lines gauge",
-            *(f'zanc_dialer_pbx_lines{{pbx="{one["name"]}"}} {one["lines"]}' for one in centrais),
-            "# TYPE zanc_dialer_trunk_lines gauge",
-            *(
-                f'zanc_dialer_trunk_lines{{pbx="{one["name"]}",trunk="{trunk["name"]}"}}'
-                f" {trunk['lines']}"
-                for one in centrais
-                for trunk in one["trunks"]
-            ),
-            "# TYPE zanc_dialer_trunk_blocked gauge",
-            *(
-                f'zanc_dialer_trunk_blocked{{pbx="{one["name"]}",trunk="{trunk["name"]}"}}'
-                f" {int(trunk['state'] != 'ok')}"
-                for one in centrais
-                for trunk in one["trunks"]
-            ),
-            "# TYPE zanc_dialer_lines gauge",
-            *(f'zanc_dialer_lines{{campaign="{one["id"]}"}} {one["lines"]}' for one in campaigns),
-            "# TYPE zanc_dialer_waiting gauge",
-            *(
-                f'zanc_dialer_waiting{{campaign="{one["id"]}"}} {one["waiting"]}'
-                for one in campaigns
-            ),
-            "# TYPE zanc_dialer_abandoned_share gauge",
-            *(
-                f'zanc_dialer_abandoned_share{{campaign="{one["id"]}"}} {one["abandoned_share"]}'
-                for one in campaigns
-            ),
-            "# TYPE zanc_dialer_outbox gauge",
-            *(f'zanc_dialer_outbox{{state="{state}"}} {count}' for state, count in outbox.items()),
-        ]
-        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.finish("\n".join(lines) + "\n")
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(render(families(self.dialer.engine, outbox, utc_now())))
 
 
 class Figures(Handler):

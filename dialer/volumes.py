@@ -87,7 +87,7 @@ class Volumes:
                 found += alarm
             found += _over("volume_mes", "ligações no mês", self._month(now), policy.volume.mes)
         rule = policy.chamadas_curtas
-        calls, short = self._day(now)
+        calls, short = self.of_day(now)
         share = short / calls if calls else 0.0
         if rule.ligado and calls >= rule.minimo_alarme and share >= rule.alarme:
             brake = calls >= rule.minimo_freio and share >= rule.freio
@@ -96,7 +96,7 @@ class Volumes:
 
     def checks(self, policy: Policy, caller_id: str, now: datetime) -> list[Check]:
         """The figures by which a call of ``caller_id`` is allowed now."""
-        calls, short = self._day(now)
+        calls, short = self.of_day(now)
         mine = self._days.get(now.astimezone(LOCAL).date(), {}).get(caller_id, [0, 0])[0]
         curt, volume = policy.chamadas_curtas, policy.volume
         return [
@@ -114,13 +114,14 @@ class Volumes:
             Check(rule="volume_mes", told=_told(self._month(now), volume.mes.freio, volume.ligado)),
         ]
 
+    def of_day(self, now: datetime) -> tuple[int, int]:
+        """Calls of the local day, and how many of them were short."""
+        counts = self._days.get(now.astimezone(LOCAL).date(), {}).values()
+        return sum(one[0] for one in counts), sum(one[1] for one in counts)
+
     def _of(self, caller_id: str, at: datetime) -> list[int]:
         day = self._days.setdefault(at.astimezone(LOCAL).date(), {})
         return day.setdefault(caller_id, [0, 0])
-
-    def _day(self, now: datetime) -> tuple[int, int]:
-        counts = self._days.get(now.astimezone(LOCAL).date(), {}).values()
-        return sum(one[0] for one in counts), sum(one[1] for one in counts)
 
     def _month(self, now: datetime) -> int:
         local = now.astimezone(LOCAL)
