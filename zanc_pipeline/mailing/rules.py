@@ -38,7 +38,7 @@ def rules(strategy: Strategy) -> dict[str, Rule]:
         "atraso": f"têm menos de {audience.atraso_minimo_dias} dias de atraso",
         "atraso_maximo": audience.atraso_maximo_dias is not None
         and f"têm mais de {audience.atraso_maximo_dias} dias de atraso",
-        "falecido": "pessoa falecida",
+        "falecido": "faleceram",
         "pediu": "pediram para não receber mais ligações",
         "nao_ligar": "estão em uma lista de não ligar",
         "promessa": "têm promessa de pagamento em curso",
@@ -61,7 +61,7 @@ def capacity_text(capacity: Capacity) -> str:
     """How much a mailing holds, as the analyst reads it."""
     parts = []
     if capacity.pessoas is not None:
-        parts.append(f"{capacity.pessoas} pessoas")
+        parts.append(f"{capacity.pessoas:,} pessoas".replace(",", "."))
     if capacity.operadores is not None:
         parts.append(f"{capacity.operadores} operadores")
     if capacity.linhas is not None:

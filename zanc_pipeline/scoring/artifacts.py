@@ -27,7 +27,10 @@ def write_artifacts(
 ) -> list[Path]:
     """Write all of them into ``folder`` and return their paths."""
     label = training.holdout[LABEL].to_numpy(np.float64)
-    scores = training.scores
+    scores = {
+        f"{kind} (chosen)" if kind == training.chosen else kind: score
+        for kind, score in training.scores.items()
+    }
     trees = training.models["xgboost"]
     ranked = importance(trees)
     files = [

@@ -32,12 +32,13 @@ def decide(
     rule: Promotion,
     champion: int | None,
     known_after: list[str],
+    why_not: str = "",
 ) -> tuple[bool, str]:
     """(promoted, why).
 
     ``fewest`` are the holdout's rows of the rarer class; ``mine`` and ``theirs`` are of the same
-    rows of the holdout, or None when there is no champion that can be asked; ``champion`` is its
-    version.
+    rows of the holdout, or None when there is no champion that can be asked (``why_not``);
+    ``champion`` is its version.
     """
     if known_after:
         return False, f"it needs what is known only after the call: {', '.join(known_after)}"
@@ -51,7 +52,7 @@ def decide(
     if champion is None:
         return True, f"first champion: AUC {reported_auc:.4f} reaches {rule.min_auc}"
     if mine is None or theirs is None:
-        return True, f"version {champion} can't be asked about today's rows"
+        return True, f"AUC {reported_auc:.4f}; not compared with version {champion}: {why_not}"
     a, b = mine.metrics, theirs.metrics
     compared = (
         f"AUC {a['auc']:.4f} against {b['auc']:.4f}, Brier {a['brier']:.4f} against "

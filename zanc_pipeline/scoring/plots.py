@@ -20,7 +20,8 @@ def reliability_plot(path: Path, label: Floats, scores: dict[str, Floats]) -> Pa
     figure, axes = _figure()
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect")
     for name, score in scores.items():
-        mean, rate, _ = reliability(label, score)
+        alike = score.min() == score.max()  # then the bins would differ by chance alone
+        mean, rate, _ = reliability(label, score, bins=1 if alike else 10)
         axes.plot(mean, rate, marker="o", label=name)
     top = min(1.0, 1.1 * max(float(score.max()) for score in scores.values()))
     axes.set(xlabel="score", ylabel="came true", title="Reliability (holdout)")

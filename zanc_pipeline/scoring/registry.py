@@ -31,6 +31,9 @@ PAST_CHAMPIONS = "past_champions"
 
 CARD = "model_card.md"
 
+_KIND = "mlflow.experimentKind"
+"""Tag by which MLflow's UI chooses what it shows of an experiment first."""
+
 REQUEST_TIMEOUT_SECONDS = 20
 
 
@@ -75,6 +78,10 @@ class Registry:
         from mlflow.models import infer_signature
 
         experiment = mlflow.set_experiment(name)
+        if _KIND not in experiment.tags:  # else the UI shows it as a project of language models
+            self.client.set_experiment_tag(
+                experiment.experiment_id, _KIND, "custom_model_development"
+            )
         with mlflow.start_run(run_name=self._run_name(name, experiment.experiment_id)) as run:
             mlflow.log_params(params)
             mlflow.set_tags(tags)
@@ -135,9 +142,10 @@ class Registry:
     def promote(self, name: str, number: int) -> None:
         """Make a version champion; ConflictError when it does not exist. Repeating is harmless."""
         self._require(name, number)
-        before = self._by_alias(name, CHAMPION)
-        if before is not None and before != number:
-            self._remember(name, [*self._past_champions(name), before])
+        before, past = self._by_alias(name, CHAMPION), self._past_champions(name)
+        # Killed after this line, the next try finds it remembered.
+        if before is not None and before != number and past[-1:] != [before]:
+            self._remember(name, [*past, before])
         self.client.set_registered_model_alias(name, CHAMPION, str(number))
         if self._by_alias(name, CHALLENGER) == number:
             self.client.delete_registered_model_alias(name, CHALLENGER)
@@ -148,6 +156,8 @@ class Registry:
         ConflictError when there was none. Said again, it goes back one more.
         """
         past, now = self._past_champions(name), self._by_alias(name, CHAMPION)
+        if past[-1:] == [now]:  # a promotion that was killed half way
+            past = past[:-1]
         if not past or now is None:
             raise ConflictError(f"{name} had no champion before the present one")
         self._require(name, past[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,8 +46,6 @@ __all__ = [
     "score",
     "train",
 ]
-
-log = logging.getLogger(__name__)
 
 MIN_COMPARED_ROWS = 200
 SAMPLE_ROWS = 50
@@ -241,7 +238,9 @@ def _judge(
     models: registry.Registry, spec: Spec, training: Training, number: int
 ) -> tuple[bool, str]:
     champion = models.champion(spec.name)
-    mine, theirs = (None, None) if champion is None else _compare(champion[0], training)
+    mine, theirs, why_not = None, None, ""
+    if champion is not None:
+        mine, theirs, why_not = _compare(champion[0], training)
     positives = int(training.holdout[LABEL].sum())
     promoted, why = decide(
         training.metrics[training.chosen]["auc"],
@@ -250,6 +249,7 @@ def _judge(
         theirs,
         rule=spec.promotion,
         champion=champion[1] if champion else None,
+        why_not=why_not,
         known_after=spec.known_after,
     )
     if promoted:
@@ -259,8 +259,8 @@ def _judge(
     return promoted, why
 
 
-def _compare(champion: Kept, training: Training) -> tuple[Measured | None, Measured | None]:
-    """Both models on the rows of the holdout that neither was trained on."""
+def _compare(champion: Kept, training: Training) -> tuple[Measured | None, Measured | None, str]:
+    """Both models on the rows of the holdout that neither was trained on; or why that can't be."""
     import pandas as pd
 
     rows = training.holdout
@@ -269,14 +269,12 @@ def _compare(champion: Kept, training: Training) -> tuple[Measured | None, Measu
         inside = (rows[TIME] > pd.Timestamp(champion.trained_until)).to_numpy(bool)
     rows = rows[inside]
     if len(rows) < MIN_COMPARED_ROWS or rows[LABEL].nunique() < 2:
-        log.warning("the champion has learnt most of this holdout: no comparison")
-        return None, None
+        return None, None, "it has learnt most of this holdout"
     try:
         theirs = champion.model.predict(rows)
     except DataError as error:
-        log.warning("the champion can't be compared: %s", error)
-        return None, None
-    return _measured(rows, training.once[inside]), _measured(rows, theirs)
+        return None, None, str(error)
+    return _measured(rows, training.once[inside]), _measured(rows, theirs), ""
 
 
 def _measured(rows: pd.DataFrame, score: Floats) -> Measured:

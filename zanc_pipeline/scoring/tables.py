@@ -112,7 +112,8 @@ def _delimiter(head: str) -> str:
 def prepare(table: pd.DataFrame, spec: Spec, *, where: str) -> tuple[pd.DataFrame, Spec]:
     """Typed features, label and time of a table, in order of time.
 
-    Returns the table and the spec with the features that are really there. Raises DataError,
+    Returns the table and the spec with the features that are really there; of a spec with a
+    ``source`` the other columns stay. Raises DataError,
     which names ``where``, the column, and for a bad value its row (the first data row is 1).
     """
     import pandas as pd
@@ -133,6 +134,9 @@ def prepare(table: pd.DataFrame, spec: Spec, *, where: str) -> tuple[pd.DataFram
     }
     kept_raw = typed.drop(columns=[name for name in features if name in typed])
     typed = pd.concat([kept_raw, pd.DataFrame(features, index=table.index)], axis=1)
+    if spec.source is not None:  # the champion, which may know other features, is asked, too
+        told = {spec.target.column, spec.time_column, *typed.columns}
+        typed = typed.join(table[[name for name in table.columns if name not in told]])
     typed = typed.sort_values(TIME, kind="stable", ignore_index=True)
     for name, feature in spec.features.items():
         if feature.target_rate is not None:

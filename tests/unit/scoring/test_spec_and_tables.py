@@ -211,6 +211,13 @@ def test_rows_may_be_in_the_order_of_plain_numbers() -> None:
     assert typed[TIME].tolist() == [float(number) for number in range(1, 301)]
 
 
+def test_columns_that_an_earlier_version_may_know_stay_when_the_table_is_our_own() -> None:
+    own = spec(source="answer", features={"amount": "numeric"})
+    typed, _ = prepare(table(), own, where="x")
+    assert {"kind", "late"} <= set(typed.columns)
+    assert "kind" not in prepare(table(), own.model_copy(update={"source": None}), where="x")[0]
+
+
 def test_a_point_among_decimal_commas_marks_thousands() -> None:
     amounts = ["1.234", "2,5", "1.234,5", "nan", *["3"] * 296]
     typed, _ = prepare(table(amount=amounts), spec(), where="x")
