@@ -56,7 +56,8 @@ def _pbxs(figures: Mapping[str, Any]) -> list[Alert]:
     found = []
     for one in figures["centrais"]:
         if not one["connected"]:
-            found.append(Alert(kind="bad", text=f"Central {one['name']} fora do ar. {one['why']}"))
+            why = f": {one['why']}" if one["why"] else ""
+            found.append(Alert(kind="bad", text=f"Central {one['name']} fora do ar{why}."))
         for trunk in one["trunks"]:
             if trunk["state"] != "ok":
                 where = f"Rota {one['name']}/{trunk['name']}"

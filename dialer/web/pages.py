@@ -8,7 +8,7 @@ import re
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from tornado.web import RequestHandler
 
@@ -193,6 +193,5 @@ class Own(RequestHandler):
 
 def safe_way(asked: str) -> str:
     """The path that a person wanted before the login, or the start: never another site."""
-    parts = urlsplit(asked)
-    ours = not parts.scheme and not parts.netloc and asked.startswith("/")
-    return asked if ours and not asked.startswith(("//", "/\\")) and asked.isprintable() else "/"
+    ours = asked.startswith("/") and not asked.startswith(("//", "/\\"))
+    return asked if ours and asked.isprintable() else "/"

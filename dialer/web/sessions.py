@@ -25,7 +25,12 @@ _HASHING_AT_ONCE = 2
 
 _ACCOUNT = "SELECT * FROM account WHERE login = $1 AND disabled_at IS NULL"
 _FORGET = "DELETE FROM web_session WHERE expires_at <= now()"
-_OPEN = "INSERT INTO web_session (sha256, login, csrf, expires_at) VALUES ($1, $2, $3, $4)"
+_OPEN = """
+INSERT INTO web_session (sha256, login, csrf, expires_at)
+SELECT $1, login, $3, $4 FROM account
+WHERE login = $2 AND password = $5 AND disabled_at IS NULL RETURNING login
+"""
+"""Not when the password was changed, or the account disabled, while it was compared."""
 _FIND = """
 SELECT account.login, name, role, phone, csrf FROM web_session JOIN account USING (login)
 WHERE sha256 = $1 AND expires_at > now() AND disabled_at IS NULL
@@ -68,27 +73,30 @@ class Sessions:
         Raises TooManyLogins without looking at the password.
         """
         login = login.strip().lower()
-        wait = self._limits.wait(login[:40], address, time.monotonic())
-        if wait > 0:
-            raise TooManyLogins(wait)
+        self._limit(login, address)
         row = None
         if LOGIN.fullmatch(login) is not None:
             async with self._store.transaction() as connection:
                 row = await connection.fetchrow(_ACCOUNT, login)
         stored = passwords.NOBODY if row is None else row["password"]
         async with self._hashing:
+            self._limit(login, address)  # others that came at the same time may have failed
             right = await asyncio.to_thread(passwords.matches, password, stored)
-        if row is None or not right:
-            self._limits.failed(login[:40], address, time.monotonic())
-            return None
+            if row is None or not right:
+                self._limits.failed(login[:40], address, time.monotonic())
+                return None
         self._limits.succeeded(login, address)
         cookie = secrets.token_urlsafe(32)
         async with self._store.transaction() as connection:
             await connection.execute(_FORGET)
-            await connection.execute(
-                _OPEN, _sha256(cookie), login, secrets.token_urlsafe(24), utc_now() + LIFE
-            )
-        return cookie
+            csrf, until = secrets.token_urlsafe(24), utc_now() + LIFE
+            opened = await connection.fetchval(_OPEN, _sha256(cookie), login, csrf, until, stored)
+        return None if opened is None else cookie
+
+    def _limit(self, login: str, address: str) -> None:
+        wait = self._limits.wait(login[:40], address, time.monotonic())
+        if wait > 0:
+            raise TooManyLogins(wait)
 
     async def of(self, cookie: str | None) -> Session | None:
         """The session of a cookie, None when there is none or it is over."""
