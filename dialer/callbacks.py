@@ -9,9 +9,11 @@ made it needless, when the person is withdrawn or asks not to be called, or when
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dialer import rule_queries
@@ -19,6 +21,7 @@ from dialer.live import Campaign, utc_now
 from dialer.permission import judge
 from dialer.rules import Phase
 from dialer.settings import parse_campaign
+from zanc_pipeline.common.errors import ConfigError
 
 if TYPE_CHECKING:
     from dialer.engine import Engine
@@ -29,7 +32,10 @@ AHEAD = timedelta(minutes=10)
 """A campaign gets a callback so long before its time, to keep an operator for it."""
 NOBODY = timedelta(seconds=30)
 """A callback that no campaign may make now is looked at again so much later."""
+UNREADABLE = timedelta(hours=1)
+"""One whose campaign's settings can't be understood any more, likewise."""
 QUEUE = "retornos"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,13 @@ class Due:
     convenio: str
     operator: str | None
     agreed_at: datetime
+
+
+def queue_of(name: str, day: date) -> str:
+    """The id of the queue of a campaign's name on a day: one that an address can hold."""
+    if _NAME.fullmatch(name) is None:
+        name = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{QUEUE}-{name}-{day:%Y-%m-%d}"
 
 
 class Callbacks:
@@ -66,8 +79,13 @@ class Callbacks:
         self._waits = {one: until for one, until in self._waits.items() if until > now}
         for row in rows:
             due = Due(**{name: row[name] for name in Due.__dataclass_fields__})
-            if due.attempt_id not in self._waits:
+            if due.attempt_id in self._waits:
+                continue
+            try:
                 await self._hand_on(due, now)
+            except ConfigError as error:  # of its campaign alone: the others' calls are made
+                log.error("dialer: callback of attempt %s: %s", due.attempt_id, error)
+                self._waits[due.attempt_id] = now + UNREADABLE
 
     async def _hand_on(self, due: Due, now: datetime) -> None:
         campaign = await self._campaign(due, now)
@@ -92,10 +110,12 @@ class Callbacks:
                 rule_queries.CARRY_CALLBACK,
                 due.attempt_id, campaign.id, due.agreed_at, agreed, due.lead_id, due.phone,
             )  # fmt: skip
-        if carrier is not None:
-            log.info("dialer: callback of attempt %s goes to %s", due.attempt_id, campaign.id)
-            campaign.kept_dry_until = now
-            self._engine.floor.wake.set()
+        if carrier is None:
+            self._waits[due.attempt_id] = now + NOBODY
+            return
+        log.info("dialer: callback of attempt %s goes to %s", due.attempt_id, campaign.id)
+        campaign.kept_dry_until = now
+        self._engine.floor.wake.set()
 
     async def _campaign(self, due: Due, now: datetime) -> Campaign | None:
         """The campaign that makes the call; None while none may."""
@@ -130,7 +150,7 @@ class Callbacks:
         if hours.phase(utc_now()) is not Phase.OPEN or hours.phase(moment) is not Phase.OPEN:
             return None
         day = moment.astimezone(hours.zone).date()
-        queue_id = f"{QUEUE}-{due.name}-{day:%Y-%m-%d}"
+        queue_id = queue_of(due.name, day)
         if queue_id in self._engine.campaigns:
             return None  # it is paused or ends
         row = await self._store.campaign(queue_id)

@@ -33,7 +33,7 @@ from dialer.reconcile import Reconciler
 from dialer.rulebook import Rulebook
 from dialer.rules import CallingHours, CallNext, Finished, PastAttempt, Phase
 from dialer.settings import CampaignSettings, parse_campaign
-from dialer.store import CampaignRow, Lead, LeadUpdate, OperatorChange, Store
+from dialer.store import ASKED_IN_CALL, CampaignRow, Lead, LeadUpdate, OperatorChange, Store
 from dialer.switchboard import LATE_TABULATION_SECONDS, Switchboard
 from dialer.trunks import PbxLimits
 from dialer.volumes import is_short
@@ -363,7 +363,7 @@ class Engine:
         """Obey at once what a person asked for in a call."""
         if attempt.tabulation is Tabulation.DO_NOT_CALL:
             who = attempt.operator or "?"
-            await self.opt_out(lead.cpf, phone, who=who, reason="pediu na ligação")
+            await self.opt_out(lead.cpf, phone, who=who, reason=ASKED_IN_CALL)
 
     async def opt_out(
         self, cpf: str | None, phone: str | None, *, who: str, reason: str
@@ -372,8 +372,8 @@ class Engine:
 
         How many leads ended, and how many are in a call. Repeated, it changes nothing.
         """
+        self.book.opt_out(cpf, phone)  # first: it holds even while the database is away
         await self.store.add_opt_out(cpf, phone, who=who, reason=reason)
-        self.book.opt_out(cpf, phone)
         ended, active = await self.store.withdraw(
             [], [cpf] if cpf else [], reason="pediu para não ser chamado", who=who
         )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PUSH_SECONDS = 1.0
 TOKEN_SECONDS = 5.0
+SESSION_SECONDS = 20.0
+"""How often it is looked whether a supervisor's session goes on."""
 
 
 class Unknown(Handler):
@@ -87,18 +89,21 @@ class Live(WebSocketHandler):
         self.dialer = dialer
         self._work: asyncio.Task[None] | None = None
         self._admitted = asyncio.Event()
+        self._by_session = False
 
     async def open(self, *_path: str) -> None:
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme == "Bearer" and self._known(token):
             self._admitted.set()
-        with suppress(UnavailableError):
-            session = await self.dialer.sessions.of(self.get_cookie(COOKIE))
-            if session is not None:
-                if session.role is not Role.SUPERVISOR:
+        else:
+            with suppress(UnavailableError):
+                role = await self._role()
+                if role not in (None, Role.SUPERVISOR):
                     self.close(NO_SESSION, "this is for supervisors")
                     return
-                self._admitted.set()
+                if role is not None:
+                    self._by_session = True
+                    self._admitted.set()
         self._work = asyncio.create_task(self._push())
 
     def on_message(self, message: str | bytes) -> None:
@@ -114,7 +119,19 @@ class Live(WebSocketHandler):
             self._work.cancel()
 
     def _known(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self.dialer.token.encode())
+        given = token.encode(errors="replace")
+        return hmac.compare_digest(given, self.dialer.token.encode())
+
+    async def _role(self) -> Role | None:
+        session = await self.dialer.sessions.of(self.get_cookie(COOKIE))
+        return None if session is None else session.role
+
+    async def _goes_on(self) -> bool:
+        """Whether who was admitted still may see this; nobody is cut off by a database away."""
+        try:
+            return not self._by_session or await self._role() is Role.SUPERVISOR
+        except UnavailableError:
+            return True
 
     async def _push(self) -> None:
         try:
@@ -125,7 +142,14 @@ class Live(WebSocketHandler):
             return
         last: dict[str, Any] = {}
         engine = self.dialer.engine
+        clock = asyncio.get_running_loop().time
+        look_at = clock() + SESSION_SECONDS
         while True:
+            if clock() >= look_at:
+                if not await self._goes_on():
+                    self.close(NO_SESSION, "the session is over")
+                    return
+                look_at = clock() + SESSION_SECONDS
             if engine.ready:
                 now = monitor.figures(engine)
                 if {**now, "at": None} != {**last, "at": None}:

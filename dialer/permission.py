@@ -92,10 +92,12 @@ def judge(
         whom = blocked.whom(cpf, phone)
         if whom is not None:
             said = "pediu para não ser chamado" if rule == "descadastro" else "está em lista"
-            return checks, Refused(reason=f"do not call: {whom} {said}")
+            return checks, Refused(reason=f"não ligar: {whom} {said}")
         checks.append(Check(rule=rule, told="nem a pessoa nem o telefone constam"))
     if hours.phase(now) is not Phase.OPEN:
-        return checks, Refused(reason="outside the calling hours", until=now + timedelta(minutes=1))
+        return checks, Refused(
+            reason="fora do horário de ligação da campanha", until=now + timedelta(minutes=1)
+        )
     local = now.astimezone(hours.zone)
     checks.append(
         Check(
@@ -123,7 +125,7 @@ def _place_allows(
         if window is None or not _inside(window, local.time()):
             reason = why or f"{state}: {_moment(local)} fora de {_span(window)}"
             return checks, Refused(
-                reason=f"outside the hours of its state: {reason}",
+                reason=f"fora do horário do estado do telefone: {reason}",
                 until=next_opening(rules, place, now),
             )
         told.append(f"{state} {_moment(local)} entre {_span(window)}")

@@ -328,15 +328,17 @@ class Placer:
         passage = await self.gate.reserve(campaign, lead, history, attempt_id)
         plan, lease, lead = passage.plan, passage.lease, passage.lead
         if lease is not None:
-            await self._until_there_is_room()
-        with self._engine.pbxs.taking(utc_now()) as route:
-            if lease is None or route is None or not self._may_dial(campaign, agent):
-                await self._store.update_lead(lead.id, plan, lead.refused)
-                if lease is not None:
-                    await self.gate.release(lead, lease)
-                return
             assert isinstance(plan, CallNext)
-            await self._place(campaign, passage, plan, lease, attempt_id, agent, route)
+            await self._until_there_is_room()
+            # Only who is dialled takes a way: it is a call of this second, or a trunk's only probe.
+            if self._may_dial(campaign, agent) and not self._brake(campaign, utc_now()):
+                with self._engine.pbxs.taking(utc_now()) as route:
+                    if route is not None:
+                        await self._place(campaign, passage, plan, lease, attempt_id, agent, route)
+                        return
+        await self._store.update_lead(lead.id, plan, lead.refused)
+        if lease is not None:
+            await self.gate.release(lead, lease)
 
     async def _until_there_is_room(self) -> None:
         """The rest of a second, for somebody who waits beside the lines that were counted."""
@@ -412,6 +414,9 @@ class Placer:
         try:
             if not self._may_dial(campaign, agent):
                 raise UnavailableError("campaign", campaign.id, "it was stopped meanwhile")
+            asked = self._engine.book.rules.opted_out.whom(lead.cpf, phone)
+            if asked is not None:
+                raise UnavailableError("lead", str(lead.id), f"{asked} pediu para não ser chamado")
             route.pbx.originate(
                 attempt.id,
                 phone,

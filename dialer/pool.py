@@ -14,6 +14,7 @@ from dialer.attempt import Attempt, State
 from dialer.live import Call, Floor
 from dialer.pbx import Pbx
 from dialer.trunks import Breaker, PbxLimits, TokenBucket, TrunkLimits, failure_of
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.outcomes import Outcome
 
 log = logging.getLogger(__name__)
@@ -253,5 +254,5 @@ class PbxPool(dict[str, Pbx]):
 def _rest(breaker: Breaker, now: datetime) -> str:
     if breaker.until is None or now >= breaker.until:
         return f"{breaker.reason}; uma ligação testa o tronco"
-    moment = breaker.until.strftime("%H:%M:%S")
-    return f"{breaker.reason}; sem ligações até {moment} UTC"
+    moment = breaker.until.astimezone(LOCAL)
+    return f"{breaker.reason}; sem ligações até {moment:%H:%M:%S}"

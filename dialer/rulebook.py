@@ -8,6 +8,7 @@ line in error may be of somebody who must not be called.
 from __future__ import annotations
 
 import asyncio
+import csv
 import logging
 from collections.abc import Iterable
 from datetime import datetime
@@ -54,7 +55,7 @@ class Rulebook:
             return
         try:
             rules = await asyncio.to_thread(self._read, self._config)
-        except (ConfigError, OSError) as error:
+        except (ConfigError, OSError, csv.Error) as error:
             if str(error) != self.problem:
                 log.error("dialer: no new calls: %s", error)
             self.problem = str(error)

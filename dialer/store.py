@@ -24,6 +24,8 @@ from zanc_pipeline.common.settings import Settings
 
 DATABASE = "dialer"
 COMMAND_SECONDS = 10.0
+ASKED_IN_CALL = "pediu na ligação"
+"""Why somebody whom an operator tabulates so is not called again."""
 
 OperatorState = Literal["offline", "paused", "preview", "idle", "reserved", "talking", "wrapup"]
 
@@ -383,6 +385,12 @@ class Store:
                 return None
             await connection.execute(rule_queries.RECORD_CALLBACK, attempt.id)
             lead = await connection.fetchrow("SELECT * FROM lead WHERE id = $1", row["lead_id"])
+            if attempt.tabulation is Tabulation.DO_NOT_CALL:
+                # With it, for whoever sends it again is told that it is recorded.
+                await _add_opt_out(
+                    connection, lead["cpf"], row["phone"],
+                    who=attempt.operator or "?", reason=ASKED_IN_CALL,
+                )  # fmt: skip
             return _lead(lead), row["phone"]
 
     # ---- rules
@@ -402,11 +410,7 @@ class Store:
     ) -> None:
         """Record one, with the audit of it; again does nothing."""
         async with self._transaction() as connection:
-            added = await connection.fetchval(rule_queries.INSERT_OPT_OUT, cpf, phone, who, reason)
-            if added is not None:
-                await connection.execute(
-                    queries.INSERT_AUDIT, who, "opt_out", "leads", {"reason": reason, "id": added}
-                )
+            await _add_opt_out(connection, cpf, phone, who=who, reason=reason)
 
     async def forget_recordings(self, names: Sequence[str]) -> None:
         """These files are gone."""
@@ -673,6 +677,15 @@ def _agreed(stored: Mapping[str, Any]) -> Agreed:
         operator=stored["operator"],
         since=datetime.fromisoformat(stored["since"]),
     )
+
+
+async def _add_opt_out(
+    connection: Any, cpf: str | None, phone: str | None, *, who: str, reason: str
+) -> None:
+    added = await connection.fetchval(rule_queries.INSERT_OPT_OUT, cpf, phone, who, reason)
+    if added is not None:
+        detail = {"reason": reason, "id": added}
+        await connection.execute(queries.INSERT_AUDIT, who, "opt_out", "leads", detail)
 
 
 def _first_hours(lead: MailingLead) -> list[int] | None:

@@ -60,7 +60,7 @@ def _pbxs(figures: Mapping[str, Any]) -> list[Alert]:
             found.append(Alert(kind="bad", text=f"Central {one['name']} fora do ar{why}."))
         for trunk in one["trunks"]:
             if trunk["state"] != "ok":
-                where = f"Rota {one['name']}/{trunk['name']}"
+                where = f"Tronco {one['name']}/{trunk['name']}"
                 found.append(Alert(kind="wait", text=f"{where}: {trunk['why']}"))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -10,9 +11,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from tornado.web import RequestHandler
+from tornado.web import HTTPError, RequestHandler
 
-from dialer.handlers import Handler
+from dialer.handlers import STATUS, Handler, NotFound
 from dialer.web import words
 from dialer.web.accounts import Role
 from dialer.web.sessions import Session
@@ -138,25 +139,19 @@ class Page(Handler):
         error = (kwargs.get("exc_info") or (None, None, None))[1]
         if isinstance(error, Forbidden):
             status_code = 403
+        if isinstance(error, asyncio.CancelledError):
+            status_code = 503
+        message = _told(error)
         wants_page = self.request.method == "GET" and "text/html" in self.request.headers.get(
             "Accept", ""
         )
-        if not wants_page:
-            if isinstance(error, Forbidden):
-                self.answer({"error": str(error)}, 403)
-            else:
-                super().write_error(status_code, **kwargs)
-            return
-        if isinstance(error, UnavailableError):
-            status_code, message = (
-                503,
-                "O discador ou o banco de dados não responde. Tente de novo.",
-            )
-        elif isinstance(error, ZancError):
-            message = str(error)
+        status_code = next((code for kind, code in STATUS if isinstance(error, kind)), status_code)
+        if status_code == 503:
+            self.set_header("Retry-After", "2")
+        if wants_page:
+            self.page("problem.html.j2", status_code, message=message)
         else:
-            message = "Algo falhou deste lado; está registrado no log do discador."
-        self.page("problem.html.j2", status_code, message=message)
+            self.answer({"error": message}, status_code)
 
 
 class Common(RequestHandler):
@@ -189,6 +184,22 @@ class Own(RequestHandler):
             self.set_header(header, value)
         self.set_header("Content-Type", f"{_OWN_TYPES[name]}; charset=utf-8")
         self.finish(body)
+
+
+def _told(error: BaseException | None) -> str:
+    """An error as the person at the page reads it."""
+    match error:
+        case UnavailableError() if error.part == "central":
+            return f"A central {error.address} não responde. Tente de novo."
+        case UnavailableError() | asyncio.CancelledError():
+            return "O discador ou o banco de dados não responde. Tente de novo."
+        case NotFound():
+            return "Isto não existe, ou já não existe: recarregue a página."
+        case ZancError():
+            return str(error)
+        case HTTPError() if error.status_code < 500:
+            return "O pedido não se entende: recarregue a página e tente de novo."
+    return "Algo falhou deste lado; está registrado no log do discador."
 
 
 def safe_way(asked: str) -> str:

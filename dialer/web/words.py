@@ -122,10 +122,15 @@ ACTIONS = {
     "account_added": "conta criada",
     "account_password": "senha trocada",
     "account_disabled": "conta desativada",
-    "do_not_call": "não ligar mais",
+    "opt_out": "não ligar mais",
+    "recording": "gravação ouvida",
+    "callbacks": "fila de retornos aberta",
+    "callback dropped": "retorno retirado",
+    "call": "ligou para quem viu na prévia",
+    "skip": "pulou quem viu na prévia",
 }
 """Of the audit."""
-WHO = {"command line": "linha de comando", "api": "programa"}
+WHO = {"command line": "linha de comando", "api": "programa", "zanc": "discador"}
 DETAILS = {
     "role": "função",
     "phone": "ramal",

@@ -206,6 +206,17 @@ def tabulate(dialer: DialerProcess, attempt: str, tabulation: str, **more: Any) 
     assert answer.status_code == 200, answer.text
 
 
+async def test_who_is_told_late_not_to_be_called_again_is_recorded_in_the_same_breath(
+    store: Store,
+) -> None:
+    await add(store, "late", lead(30, phone(930)))
+    at = datetime(2030, 11, 25, 12, tzinfo=UTC)
+    attempt = await called(store, "late", phone(930), at, tabulation=Tabulation.NO_TABULATION)
+    said = Attempt(id=attempt, created_at=at, operator="op01", tabulation=Tabulation.DO_NOT_CALL)
+    assert await store.tabulate_late(said) is not None
+    assert (dialing.cpf(730), phone(930)) in await store.opt_outs()
+
+
 def test_who_asks_not_to_be_called_is_not_called_again_and_every_call_shows_why_it_was_allowed(
     settings: Settings, telephony: pbx.World, dialer: DialerProcess, config: Path, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def test_a_change_from_our_own_page_is_let_in() -> None:
         {"Sec-Fetch-Site": "same-site"},
         {"Origin": "http://127.0.0.1:8081"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "https://evil.example/127.0.0.1:8080"},
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dialer.desk import Said
+from dialer.handlers import NotFound
 from dialer.live import Campaign
 from dialer.rules import CallingHours
 from dialer.script import filled, parse_script
@@ -18,11 +20,11 @@ from dialer.web import charts, masking, passwords, tabulating, words
 from dialer.web.accounts import Role
 from dialer.web.alerts import Short, alerts
 from dialer.web.limits import MOST_OF_LOGIN, MOST_OF_PAIR, WINDOW_SECONDS, LoginLimits
-from dialer.web.pages import own_file, safe_way, templates
+from dialer.web.pages import _told, own_file, safe_way, templates
 from dialer.web.people import Background, Contact
-from dialer.web.sessions import Session
+from dialer.web.sessions import Session, Sessions, TooManyLogins
 from dialer.web.view import Person
-from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.errors import DataError, UnavailableError
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)  # 12:00 in São Paulo, a Monday
@@ -72,10 +74,34 @@ def test_one_login_from_many_addresses_waits_too() -> None:
 @pytest.mark.parametrize(
     ("asked", "gone"),
     [("/mesa?x=1", "/mesa?x=1"), ("//x", "/"), ("/\\x", "/"), ("http:/x", "/"), ("", "/"),
-     ("/a\nb", "/"), ("mesa", "/")],
+     ("/a\nb", "/"), ("mesa", "/"), ("//[", "/")],
 )  # fmt: skip
 def test_the_way_after_the_login_stays_with_us(asked: str, gone: str) -> None:
     assert safe_way(asked) == gone
+
+
+async def test_logins_at_the_same_time_may_fail_no_oftener_than_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[str] = []
+
+    def matches(given: str, _stored: str) -> bool:
+        compared.append(given)
+        return False
+
+    monkeypatch.setattr(passwords, "matches", matches)
+    sessions = Sessions(cast(Any, None))  # a login that can't be anybody's: no database is asked
+    tries = [sessions.open("?", f"guess {n}", "10.0.0.1") for n in range(40)]
+    found = await asyncio.gather(*tries, return_exceptions=True)
+    assert len(compared) < MOST_OF_PAIR + 2
+    assert sum(isinstance(one, TooManyLogins) for one in found) == 40 - len(compared)
+
+
+def test_what_a_person_is_told_is_portuguese() -> None:
+    away = _told(UnavailableError("PostgreSQL", "127.0.0.1:5432"))
+    assert away == "O discador ou o banco de dados não responde. Tente de novo."
+    assert _told(NotFound("there is no campaign 'x'")).startswith("Isto não existe")
+    assert _told(DataError("escolha a data")) == "escolha a data"
 
 
 def test_documents_are_masked_and_shown_by_role() -> None:
@@ -207,7 +233,7 @@ def figures(**changed: Any) -> dict[str, Any]:
         (
             {"central": {"trunks": [{"name": "a", "state": "aberto", "why": "só falha"}]}},
             None,
-            [("wait", "Rota central/a: só falha")],
+            [("wait", "Tronco central/a: só falha")],
         ),
     ],
 )

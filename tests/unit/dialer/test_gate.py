@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 
 from dialer import gate as module
 from dialer import placing
+from dialer.attempt import Attempt
 from dialer.gate import Gate
 from dialer.live import Agent, Campaign, Floor
 from dialer.localization import Reservation
@@ -21,6 +23,7 @@ from dialer.rulebook import Rulebook
 from dialer.rules import Agreed, CallNext, Finished
 from dialer.settings import ANY_HOUR, parse_campaign
 from dialer.store import Lead
+from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import project_root, read_yaml
 
 SECTION = read_yaml(project_root() / "config" / "campaigns" / "cobranca_geral.yaml")["discador"]
@@ -77,15 +80,17 @@ async def test_who_can_be_called_later_only_waits_for_that_and_nobody_is_asked()
     passage = await Gate(asked, Rulebook()).reserve(running, lead(ACRE), [], "r")
     assert (asked.asked, passage.lease) == ([], None)
     assert cast(CallNext, passage.plan).not_before == datetime(2026, 11, 24, 13, tzinfo=UTC)
-    assert running.held_back.startswith("outside the hours of its state: AC: ter 07:30 fora de")
+    assert running.held_back.startswith(
+        "fora do horário do estado do telefone: AC: ter 07:30 fora de"
+    )
 
 
 async def test_a_phone_on_a_list_is_kept_as_refused_with_the_reason() -> None:
     book = Rulebook()
     book.rules = replace(book.rules, listed=Listed(phones={PAULISTA}))
     passage = await Gate(Localization(), book).reserve(campaign(), lead(PAULISTA), [], "r")
-    assert passage.plan == Finished(reason="refused: do not call: o telefone está em lista")
-    assert passage.lead.refused == {PAULISTA: "do not call: o telefone está em lista"}
+    assert passage.plan == Finished(reason="refused: não ligar: o telefone está em lista")
+    assert passage.lead.refused == {PAULISTA: "não ligar: o telefone está em lista"}
 
 
 async def test_a_call_before_its_hour_says_that_there_was_nobody_else() -> None:
@@ -97,13 +102,59 @@ async def test_a_call_before_its_hour_says_that_there_was_nobody_else() -> None:
     )
 
 
+class Pbxs:
+    """A pool that counts the ways which were taken, and the calls that left."""
+
+    def __init__(self) -> None:
+        self.taken, self.name, self.dialled = 0, "central", list[str]()
+
+    def choose(self, _now: datetime) -> Any:
+        return self
+
+    @contextmanager
+    def taking(self, _now: datetime) -> Iterator[Any]:
+        self.taken += 1
+        yield None
+
+    def originate(self, _attempt: str, phone: str, **_: Any) -> None:
+        self.dialled.append(phone)
+
+
+async def test_who_is_not_dialled_takes_no_way_and_a_brake_holds_who_was_looked_at() -> None:
+    leads, pbxs, book = Leads(), Pbxs(), Rulebook()
+    engine = SimpleNamespace(floor=Floor(), store=leads, book=book, pbxs=pbxs, draining=False)
+    placer = placing.Placer(cast(Any, engine), Localization())
+    await placer._dial(campaign(), lead(ACRE), [], None)  # its state sleeps
+    assert pbxs.taken == 0
+    book.problem = "config/regras.yaml: a linha 3 não se entende"
+    await placer._dial(campaign(), lead(PAULISTA), [], None)
+    assert pbxs.taken == 0
+    book.problem = ""
+    await placer._dial(campaign(), lead(PAULISTA), [], None)
+    assert (pbxs.taken, len(leads.until)) == (1, 3)
+
+
+def test_who_asks_while_the_call_is_being_prepared_is_not_dialled() -> None:
+    pbxs, book, told = Pbxs(), Rulebook(), []
+    engine = SimpleNamespace(
+        floor=Floor(), store=Leads(), book=book, draining=False,
+        notice=lambda _, event: told.append((event.outcome, event.placed)),
+    )  # fmt: skip
+    placer = placing.Placer(cast(Any, engine), Localization())
+    book.opt_out(None, PAULISTA)
+    route = cast(Any, SimpleNamespace(pbx=pbxs, trunk="carrier"))
+    attempt = Attempt(id="a" * 32, created_at=MORNING)
+    placer._originate(campaign(), lead(PAULISTA), attempt, PAULISTA, route, None)
+    assert (pbxs.dialled, told) == ([], [(Outcome.CANCELLED, False)])
+
+
 class Leads:
     """A store that remembers to when leads were put back."""
 
     def __init__(self) -> None:
         self.until: list[datetime] = []
 
-    async def update_lead(self, lead_id: int, update: CallNext) -> None:
+    async def update_lead(self, lead_id: int, update: CallNext, _refused: object = None) -> None:
         self.until.append(update.not_before)
 
 

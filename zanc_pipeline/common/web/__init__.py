@@ -14,7 +14,6 @@ from decimal import Decimal
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.masking import mask_text
@@ -94,8 +93,8 @@ def is_own_page(headers: Mapping[str, str]) -> bool:
         return False
     if headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
         return False
-    origin = headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == headers.get("Host")
+    _scheme, mark, site = headers.get("Origin", "").partition("://")
+    return mark != "" and site == headers.get("Host")
 
 
 def etag(page: str) -> str:
