@@ -67,7 +67,7 @@ def _airflow(settings: Settings, now: datetime) -> Iterator[Family]:
                 .group_by(Job.job_type)
             ).all()
     except SQLAlchemyError as error:
-        raise ZancError(f"Airflow's database: {error}") from None
+        raise ZancError(f"Airflow's database: {str(error).splitlines()[0]}") from None
     yield Family(
         name="zanc_airflow_dag_runs",
         about="Runs that go on or ended in the last 24 hours, by DAG and state.",
@@ -82,7 +82,7 @@ def _airflow(settings: Settings, now: datetime) -> Iterator[Family]:
         name="zanc_airflow_heartbeat_age_seconds",
         about="Seconds since the last heartbeat of Airflow's own processes.",
         samples=[
-            ({"job": str(job)}, max(0.0, (now - beat).total_seconds()))
+            ({"process": str(job)}, max(0.0, (now - beat).total_seconds()))
             for job, beat in sorted(beats)
             if beat is not None
         ],
