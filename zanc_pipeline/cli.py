@@ -24,6 +24,7 @@ _COMMANDS = {
     "models": "zanc_pipeline.scoring.cli:models",
     "mailing": "zanc_pipeline.mailing.cli:mailing",
     "dialer": "dialer.cli:dialer",
+    "avisos": "zanc_pipeline.common.notices_cli:avisos",
     "curso": "zanc_pipeline.course.cli:curso",
 }
 
