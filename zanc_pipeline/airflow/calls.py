@@ -9,6 +9,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, CronTriggerTimetable
 from airflow.sdk.exceptions import AirflowFailException
 
+from zanc_pipeline.airflow import notices
 from zanc_pipeline.airflow.errors import plain_errors
 from zanc_pipeline.common.masking import mask_text
 from zanc_pipeline.common.settings import load_settings
@@ -66,6 +67,7 @@ def _calls(crm: str, doc: str) -> DAG:
         max_active_runs=1,
         default_args={
             "owner": "zanc",
+            "on_failure_callback": notices.run_failed,
             "retries": 8,
             "retry_delay": timedelta(seconds=5),
             "retry_exponential_backoff": 2.0,

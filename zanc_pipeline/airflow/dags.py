@@ -10,7 +10,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
-from zanc_pipeline.airflow import assets
+from zanc_pipeline.airflow import assets, notices
 from zanc_pipeline.airflow.monitoring import MODEL_NAMES, trained_models
 from zanc_pipeline.airflow.operators import (
     ApplyDecisionOperator,
@@ -188,7 +188,7 @@ def _dag(
         start_date=None,
         catchup=False,
         max_active_runs=max_active_runs,
-        default_args={"owner": _OWNER},
+        default_args={"owner": _OWNER, "on_failure_callback": notices.run_failed},
         tags=tags,
     )
 

@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.python import ShortCircuitOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, CronTriggerTimetable
 
+from zanc_pipeline.airflow import notices
 from zanc_pipeline.airflow.errors import plain_errors
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import load_settings, read_yaml
@@ -53,6 +54,7 @@ def broke_a_limit(spec: str, ti: TaskInstance) -> bool:
     for check in checks:
         ti.xcom_push(key="check", value=check.to_json())
         log.log(logging.WARNING if check.breach else logging.INFO, check.line())
+    notices.breached(settings, checks)
     return any(check.breach for check in checks)
 
 
@@ -71,6 +73,7 @@ def monitoring_dag(doc: str) -> DAG:
         max_active_runs=1,
         default_args={
             "owner": "zanc",
+            "on_failure_callback": notices.run_failed,
             "retries": 8,
             "retry_delay": timedelta(seconds=5),
             "retry_exponential_backoff": 2.0,

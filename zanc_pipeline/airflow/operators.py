@@ -12,7 +12,7 @@ from airflow.sdk import BaseOperator, Param
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from airflow.sdk.execution_time.hitl import upsert_hitl_detail
 
-from zanc_pipeline.airflow import assets, decisions
+from zanc_pipeline.airflow import assets, decisions, notices
 from zanc_pipeline.airflow.errors import plain_errors
 from zanc_pipeline.airflow.hooks import DialerClient
 from zanc_pipeline.airflow.links import (
@@ -117,6 +117,7 @@ class InspectReceptionOperator(BaseOperator):
         ]
         for line in lines:
             self.log.warning(line)
+        notices.quarantined(load_settings(), self.convenio, result.quarantined)
         if errors := result.problems + result.unexpected:
             raise AirflowFailException("; ".join(errors))
         with plain_errors():

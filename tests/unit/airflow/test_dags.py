@@ -27,6 +27,7 @@ EXPECTED = {
     "campaign_dags.py": {"campaign__cobranca_geral"},
     "training_dags.py": {"training__answer", "training__payment", "training__right_party"},
     "monitoring_dags.py": {"monitoring"},
+    "notice_dags.py": {"avisos"},
     "localization_dags.py": {"calls__larga", "calls__leve", "calls__norma", "calls__remessa"},
 }
 FOLDER = project_root() / "dags"
