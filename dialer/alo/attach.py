@@ -11,6 +11,7 @@ from dialer import attempt as events
 from dialer.alo.decision import Model, Trees
 from dialer.alo.ears import Ears
 from dialer.pbx import AsteriskPbx
+from zanc_pipeline.common.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -50,5 +51,5 @@ def attach(pbx: AsteriskPbx, model: Model, address: str) -> Ears:
 async def _listen(ears: Ears, pbx: AsteriskPbx, attempt_id: str) -> None:
     try:
         await ears.listen(attempt_id, lambda address, port: pbx.hear(attempt_id, address, port))
-    except OSError as error:
+    except (OSError, UnavailableError) as error:  # its dialplan takes it for a person then
         log.warning("PBX %s: a call can't be heard: %s", pbx.name, error)

@@ -109,7 +109,7 @@ class Ears:
     async def listen(self, attempt_id: str, ask: Callable[[str, int], None]) -> None:
         """Open a port for a call and ``ask`` (address, port) its PBX to send the sound there.
 
-        A call is listened to once. Raises OSError when there is no port.
+        A call is listened to once. Raises OSError when there is no port, and what ``ask`` raises.
         """
         if attempt_id in self._known:
             return
@@ -119,7 +119,11 @@ class Ears:
         transport, _ = await loop.create_datagram_endpoint(
             lambda: ear, local_addr=(self.address, 0)
         )
-        ask(self.address, int(transport.get_extra_info("sockname")[1]))
+        try:
+            ask(self.address, int(transport.get_extra_info("sockname")[1]))
+        except BaseException:
+            transport.close()
+            raise
         task = asyncio.create_task(self._judge(attempt_id, ear, transport))
         self._listening[attempt_id] = task
         task.add_done_callback(lambda _: self._listening.pop(attempt_id, None))

@@ -214,7 +214,9 @@ async def test_who_is_told_late_not_to_be_called_again_is_recorded_in_the_same_b
     attempt = await called(store, "late", phone(930), at, tabulation=Tabulation.NO_TABULATION)
     said = Attempt(id=attempt, created_at=at, operator="op01", tabulation=Tabulation.DO_NOT_CALL)
     assert await store.tabulate_late(said) is not None
-    assert (dialing.cpf(730), phone(930)) in await store.opt_outs()
+    assert await store.opt_outs() == [(dialing.cpf(730), phone(930))]
+    async with store.transaction() as connection:
+        await connection.execute("DELETE FROM opt_out")
 
 
 def test_who_asks_not_to_be_called_is_not_called_again_and_every_call_shows_why_it_was_allowed(

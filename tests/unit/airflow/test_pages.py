@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
@@ -310,7 +310,12 @@ def test_corrected_rows_are_received_under_their_own_name_and_nowhere_else(
         f"{AURORA}/corrigir", files={"arquivo": ("../../corrigidas.csv", b"linha\n")}, headers=OWN
     )
     assert answer.json()["goto"] == "/zanc/recepcao/reception__banco_aurora/8"
-    assert seen == [("corrigidas.csv", b"linha\n")]
+    for name in ("..", "é" * 200 + ".csv"):
+        answer = opened.post(
+            f"{AURORA}/corrigir", files={"arquivo": (name, b"linha\n")}, headers=OWN
+        )
+        assert answer.status_code == 200
+    assert [name for name, _ in seen] == ["corrigidas.csv", "rejeitadas.csv", "é" * 56 + ".csv"]
     empty = opened.post(f"{AURORA}/corrigir", files={"arquivo": ("a.csv", b"")}, headers=OWN)
     assert empty.status_code == 400
 
@@ -331,7 +336,7 @@ class FakeDialer:
 
     def __init__(self) -> None:
         self.orders: list[tuple[Any, ...]] = []
-        self.away = False
+        self.away, self.month = False, cast("float | None", 0.01)
 
     def _row(self) -> dict[str, Any]:
         if self.away:
@@ -345,7 +350,7 @@ class FakeDialer:
             "id": "geral-20261123-0a1b2c3d", "name": "geral", "status": "running",
             "mode": "preditivo", "priority": 5, "operators": {"idle": 2, "talking": 1},
             "lines": 3, "kept_lines": 0, "waiting": 0, "talking": 1, "answered": 40,
-            "abandoned": 1, "abandoned_share": 0.0244, "abandoned_share_30_days": 0.01,
+            "abandoned": 1, "abandoned_share": 0.0244, "abandoned_share_30_days": self.month,
             "abandoned_limit": 0.03, "why": "abre 2 linhas: <b>",
         }  # fmt: skip
 
@@ -397,6 +402,14 @@ def test_campaigns_are_shown_live_to_who_may_read_them(
     assert "41" in page
     assert "de 5,0 % para 3,0 %" in page
     assert "token" not in page
+
+
+def test_a_campaign_that_nobody_answered_yet_is_shown(
+    opened: TestClient, dialer: FakeDialer
+) -> None:
+    dialer.month = None
+    assert "Abandono hoje 2,4 %; limite 3,0 %" in opened.get("/campanhas").text
+    assert "Em 30 dias: ninguém atendeu ainda" in opened.get(RUN).text
 
 
 def test_a_dialer_that_is_away_is_said_in_one_sentence(

@@ -15,7 +15,7 @@ from dialer.alo.decision import Patience, decide
 from dialer.alo.ears import ALAW, Ears, Stream, packet
 from dialer.alo.listening import FEATURES, RATE, Listener
 from dialer.alo.table import MOMENTS, table
-from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.common.errors import DataError, UnavailableError
 
 Sound = NDArray[np.int16]
 
@@ -186,3 +186,19 @@ def test_a_recording_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
         table([tmp_path])
     with pytest.raises(DataError, match="no human"):
         table([tmp_path / "empty"])
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_a_call_of_a_central_that_is_gone_leaves_no_port_open() -> None:
+    def gone(_address: str, _port: int) -> None:
+        raise UnavailableError("Asterisk", "127.0.0.1:5038")
+
+    ears = Ears(Says(0.99), "127.0.0.1", lambda *_: None)
+    before = open_files()
+    with pytest.raises(UnavailableError):
+        await ears.listen("a1", gone)
+    await asyncio.sleep(0)
+    assert open_files() == before

@@ -155,7 +155,7 @@ def _card(row: Mapping[str, Any], live: Mapping[str, Any] | None) -> dict[str, A
     if live is None:
         return card
     limit = live["abandoned_limit"]
-    worst = max(live["abandoned_share"], live["abandoned_share_30_days"])
+    worst = max(live["abandoned_share"], live["abandoned_share_30_days"] or 0.0)
     if kind == "ok" and worst >= limit:
         card["kind"] = "bad"
     card["live"] = {

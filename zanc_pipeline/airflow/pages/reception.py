@@ -192,7 +192,8 @@ def _file(stack: Settings, found: Delivery, kind: Literal["html", "rejected"]) -
 def _saved(sent: UploadFile, folder: Path) -> Path:
     """The uploaded file under its own name, as far as that is one."""
     name = Path((sent.filename or "").replace("\\", "/")).name
-    path = folder / ("".join(c for c in name if c.isprintable())[-100:] or REJECTED)
+    name = "".join(c for c in name if c.isprintable())[-60:]  # 60 letters are 240 bytes at most
+    path = folder / (REJECTED if name.strip(".") == "" else name)
     size = 0
     with path.open("wb") as file:
         while chunk := sent.file.read(_CHUNK):
