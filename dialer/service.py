@@ -17,6 +17,7 @@ from dialer.engine import Engine
 from dialer.handlers import log_request
 from dialer.localization import Localization
 from dialer.orders import Orders
+from dialer.outages import Watch
 from dialer.outbox import Outbox
 from dialer.pbx import OPERATOR_ID, AsteriskPbx
 from dialer.rulebook import Rulebook
@@ -173,6 +174,7 @@ async def serve(settings: Settings) -> None:
             dialer.engine.run(),
             *(pbx.run() for pbx in dialer.pbxs),
             dialer.outbox.run(),
+            Watch(settings, dialer.engine.pbxs).run(),
             stop.wait(),
         )
     ]

@@ -117,7 +117,8 @@ class InspectReceptionOperator(BaseOperator):
         ]
         for line in lines:
             self.log.warning(line)
-        notices.quarantined(load_settings(), self.convenio, result.quarantined)
+        with plain_errors():
+            notices.quarantined(load_settings(), self.convenio, result.quarantined)
         if errors := result.problems + result.unexpected:
             raise AirflowFailException("; ".join(errors))
         with plain_errors():
