@@ -390,8 +390,7 @@ class AsteriskPbx:
 
     def answered_by(self, attempt_id: str, verdict: Literal["human", "machine"]) -> None:
         """Tell the dialplan who answered a call that waits in ``zanc-listening``; hear no more."""
-        _check(ATTEMPT_ID, attempt_id, "attempt id")
-        self.ami.tell("Hangup", self._action_id(), [("Channel", f"ear-{attempt_id}")])
+        self.hear_no_more(attempt_id)
         self.ami.tell(
             "Redirect",
             self._action_id(),
@@ -402,6 +401,11 @@ class AsteriskPbx:
                 ("Priority", "1"),
             ],
         )
+
+    def hear_no_more(self, attempt_id: str) -> None:
+        """End what ``hear`` began; the call goes on."""
+        _check(ATTEMPT_ID, attempt_id, "attempt id")
+        self.ami.tell("Hangup", self._action_id(), [("Channel", f"ear-{attempt_id}")])
 
     async def live(self) -> LiveCalls:
         """Its channels now."""

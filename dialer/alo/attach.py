@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from dialer import attempt as events
-from dialer.alo.decision import Model, Trees
+from dialer.alo.decision import Model, Trees, Verdict
 from dialer.alo.ears import Ears
 from dialer.pbx import AsteriskPbx
 from zanc_pipeline.common.errors import UnavailableError
@@ -31,7 +32,12 @@ def attach(pbx: AsteriskPbx, model: Model, address: str) -> Ears:
 
     ``address`` is ours as the PBX reaches it. The events of the PBX go on to whoever had them.
     """
-    ears = Ears(model, address, pbx.answered_by)
+
+    def told(attempt_id: str, verdict: Verdict) -> None:
+        with contextlib.suppress(UnavailableError):  # its dialplan takes it for a person then
+            pbx.answered_by(attempt_id, verdict)
+
+    ears = Ears(model, address, told)
     before, asked = pbx.on_event, set[asyncio.Task[None]]()
 
     def notice(attempt_id: str, event: events.Event) -> None:
@@ -40,6 +46,11 @@ def attach(pbx: AsteriskPbx, model: Model, address: str) -> Ears:
                 task = asyncio.create_task(_listen(ears, pbx, attempt_id))
                 asked.add(task)
                 task.add_done_callback(asked.discard)
+            case events.Detected() if ears.stop(attempt_id):
+                # The dialplan waited no longer: a verdict that came now would tear the person
+                # away from the operator.
+                with contextlib.suppress(UnavailableError):
+                    pbx.hear_no_more(attempt_id)
             case events.HungUp():
                 ears.forget(attempt_id)
         before(attempt_id, event)
@@ -51,5 +62,5 @@ def attach(pbx: AsteriskPbx, model: Model, address: str) -> Ears:
 async def _listen(ears: Ears, pbx: AsteriskPbx, attempt_id: str) -> None:
     try:
         await ears.listen(attempt_id, lambda address, port: pbx.hear(attempt_id, address, port))
-    except (OSError, UnavailableError) as error:  # its dialplan takes it for a person then
+    except (OSError, UnavailableError) as error:
         log.warning("PBX %s: a call can't be heard: %s", pbx.name, error)

@@ -128,12 +128,15 @@ class Ears:
         self._listening[attempt_id] = task
         task.add_done_callback(lambda _: self._listening.pop(attempt_id, None))
 
+    def stop(self, attempt_id: str) -> bool:
+        """Say nothing more of a call; whether it was being listened to."""
+        task = self._listening.get(attempt_id)
+        return task is not None and task.cancel()
+
     def forget(self, attempt_id: str) -> None:
         """The call is over."""
         self._known.discard(attempt_id)
-        task = self._listening.get(attempt_id)
-        if task is not None:
-            task.cancel()
+        self.stop(attempt_id)
 
     async def close(self) -> None:
         """Listen to nobody any more."""

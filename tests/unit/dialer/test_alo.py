@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import wave
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dialer import attempt as events
+from dialer.alo.attach import attach
 from dialer.alo.decision import Patience, decide
 from dialer.alo.ears import ALAW, Ears, Stream, packet
 from dialer.alo.listening import FEATURES, RATE, Listener
@@ -202,3 +206,33 @@ async def test_a_call_of_a_central_that_is_gone_leaves_no_port_open() -> None:
         await ears.listen("a1", gone)
     await asyncio.sleep(0)
     assert open_files() == before
+
+
+class Deaf:
+    """A PBX that is told what ears tell it; no sound ever comes."""
+
+    def __init__(self) -> None:
+        self.on_event: Any = lambda *_: None
+        self.told: list[str] = []
+        self.asked = asyncio.Event()
+
+    def hear(self, _attempt: str, _address: str, _port: int) -> None:
+        self.told.append("hear")
+        self.asked.set()
+
+    def hear_no_more(self, _attempt: str) -> None:
+        self.told.append("hear no more")
+
+    def answered_by(self, _attempt: str, verdict: str) -> None:
+        self.told.append(verdict)
+
+
+async def test_no_verdict_comes_once_the_dialplan_waited_no_longer() -> None:
+    pbx, at = Deaf(), datetime(2026, 11, 23, 13, tzinfo=UTC)
+    ears = attach(cast(Any, pbx), Says(0.99), "127.0.0.1")
+    pbx.on_event("a1", events.Answered(at=at))
+    await asyncio.wait_for(pbx.asked.wait(), 10)
+    [judging] = ears._listening.values()
+    pbx.on_event("a1", events.Detected(at=at, machine=False))
+    await asyncio.wait([judging], timeout=10)
+    assert (judging.cancelled(), pbx.told) == (True, ["hear", "hear no more"])
