@@ -67,7 +67,7 @@ def exposed(page: str) -> Exposed:
 @contextmanager
 def airflow_database() -> Iterator[Session]:
     """The tables of Airflow that are read, in memory, with something in each."""
-    import_all_models()  # tables name each other
+    cast(Any, import_all_models)()  # tables name each other
     engine = create_engine(
         "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
@@ -132,7 +132,7 @@ def scraped(line: TestClient, settings: Settings) -> str:
     answer = line.get("/metrics", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    return answer.text
+    return str(answer.text)
 
 
 def dialer_page() -> str:
@@ -188,8 +188,8 @@ def check(expr: Any, known: Exposed) -> set[str] | None:
         assert left == right or (expr.modifier and expr.modifier.matching), f"no match: {expr}"
         return left
     if isinstance(expr, promql_parser.Call):
-        labels: set[str] = set().union(*(check(one, known) or () for one in expr.args))
-        return labels - {"le"} if expr.func.name == "histogram_quantile" else labels
+        inner = set().union(*(check(one, known) or () for one in expr.args))
+        return inner - {"le"} if expr.func.name == "histogram_quantile" else inner
     if isinstance(expr, promql_parser.ParenExpr):
         return check(expr.expr, known)
     assert isinstance(expr, promql_parser.NumberLiteral), type(expr)

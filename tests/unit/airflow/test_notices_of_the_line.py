@@ -13,6 +13,7 @@ from zanc_pipeline.airflow import notices as line
 from zanc_pipeline.airflow.dags import reception_dags, training_dags
 from zanc_pipeline.airflow.operators import InspectReceptionOperator
 from zanc_pipeline.airflow.steps import Reception
+from zanc_pipeline.common import notices
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.notices import Notice
 from zanc_pipeline.common.settings import Settings
@@ -21,7 +22,7 @@ from zanc_pipeline.common.settings import Settings
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     found: list[Notice] = []
-    monkeypatch.setattr(line.notices, "tell", lambda settings, *news: found.extend(news))
+    monkeypatch.setattr(notices, "tell", lambda settings, *news: found.extend(news))
     return found
 
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from dialer import outages
 from dialer.outages import GRACE, Watch
 from dialer.pbx import Pbx
+from zanc_pipeline.common import notices
 from zanc_pipeline.common.notices import Notice
 from zanc_pipeline.common.settings import Settings, load_settings
 
@@ -26,7 +26,7 @@ class Central:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     found: list[Notice] = []
-    monkeypatch.setattr(outages.notices, "tell", lambda settings, *news: found.extend(news))
+    monkeypatch.setattr(notices, "tell", lambda settings, *news: found.extend(news))
     return found
 
 
