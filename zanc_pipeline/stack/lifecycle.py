@@ -175,6 +175,7 @@ def prepare(settings: Settings, progress: Progress) -> None:
     for line in migrate(settings):
         progress(line)
     import_module("zanc_pipeline.crm.service").ensure(settings)
+    settings.secret("metrics_token")  # a Prometheus beside the stack reads the file
     if settings.airflow.embedded:
         progress("Airflow's database")
         _migrate_airflow(settings)
