@@ -60,6 +60,7 @@ class Handler(RequestHandler):
     def set_default_headers(self) -> None:
         self.set_header("Server", "zanc-dialer")
         self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
 
     def authorize(self, operator: str | None = None) -> None:
         """Admit the dialer's token, and for ``operator`` its own."""

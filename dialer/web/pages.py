@@ -117,7 +117,8 @@ class Page(Handler):
         )
         host = self.request.host
         sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
-        for name, value in page_headers(connect=f"'self'{sockets}", frame="'none'").items():
+        headers = page_headers(connect=f"'self'{sockets}", frame="'none'") | _PROTECTED_HEADERS
+        for name, value in headers.items():
             self.set_header(name, value)
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")

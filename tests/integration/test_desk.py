@@ -116,6 +116,8 @@ def test_who_has_no_session_sees_the_door_and_nothing_else(dialer: DialerProcess
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
+    assert page.headers["X-Frame-Options"] == "DENY"
+    assert visitor.post("/sair").headers["X-Content-Type-Options"] == "nosniff"
     assert "http" not in policy  # no address from outside
     assert not re.search(r"(src|href)=.https?:", page.text)
 
