@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError, ConflictError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception import service
+from zanc_pipeline.reception.checking import check_file
 from zanc_pipeline.reception.drift import proposals
 from zanc_pipeline.reception.ledger import Delivery
 
@@ -215,3 +217,50 @@ def test_the_commands_show_approve_and_reject(
         proposals.approve(settings, int(number), by="Bia")
     with pytest.raises(ConflictError, match="não tem layout proposto"):
         proposals.approve(settings, service.list_deliveries(settings)[-1].id, by="Bia")
+
+
+def kept(settings: Settings) -> tuple[list[Path], dict[str, int]]:
+    """What reception keeps: its files, and how many rows its tables have."""
+    roots = [path for path in settings.var.iterdir() if path.name not in {"postgres", "tmp"}]
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'reception'"
+        )
+        tables = sorted(row["table_name"] for row in cursor.fetchall())
+        counts = {}
+        for table in tables:
+            cursor.execute(f'SELECT count(*) AS n FROM reception."{table}"')
+            counts[table] = cursor.fetchall()[0]["n"]
+    return sorted(path for root in roots for path in root.rglob("*") if path.is_file()), counts
+
+
+def test_check_tells_what_receive_then_judges_and_keeps_nothing(
+    settings: Settings,
+    sent,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+) -> None:
+    swapped = replace(AURORA, columns=tuple(reversed(AURORA.columns)))
+    files = {
+        "accepted": (21, DAYS[1], swapped),
+        "duplicate": (22, DAYS[1], swapped),
+        "quarantined": (23, DAYS[2], without_email()),
+        "older": (19, DAYS[2], AURORA),
+    }
+    for expected, (day, rows, file) in files.items():
+        path = tmp_path / f"AURORA_202611{day:02}.csv"
+        path.write_bytes(file.content(rows))
+        before = kept(settings)
+        delivery, told, notes = check_file(settings, path, "banco_aurora", datetime.now(tz=UTC))
+        assert kept(settings) == before
+        assert (delivery.id, notes) == (0, [])
+        judged = sent(day, rows, file)
+        status = "quarantined" if expected == "older" else expected
+        assert (told.verdict.status, judged.status) == (status, status), expected
+        # Only what to do about a proposed layout differs: it has no number yet.
+        both = [
+            (reason or "").partition(" proposto: ")[0]
+            for reason in (told.verdict.reason, judged.reason)
+        ]
+        assert both[0] == both[1]
+        assert told.verdict.duplicate_of == judged.duplicate_of
+        assert told.verdict.rows_accepted == judged.rows_accepted

@@ -18,7 +18,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from zanc_pipeline.common.codecs import parse_date
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.detect import detect
 from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of, guessed_name
@@ -30,10 +29,11 @@ from zanc_pipeline.reception.infer_types import (
     field_name,
     guess_type,
     named_type,
+    with_century,
 )
 from zanc_pipeline.reception.layout import REQUIRED
 from zanc_pipeline.reception.layout_schema import SCHEMA_FILE
-from zanc_pipeline.reception.names import NameFacts, NamePattern
+from zanc_pipeline.reception.names import NameFacts, NamePattern, day_of
 from zanc_pipeline.reception.read import rows_of, titles_in
 from zanc_pipeline.reception.readers.jsonl import steps
 from zanc_pipeline.reception.readers.sheet_cells import cell_text
@@ -45,6 +45,11 @@ __all__ = ["boundaries", "draft", "file_pattern"]
 
 SAMPLE_BYTES = 4 * 1024 * 1024
 _SMALLEST_LINE = 20
+_NEAR_DAYS = 1_000
+_FEWEST_PHONES = 3
+_LETTERS = {byte: chr(0x180 + byte - 0x100) for byte in range(0x80, 0x100)}
+_BYTES = {ord(letter): byte for byte, letter in _LETTERS.items()}
+"""Bytes of UTF-8 beyond ASCII as letters (of which no other stands there), and back."""
 _PLAIN = frozenset({";", "|", "\t", ","})
 _YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Names that YAML would not read as text."""
@@ -54,7 +59,7 @@ def draft(path: Path, *, today: date) -> str:
     """The text of a layout for files like ``path``. Raises DataError when nothing fits."""
     if not path.is_file():
         raise DataError(f"{path}: o arquivo não existe")
-    pattern = file_pattern(path.name)
+    pattern = file_pattern(path.name, today=today)
     facts = NamePattern.parse(pattern).match(path.name) or NameFacts()
     head = [
         f"# yaml-language-server: $schema=../{SCHEMA_FILE}",
@@ -80,15 +85,36 @@ def draft(path: Path, *, today: date) -> str:
     return "\n".join([*head, *body, *_missing(body)]) + "\n"
 
 
-def file_pattern(name: str) -> str:
-    """The file's name with its date as ``{aaaammdd}`` or ``{ddmmaaaa}``, when it has one, and a
-    running number of three digits or more after it as ``{sequencia}``."""
-    for digits in re.finditer(r"(?<!\d)\d{8}(?!\d)", name):
-        for order, token in (("ymd", "{aaaammdd}"), ("dmy", "{ddmmaaaa}")):
-            if parse_date(digits.group(), order=order):
+def file_pattern(name: str, *, today: date) -> str:
+    """The file's name with its date as ``{aaaammdd}``, ``{ddmmaa}``, …, when it has one, and a
+    running number of three digits or more after it as ``{sequencia}``.
+
+    Of two ways to read a date with a year of two digits, the one nearer to ``today`` counts.
+    """
+    for shape in (r"\d{8}", r"\d{4}-\d\d-\d\d|\d\d-\d\d-\d{4}", r"\d{6}"):
+        for digits in re.finditer(rf"(?<!\d)(?:{shape})(?!\d)", name):
+            token = _date_token(digits.group(), today)
+            if token:
                 rest = re.sub(r"(?<!\d)\d{3,7}(?!\d)", "{sequencia}", name[digits.end() :], count=1)
                 return name[: digits.start()] + token + rest
     return name
+
+
+def _date_token(text: str, today: date) -> str:
+    orders = {
+        6: ("ddmmaa", "aammdd"),
+        8: ("aaaammdd", "ddmmaaaa"),
+        10: ("aaaa-mm-dd", "dd-mm-aaaa"),
+    }
+    days = {
+        token: day
+        for token in orders[len(text)]
+        if (day := day_of(text, order="ymd" if token.startswith("a") else "dmy"))
+    }
+    if len(text) == 6:  # six digits are a date only where it is a day of these years
+        days = {token: day for token, day in days.items() if abs((day - today).days) < _NEAR_DAYS}
+        days = dict(sorted(days.items(), key=lambda one: abs((one[1] - today).days)))
+    return f"{{{next(iter(days))}}}" if days else ""
 
 
 def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
@@ -101,7 +127,7 @@ def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
     if not any(line.strip() for line in lines):
         raise DataError(f"{path.name}: a amostra está vazia")
     if lines[0].lstrip().startswith("{"):
-        return _json(path.name, lines)
+        return _json(path.name, lines, today)
     layout_encoding = {"utf-8-sig": "utf-8", "ascii": "latin-1"}.get(encoding, encoding)
     if layout_encoding.startswith(("utf-16", "utf-32")):
         raise DataError(
@@ -113,11 +139,25 @@ def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
     raw = [line for line in data.replace(b"\r", b"").rstrip(b"\n\x1a").split(b"\n") if line]
     sizes = {len(line) for line in raw}
     even = len(raw) > 1 and len(sizes) == 1 and next(iter(sizes)) >= _SMALLEST_LINE
-    delimited = _delimited(lines[:SAMPLE_ROWS], today, even=even)
+    letters = (
+        {len(line.decode("utf-8", "replace")) for line in raw}
+        if layout_encoding == "utf-8"
+        else sizes
+    )
+    lettered = not even and len(raw) > 1 and len(letters) == 1 and min(letters) >= _SMALLEST_LINE
+    delimited = _delimited(lines[:SAMPLE_ROWS], today, even=even or lettered)
     if delimited:
         return ["formato: delimitado", *common, *delimited]
     if even:
-        return _fixed(common, [line.decode("latin-1") for line in raw], facts, today)
+        texts = [line.decode("latin-1") for line in raw]
+        if layout_encoding == "utf-8":
+            texts = [text.translate(_LETTERS) for text in texts]
+        return _fixed(common, texts, facts, today)
+    if lettered:
+        raise DataError(
+            f"{path.name}: as linhas têm o mesmo número de letras, mas não de bytes, porque em "
+            "UTF-8 uma letra com acento ocupa dois: peça ao credor que envie em Latin-1"
+        )
     raise DataError(
         f"{path.name}: nem texto delimitado, nem linhas de um tamanho só: escreva o layout à mão, "
         "a partir de um exemplo em config/convenios"
@@ -206,7 +246,7 @@ def _columns(
 ) -> list[str]:
     taken: set[str] = set()
     out = ["campos:"]
-    ddds = _ddd_columns(titles, rows)
+    ddds = _ddd_columns(titles, rows) if titles else _bare_ddd_columns(rows, width)
     for place in range(width):
         if place in ddds.values():
             continue
@@ -229,7 +269,10 @@ def _columns(
         elif title != name:
             keys["coluna"] = title
         if place in ddds:
-            keys["coluna_ddd"] = titles[ddds[place]]
+            keys |= (
+                {"coluna_ddd": titles[ddds[place]]} if titles else {"posicao_ddd": ddds[place] + 1}
+            )
+        guess = with_century(guess, name, today)
         out += _field(name, guess, keys, values)
     return out
 
@@ -248,12 +291,29 @@ def _ddd_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[i
     return found
 
 
+def _bare_ddd_columns(rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """The same for columns without titles, where the values alone must prove it."""
+    found: dict[int, int] = {}
+    for place in range(width - 1):
+        pairs = [(row[place].strip(), row[place + 1].strip()) for row in rows[:SAMPLE_ROWS]]
+        shaped = [
+            re.fullmatch(r"0{0,2}[1-9]\d", code) and re.fullmatch(r"0{0,2}[2-9]\d{7,8}", number)
+            for code, number in pairs
+            if number
+        ]
+        if place in found or len(shaped) < _FEWEST_PHONES or not all(shaped):
+            continue
+        if guess_type(_joined(rows, place, place + 1)).type == "telefone":
+            found[place + 1] = place
+    return found
+
+
 def _joined(rows: Sequence[Sequence[str]], ddd: int, phone: int) -> list[str]:
     pairs = [(row[ddd].strip(), row[phone].strip()) for row in rows[:SAMPLE_ROWS]]
     return [code + number if number else "" for code, number in pairs]
 
 
-def _json(name: str, lines: Sequence[str]) -> list[str]:
+def _json(name: str, lines: Sequence[str], today: date) -> list[str]:
     values: dict[str, list[str]] = {}
     for number, line in enumerate(lines[:SAMPLE_ROWS]):
         if not line.strip():
@@ -265,13 +325,51 @@ def _json(name: str, lines: Sequence[str]) -> list[str]:
         for path, value in _leaves(record, ""):
             values.setdefault(path, []).append(cell_text(value, None))
     out, taken = ["formato: jsonl", "campos:"], set[str]()
+    ddds = _ddd_paths(values)
     for path, texts in values.items():
-        last = str(next((step for step in reversed(steps(path)) if isinstance(step, str)), path))
-        guess = named_type(last, texts)
-        field = field_name(last, guess.type, taken)
+        if path in ddds.values():
+            continue
+        keys = {"caminho": path}
+        if path in ddds:
+            keys["caminho_ddd"] = ddds[path]
+            guess = Guess(type="telefone")
+        else:
+            guess = named_type(_last(path), texts)
+        title = _last(path)
+        if _plain_number(title):  # 'titulo.numero' is the contract, 'telefones[0].numero' a phone
+            above = path.rpartition(".")[0]
+            title = _last(above) if above else title
+        field = field_name(title, guess.type, taken)
         taken.add(field)
-        out += _field(field, guess, {} if path == field else {"caminho": path}, texts)
+        guess = with_century(guess, field, today)
+        out += _field(field, guess, {} if path == field else keys, texts)
     return out
+
+
+def _last(path: str) -> str:
+    return str(next((step for step in reversed(steps(path)) if isinstance(step, str)), path))
+
+
+def _plain_number(title: str) -> bool:
+    return title.lower() in {"numero", "número", "codigo", "código", "id", "nro", "num"}
+
+
+def _ddd_paths(values: dict[str, list[str]]) -> dict[str, str]:
+    """Path of a phone's number → path of its DDD, beside it in the same object."""
+    found: dict[str, str] = {}
+    for path, codes in values.items():
+        if _last(path).lower() not in {"ddd", "codigo_area", "area"}:
+            continue
+        above = path.rpartition(".")[0]
+        for other, numbers in values.items():
+            beside = other != path and other.rpartition(".")[0] == above
+            if not beside or len(numbers) != len(codes) or other in found:
+                continue
+            joined = [a + b if b else "" for a, b in zip(codes, numbers, strict=True)]
+            if guess_type(joined).type == "telefone":
+                found[other] = path
+                break
+    return found
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -327,7 +425,16 @@ def _record(one: Type, title: str, indent: str) -> list[str]:
 
 def _placed(found: Found, more: dict[str, Any]) -> list[str]:
     keys = {"inicio": found.start + 1, "tamanho": found.size, **more}
-    return _field(found.name, found.guess, keys, found.values)
+    if "igual" in keys:
+        keys["igual"] = _as_written(keys["igual"])
+    return _field(found.name, found.guess, keys, [_as_written(value) for value in found.values])
+
+
+def _as_written(text: str) -> str:
+    """A text of a fixed-width line again as it is, its letters of ``_LETTERS`` decoded."""
+    if not any(ord(char) in _BYTES for char in text):
+        return text
+    return text.translate(_BYTES).encode("latin-1").decode("utf-8", "replace")
 
 
 def _field(name: str, guess: Guess, keys: dict[str, Any], values: Sequence[str]) -> list[str]:

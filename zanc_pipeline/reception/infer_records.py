@@ -11,9 +11,10 @@ from itertools import groupby
 from zanc_pipeline.common.codecs import parse_date
 from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of
 from zanc_pipeline.reception.infer_types import Guess
-from zanc_pipeline.reception.names import NameFacts
+from zanc_pipeline.reception.names import NameFacts, day_of
 
-_CNAB_240, _SEGMENT = 240, 13
+_CNAB_240, _CNAB_400, _SEGMENT = 240, 400, 13
+_FEWEST_LINES = 6
 _FIRST_PLACES = 12
 _MOST_TYPES = 5
 MAX_SAMPLE = 2_000
@@ -107,8 +108,17 @@ def _discriminator(lines: Sequence[str]) -> tuple[int, int] | None:
         alone = first not in middle and last not in middle and first != last
         plain = all(code.strip() == code and code.isalnum() for code in (first, last, *middle))
         if alone and plain and len(middle) <= _MOST_TYPES:
-            return start, size
+            return start, size + _longer(lines, start, size)
     return None
+
+
+def _longer(lines: Sequence[str], start: int, size: int) -> int:
+    """1 where the code of one digit is the first of two, the same ones in all lines of a type."""
+    if size > 1 or start or len(lines[0]) in {_CNAB_240, _CNAB_400} or len(lines) < _FEWEST_LINES:
+        return 0
+    wide = {line[:2] for line in lines}
+    narrow = {line[:1] for line in lines}
+    return int(len(wide) == len(narrow) and all(code.isdigit() for code in wide))
 
 
 def _body(kinds: Sequence[tuple[str, str]], *, cnab: bool) -> list[tuple[str, str]]:
@@ -197,6 +207,10 @@ def _header_number(digits: str, facts: NameFacts) -> tuple[int, dict[str, str]]:
         for order, shape in (("dmy", "ddmmaaaa"), ("ymd", "aaaammdd")):
             if parse_date(digits[:8], order=order) == facts.reference_date:
                 return 8, {"confere": "data_do_nome", "formato": shape}
+    if facts.reference_date is not None and len(digits) >= 6:
+        for order, shape in (("dmy", "ddmmaa"), ("ymd", "aammdd")):
+            if day_of(digits[:6], order=order) == facts.reference_date:
+                return 6, {"confere": "data_do_nome", "formato": shape}
     if facts.sequence is not None and 1 <= len(digits) <= 18 and int(digits) == facts.sequence:
         return len(digits), {"confere": "sequencia_do_nome"}
     return 0, {}
@@ -204,7 +218,8 @@ def _header_number(digits: str, facts: NameFacts) -> tuple[int, dict[str, str]]:
 
 def _type_of(keys: dict[str, str]) -> Guess:
     if "formato" in keys:
-        return Guess(type="data", keys={"formato": keys["formato"]})
+        century = {} if "aaaa" in keys["formato"] else {"seculo": 99}
+        return Guess(type="data", keys={"formato": keys["formato"], **century})
     return Guess(type="inteiro")
 
 

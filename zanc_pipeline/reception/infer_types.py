@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -34,6 +35,10 @@ _DATES = (
     "aaaa/mm/dd",
     "mm/dd/aaaa",
 )
+_SHORT_DATES = ("dd/mm/aa", "dd-mm-aa", "dd.mm.aa", "ddmmaa", "aammdd")
+_FEWEST_SHORT = 5
+"""Different values that six digits need to be a date: by chance one in thirty is."""
+
 _TIMES = (
     "aaaa-mm-dd hh:mm:ss",
     "dd/mm/aaaa hh:mm:ss",
@@ -58,6 +63,7 @@ _WORDS = {
     "texto": "texto",
 }
 _MASKED = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"})
+_JOINING = frozenset({"de", "do", "da", "dos", "das", "em", "no", "na"})
 _SYNONYMS = {
     "cpf": ("cpf", "cpfcliente", "cpfdevedor", "documento", "cpfcgc", "nrcpf", "numcpf", "cpfcnpj",
             "doc", "numdocumento", "nrdocumento"),
@@ -71,7 +77,10 @@ _SYNONYMS = {
         "valor", "saldo", "valordivida", "vlr", "vlrdivida", "valoraberto", "saldodevedor",
         "vlrsaldo", "vlraberto", "valordevido", "vldivida", "valortotal", "vlrtotal",
     ),
-    "vencimento": ("vencimento", "datavencimento", "dtvenc", "dtvencimento", "venc", "datavenc"),
+    "vencimento": (
+        "vencimento", "datavencimento", "dtvenc", "dtvencimento", "venc", "datavenc", "vencto",
+        "dtvencto", "datavencto", "vencimentooriginal", "dtvcto", "vcto",
+    ),
     "nascimento": ("nascimento", "datanascimento", "dtnasc", "dtnascimento", "datanasc"),
     "email": ("email", "enderecoeletronico", "correio"),
     "cidade": ("cidade", "municipio"),
@@ -130,7 +139,8 @@ def _candidates() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "cpf_cnpj", {}
     for shape in _DATES:
         yield "data", {"formato": shape}
-    yield "data", {"formato": "dd/mm/aa", "seculo": 50}
+    for shape in _SHORT_DATES:
+        yield "data", {"formato": shape, "seculo": 50}
     for shape in _TIMES:
         yield "data_hora", {"formato": shape}
     yield "telefone", {}
@@ -160,6 +170,8 @@ def _share(kind: str, keys: dict[str, Any], values: Sequence[str]) -> float:
         signed = sum(value.endswith(("-", "+")) for value in values)
         if marked < _MARKED * len(values) or ("sinal" in keys and not signed):
             return 0.0
+    if keys.get("formato") in {"ddmmaa", "aammdd"} and len(set(values)) < _FEWEST_SHORT:
+        return 0.0
     column = convert(spec, pa.array(values), between=keys.get("separador", "/"))
     return float(1 - column.invalid.mean())
 
@@ -175,7 +187,11 @@ def _doubted(found: Guess, filled: Sequence[str]) -> Guess:
         other = "ddmmaaaa" if keys["formato"] == "aaaammdd" else "aaaammdd"
         if _share("data", {"formato": other}, filled) == 1:
             doubt = "os exemplos não dizem a ordem de dia, mês e ano"
-    if "seculo" in keys:
+    if keys.get("formato") in {"ddmmaa", "aammdd"}:
+        other = "aammdd" if keys["formato"] == "ddmmaa" else "ddmmaa"
+        if _share("data", {"formato": other, "seculo": keys["seculo"]}, filled) >= found.share:
+            doubt = "os exemplos não dizem a ordem de dia, mês e ano; o ano tem dois algarismos"
+    if "seculo" in keys and not doubt:
         doubt = "o ano tem dois algarismos: confira o 'seculo'"
     if found.type == "sim_nao":
         words = sorted({value.upper() for value in filled})
@@ -203,12 +219,24 @@ def named_type(title: str, values: Sequence[str]) -> Guess:
     return found
 
 
+def with_century(guess: Guess, name: str, today: date) -> Guess:
+    """A birth with a year of two digits is never after ``today``."""
+    if name == "nascimento" and "seculo" in guess.keys:
+        return replace(guess, keys={**guess.keys, "seculo": (today.year + 1) % 100})
+    return guess
+
+
 def field_name(title: str, kind: str, taken: set[str]) -> str:
     """Our name for a column: a canonical one when title and type agree, else the title itself."""
     plain = _plain(title)
     for name, synonyms in _SYNONYMS.items():
         if plain in synonyms and kind in CANONICAL[name][1] and name not in taken:
             return name
+    if kind == "telefone":
+        phones = (f"telefone_{place}" for place in (1, 2, 3))
+        free = next((name for name in phones if name not in taken), "")
+        if free:
+            return free
     base = re.sub(r"[^a-z0-9]+", "_", _unaccented(title).lower()).strip("_")
     base = base if base[:1].isalpha() else f"campo_{base}".rstrip("_")
     if base in CANONICAL and (kind not in CANONICAL[base][1] or base in taken):
@@ -237,7 +265,7 @@ def described(name: str, guess: Guess, values: Sequence[str]) -> str:
 def _plain(title: str) -> str:
     """A title as the synonyms are written: ``Nº do Contrato`` is ``nocontrato``."""
     words = re.findall(r"[a-z0-9]+", _unaccented(title).lower())
-    return "".join(word for word in words if word not in {"de", "do", "da", "dos", "das"})
+    return "".join(word for word in words if word not in _JOINING)
 
 
 def _unaccented(text: str) -> str:

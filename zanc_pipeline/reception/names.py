@@ -1,7 +1,8 @@
 """File names: the patterns of a layout and the date and sequence that they capture.
 
-A pattern is the name as the clerk sees it, with ``{aaaammdd}`` (or ``{ddmmaaaa}``) where the
-business day stands, ``{sequencia}`` where a running number stands, and ``*`` for anything.
+A pattern is the name as the clerk sees it, with ``{aaaammdd}`` (or ``{ddmmaaaa}``, ``{ddmmaa}``,
+``{dd-mm-aaaa}``, …) where the business day stands, ``{sequencia}`` where a running number stands,
+and ``*`` for anything. Years of two digits are of this century.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ _DATES = {
     "aaaammdd": ("ymd", r"\d{8}"),
     "ddmmaaaa": ("dmy", r"\d{8}"),
     "mmddaaaa": ("mdy", r"\d{8}"),
+    "aammdd": ("ymd", r"\d{6}"),
+    "ddmmaa": ("dmy", r"\d{6}"),
+    "aaaa-mm-dd": ("ymd", r"\d{4}-\d{2}-\d{2}"),
+    "dd-mm-aaaa": ("dmy", r"\d{2}-\d{2}-\d{4}"),
 }
 
 
@@ -66,8 +71,15 @@ class NamePattern:
         groups = found.groupdict()
         day = None
         if self.date_order is not None:
-            day = parse_date(groups["date"], order=self.date_order)
+            day = day_of(groups["date"], order=self.date_order)
             if day is None:
                 return None
         sequence = groups.get("sequence")
         return NameFacts(reference_date=day, sequence=int(sequence) if sequence else None)
+
+
+def day_of(text: str, *, order: str) -> date | None:
+    """The day that a name writes, also with a year of two digits (of this century)."""
+    if len(text) == 6:
+        text = f"20{text}" if order == "ymd" else f"{text[:4]}20{text[4:]}"
+    return parse_date(text, order=order)

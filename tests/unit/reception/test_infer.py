@@ -16,6 +16,7 @@ from test_record_files import batch, cnab_240
 from test_spreadsheet_and_zip import book, packed, row
 
 from zanc_pipeline.common.codecs import cpf_check_digits
+from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.infer import draft, file_pattern
 from zanc_pipeline.reception.infer_fixed import boundaries
 from zanc_pipeline.reception.infer_types import Guess, guess_type, named_type
@@ -225,11 +226,16 @@ def test_digits_alone_are_no_amount_unless_a_person_says_so() -> None:
         ("AURORA_20261123.csv", "AURORA_{aaaammdd}.csv"),
         ("C23112026.txt", "C{ddmmaaaa}.txt"),
         ("LHZ_20261123_0001.rem", "LHZ_{aaaammdd}_{sequencia}.rem"),
+        ("CB231126.REM", "CB{ddmmaa}.REM"),
+        ("dev_261123.csv", "dev_{aammdd}.csv"),
+        ("Carteira 23-11-2026.xlsx", "Carteira {dd-mm-aaaa}.xlsx"),
+        ("lote_000045.csv", "lote_000045.csv"),
+        ("lote_101012.csv", "lote_101012.csv"),
         ("carteira.csv", "carteira.csv"),
     ],
 )
 def test_the_name_of_the_sample_becomes_a_pattern(name: str, pattern: str) -> None:
-    assert file_pattern(name) == pattern
+    assert file_pattern(name, today=TODAY) == pattern
 
 
 def test_a_prefix_is_part_of_its_number() -> None:
@@ -241,3 +247,78 @@ def test_amounts_are_read_as_the_draft_says(tmp_path: Path) -> None:
     layout = confirmed(tmp_path, drafted(tmp_path, "ESUL20261123.txt", energia(30)))
     found = judged(tmp_path, layout, "ESUL20261123.txt")
     assert found.accepted["amount"][0].as_py() == Decimal("69.79")
+
+
+def person(n: int) -> tuple[str, str, str, str]:
+    """CPF, name with accents, day, DDD with a number of nine digits (every third has none)."""
+    name = ("José Conceição", "Inês D'Ávila Sá", "João Muñoz", "Zoé Araújo")[n % 4]
+    number = f"9{6000 + n % 4000}{n * 7919 % 10000:04}" if n % 3 else " " * 9
+    return cpf(n * 7919 + 13), name, f"{n % 28 + 1:02}{n % 12 + 1:02}", f"84{number}"
+
+
+def test_places_of_utf_8_are_bytes_and_a_ddd_may_stand_alone(tmp_path: Path) -> None:
+    lines = []
+    for n in range(40):
+        number, name, day, phone = person(n)
+        padded = name.encode().ljust(30)
+        lines.append(b"%s%sC%06d%s2025%s\n" % (number.encode(), padded, n * 31, day.encode(),
+                                              phone.encode()))  # fmt: skip
+    text = drafted(tmp_path, "x.txt", b"".join(lines))
+    assert "{nome: nome, tipo: texto, inicio: 12, tamanho: 30, confirmar: sim}" in text
+    assert "tipo: telefone, inicio: 59, tamanho: 9, inicio_ddd: 57}" in text
+    assert "FALTA dizer qual campo é: valor" in text
+
+
+def test_lines_that_are_even_only_in_letters_are_told_as_what_they_are(tmp_path: Path) -> None:
+    lines = [f"{cpf(n + 1)}{person(n)[1]:<30}{n:015}" for n in range(9)]
+    with pytest.raises(DataError, match="mesmo número de letras, mas não de bytes"):
+        drafted(tmp_path, "x.txt", "".join(f"{line}\n" for line in lines).encode())
+
+
+def test_days_of_six_digits_and_a_cobol_sign_are_read(tmp_path: Path) -> None:
+    lines = []
+    for n in range(60):
+        number, name, day, _ = person(n)
+        signed = f"{n * 977 + 5000:010}" + "{ABCDEFGHI"[n % 10]
+        birth = f"{n % 28 + 1:02}{n % 12 + 1:02}{(n + 50) % 100:02}"
+        lines.append(f"{number}{name:<25}CT{n * 31:07}{day}26{birth}{signed}0084098765{n:04}")
+    content = "".join(f"{line}\n" for line in lines).encode("latin-1")
+    text = drafted(tmp_path, "CB231126.REM", content)
+    layout = confirmed(tmp_path, text)
+    found = judged(tmp_path, layout, "CB231126.REM").accepted.to_pylist()
+    assert (len(found), found[1]["amount"]) == (60, Decimal("597.71"))
+    assert found[1]["due_date"] == date(2026, 2, 2)
+    assert {row["birth_date"].year for row in found} == {*range(1950, 2000), *range(2000, 2010)}
+    assert found[1]["phone_1"] == "84987650001"
+
+
+def test_a_ddd_beside_its_number_needs_no_title(tmp_path: Path) -> None:
+    lines = [
+        f"{cpf(n + 1)};{person(n)[1]};C{n};1{n},50;31/01/26;084;{person(n)[3][2:].strip()}"
+        for n in range(30)
+    ]
+    text = drafted(tmp_path, "x.csv", "".join(f"{line}\n" for line in lines).encode())
+    assert "{nome: telefone_1, tipo: telefone, posicao: 7, posicao_ddd: 6}" in text
+    found = judged(tmp_path, confirmed(tmp_path, text), "x.csv")
+    assert found.accepted["phone_1"].null_count == 10
+
+
+def test_the_ddd_of_a_json_number_and_the_number_of_a_contract(tmp_path: Path) -> None:
+    one = {"fone": {"ddd": "84", "numero": "987654321"}, "contrato": {"numero": "C1"}}
+    text = drafted(tmp_path, "x.jsonl", json.dumps(one).encode() + b"\n")
+    assert 'tipo: telefone, caminho: "fone.numero", caminho_ddd: "fone.ddd"' in text
+    assert '{nome: contrato, tipo: texto, caminho: "contrato.numero"}' in text
+
+
+def test_a_code_of_two_digits_and_the_trailer_after_it(tmp_path: Path) -> None:
+    lines = ["00BETA".ljust(60)]
+    lines += [f"10{cpf(n + 50)}BT{n * 31:07}{n * 977 + 5000:012}".ljust(60) for n in range(20)]
+    lines.append(f"99{20:08}{sum(n * 977 + 5000 for n in range(20)):016}".ljust(60))
+    text = drafted(tmp_path, "x.txt", "".join(f"{line}\n" for line in lines).encode())
+    assert [code for code in ("00", "10", "99") if f'codigo: "{code}"' in text] == [
+        "00",
+        "10",
+        "99",
+    ]
+    assert "inicio: 3, tamanho: 8, confere: quantidade}" in text
+    assert "confere: soma, de: valor, decimais: 2}" in text
