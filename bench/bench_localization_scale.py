@@ -5,7 +5,7 @@
 Both live in PostgreSQL servers of their own with the stack's settings, but for the memory and the
 room for WAL that docs/localization.md asks for a large base, and are asked by turns, so that a busy
 machine slows both: 20 calls a phone, a year of calls loaded day after day, the service's own
-queries one at a time. ``--full`` is 100 million calls over 5 million phones (about 40 GB with its WAL).
+queries one at a time. ``--full`` is 100 million calls over 5 million phones (some 40 GB with WAL).
 """
 
 from __future__ import annotations

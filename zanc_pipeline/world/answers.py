@@ -262,4 +262,5 @@ def _codec(sound: Samples, random: np.random.Generator) -> Samples:
         sound = frames.ravel()
     squeezed = np.sign(sound) * np.log1p(255 * np.abs(np.clip(sound, -1, 1))) / np.log(256)
     squeezed = np.round(squeezed * 127) / 127
-    return np.sign(squeezed) * (np.expm1(np.abs(squeezed) * np.log(256)) / 255)
+    heard: Samples = np.sign(squeezed) * (np.expm1(np.abs(squeezed) * np.log(256)) / 255)
+    return heard

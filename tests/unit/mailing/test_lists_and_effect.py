@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from zanc_pipeline.common.do_not_call import read_lists
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.mailing.exploration import Trial, draws, effect_of_a_call
 from zanc_pipeline.mailing.hours import best_hours
-from zanc_pipeline.common.do_not_call import read_lists
 
 
 def test_lists_hold_people_and_phones_as_spreadsheets_write_them(tmp_path: Path) -> None:
