@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,15 +37,20 @@ HEADER = (
 )
 
 
-def portfolio(rows: int = 40, *, bad: int = 1, value: str = "10,00") -> bytes:
-    """A file of banco_aurora that no other test sends; the last ``bad`` rows have wrong CPFs."""
-    mark = uuid4().hex[:8]
+_PORTFOLIOS = count(1)
+
+
+def portfolio(
+    rows: int = 40, *, bad: int = 1, value: str = "10,00", people: int | None = None
+) -> bytes:
+    """A file of people that no other test sends; the last ``bad`` rows have wrong CPFs."""
+    number = next(_PORTFOLIOS)
     lines = [HEADER]
     for place in range(rows):
-        base = f"{place + 1:09}"
+        base = f"00{people or number:03}{place + 1:04}"
         cpf = base + (cpf_check_digits(base) if place < rows - bad else "xx")
         lines.append(
-            f"{cpf};Ana;{mark}{place:04};X;{value};31/01/2026;;;Natal;RN;84;987654321;;;;;N"
+            f"{cpf};Ana;C{number:03}{place:05};X;{value};31/01/2026;;;Natal;RN;84;987654321;;;;;N"
         )
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
@@ -77,8 +83,9 @@ def test_a_file_is_received_with_its_rows_report_and_ledger(
     report = (folder / outputs.TEXT_REPORT).read_text(encoding="utf-8")
     assert "Linhas aceitas       39" in report
     assert "ACEITO" in report
-    assert "000000040" not in report
-    assert "000000040" in (folder / outputs.REJECTED).read_text(encoding="utf-8-sig")
+    wrong = aurora.read_text(encoding="latin-1").splitlines()[40].partition(";")[0]
+    assert wrong not in report
+    assert wrong in (folder / outputs.REJECTED).read_text(encoding="utf-8-sig")
     archived = settings.var / "archive" / delivery.sha256[:2] / delivery.sha256
     assert archived.read_bytes() == aurora.read_bytes()
     with transaction(settings, "zanc") as cursor:
@@ -120,6 +127,21 @@ def test_a_portfolio_that_is_back_to_what_it_was_is_received(
         path.write_bytes(content)
         statuses.append(service.receive(settings, path, "banco_aurora").status)
     assert statuses == ["accepted", "accepted", "accepted", "duplicate", "duplicate"]
+
+
+def test_a_creditor_who_numbers_its_debts_anew_is_doubted_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    statuses = []
+    for day in (23, 24, 25):
+        path = tmp_path / f"AURORA_202611{day}.csv"
+        path.write_bytes(portfolio(people=999))
+        delivery = service.receive(settings, path, "banco_aurora")
+        statuses.append(delivery.status)
+        if delivery.status == "quarantined":
+            assert "vieram com outro número de contrato" in (delivery.reason or "")
+            service.accept(settings, delivery.id, ["aspecto"], by="Ana", reason="são faturas")
+    assert statuses == ["accepted", "quarantined", "accepted"]
 
 
 def test_the_same_upload_is_received_once(settings: Settings, aurora: Path) -> None:
@@ -210,7 +232,7 @@ def _receive_and_die(settings: Settings, path: Path, where: str) -> None:
     "where",
     [
         "zanc_pipeline.reception.ledger.insert_received",
-        "zanc_pipeline.reception.finishing.process",
+        "zanc_pipeline.reception.verdicts.process",
         "zanc_pipeline.reception.finishing.write_folder",
         "zanc_pipeline.reception.report.html",
         "zanc_pipeline.reception.ledger.settle",

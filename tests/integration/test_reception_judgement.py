@@ -62,9 +62,9 @@ def loja(sequence: int, day: str = "23112026", rows: int = 3) -> bytes:
     lines += [
         line(
             ("1", 1),
-            (cpf(number), 11),
+            (cpf(1000 * sequence + number), 11),
             ("Ana", 40),
-            (f"{sequence}-{number}", 15),
+            (f"LH{sequence}-{number}", 15),
             ("X", 15),
             ("000000010000", 12),
             ("31012026", 8),

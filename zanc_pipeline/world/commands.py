@@ -137,12 +137,18 @@ def carrier() -> None:
 
 
 @world.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to make.",
+)
 @click.option("--each", default=400, show_default=True, help="Of people, and of machines.")
 def answers(folder: Path, each: int) -> None:
-    """Speak recordings of answered calls: FOLDER/train, and a quarter as many in FOLDER/held.
+    """Speak recordings of answered calls: in train/, and a quarter as many in held/.
 
-    The voices, words and noises of FOLDER/held are in no recording of FOLDER/train.
+    The voices, words and noises of held/ are in no recording of train/.
     """
     from zanc_pipeline.world import answers as spoken
     from zanc_pipeline.world import speech

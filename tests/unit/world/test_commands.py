@@ -26,6 +26,7 @@ def test_the_commands_are_those_of_the_demo() -> None:
         "next-day",
         "upload",
         "files",
+        "answers",
         "answer-imports",
         "carrier",
         "operators",

@@ -44,6 +44,7 @@ def commands(fresh: Settings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
         wait_for_dags = nothing
 
     monkeypatch.setattr(demo.lifecycle, "up", nothing)
+    monkeypatch.setattr(demo.desk, "add_accounts", nothing)
     monkeypatch.setattr(demo, "AirflowApi", Airflow)
     monkeypatch.setattr(demo, "_zanc", zanc)
     for step in (

@@ -60,6 +60,8 @@ _REPEATED = 0.05
 """How much smaller the share of different values may be, where nearly all were different."""
 _OTHER_PERSON_ROWS = 2
 _RENAMED_SHARE = 0.15
+_RENUMBERED = 0.1
+"""So few contracts of the file before came again in the last accepted one: all have new numbers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +132,9 @@ def compare(seen: Fingerprint, before: Fingerprint) -> Comparison:
         comparison.doubts += _row_doubts(one, new, old[name], common, seen.fields[name])
         if min(len(seen.links), len(before.links)) >= ENOUGH:
             comparison.doubts += _look_doubts(name, seen.fields[name], before.fields[name], one)
-        comparison.doubts += _small_print(name, seen.fields[name], before.fields[name])
+        comparison.doubts += _small_print(
+            name, seen.fields[name], before.fields[name], renumbers=_renumbers(before)
+        )
     comparison.doubts += _crossed(seen, before, old, common)
     comparison.doubts += [
         Doubt(field=name, kind=kind, text=text)
@@ -218,8 +222,11 @@ def _check_overlap(comparison: Comparison, seen: Fingerprint, before: Fingerprin
 
 
 def _check_renamed(comparison: Comparison, seen: Fingerprint, before: Fingerprint) -> None:
-    """Debts that went and debts that came, of the same people: the contracts' numbers changed."""
-    if "cpf" not in seen.fields or "cpf" not in before.fields:
+    """Debts that went and debts that came, of the same people: the contracts' numbers changed.
+
+    Where the last accepted file did so too, that is how this creditor numbers its debts.
+    """
+    if "cpf" not in seen.fields or "cpf" not in before.fields or _renumbers(before):
         return
     new, old = seen.column("cpf"), before.column("cpf")
     still = {old[key] for key in old if key in new}
@@ -233,6 +240,10 @@ def _check_renamed(comparison: Comparison, seen: Fingerprint, before: Fingerprin
                 text=f"{count} pessoas do último arquivo vieram com outro número de contrato",
             )
         )
+
+
+def _renumbers(before: Fingerprint) -> bool:
+    return before.overlap is not None and before.overlap < _RENUMBERED
 
 
 def _crossed(
@@ -269,10 +280,13 @@ def _crossed(
     return doubts
 
 
-def _small_print(name: str, seen: FieldPrint, before: FieldPrint) -> list[Doubt]:
+def _small_print(
+    name: str, seen: FieldPrint, before: FieldPrint, *, renumbers: bool
+) -> list[Doubt]:
     if seen.type != before.type:
         return []
-    found = list(strange(seen.looks, before.looks, key=name == KEY))
+    known_series = name == KEY and not renumbers
+    found = list(strange(seen.looks, before.looks, key=known_series))
     if seen.turnable >= 2 and seen.turnable > 4 * before.turnable:
         found.append(("date_order", f"{seen.turnable} datas só existem com o mês antes do dia"))
     fell = before.traits.distinct - seen.traits.distinct

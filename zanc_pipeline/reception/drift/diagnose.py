@@ -93,8 +93,8 @@ def diagnose(
             best = found
         if best is not None and best.kind == "adapt":
             break
-    if best is not None:
-        return best
+    if best is not None and not (readable and len(best.doubts) >= len(doubts) > 0):
+        return best  # a reading that leaves as much in doubt explains nothing
     return Diagnosis(
         kind="quarantine", layout=first.layout, trial=first, comparison=comparison, doubts=doubts
     )

@@ -15,6 +15,7 @@ from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.drift import store
+from zanc_pipeline.reception.drift.compare import overlap
 from zanc_pipeline.reception.drift.content import content_of, written
 from zanc_pipeline.reception.drift.diagnose import Diagnosis, Trial, diagnose, remembered
 from zanc_pipeline.reception.drift.evidence import evidence, summary
@@ -78,7 +79,7 @@ def _judged(
     first = _trial(own, result, witness, content)
     crm = known(settings, delivery.convenio, witness.sample())
     if RULE in decided or before is None:
-        found = Diagnosis(kind="fits", layout=own, trial=first)
+        found = Diagnosis(kind="fits", layout=own, trial=_with_overlap(first, before))
         return result, _accepted(result, first, found)
 
     def attempt(layout: Layout) -> Trial:
@@ -200,6 +201,14 @@ def _trial(layout: Layout, result: Processed, witness: Witness, content: Path) -
         emptied=sum(seen.warnings.values()) if seen else 0,
         seen=witness.fingerprint(layout, file_facts(layout, content)) if seen else None,
     )
+
+
+def _with_overlap(trial: Trial, before: Fingerprint | None) -> Trial:
+    """What a person accepted teaches how many contracts come again in this creditor's files."""
+    if trial.seen is None or before is None:
+        return trial
+    share = round(overlap(trial.seen, before), 4)
+    return replace(trial, seen=replace(trial.seen, overlap=share))
 
 
 def _accepted(result: Processed, first: Trial, found: Diagnosis) -> store.Finding | None:
