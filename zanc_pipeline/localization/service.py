@@ -64,6 +64,8 @@ class _Handler(RequestHandler):
     """JSON out, errors included. ``route`` stands for the path in metrics: it holds no CPF."""
 
     route = "other"
+    unread = False
+    """Whether a body may still be on its way that nobody reads: the connection ends with it."""
 
     def initialize(self, service: Service) -> None:
         self.service = service
@@ -83,6 +85,8 @@ class _Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None))[1]
         message = error.message if isinstance(error, Refused) else HTTPStatus(status_code).phrase
+        if self.unread:
+            self.set_header("Connection", "close")
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             self.set_header("Allow", ", ".join(self.SUPPORTED_METHODS))
         if status_code == HTTPStatus.UNAUTHORIZED:
@@ -115,17 +119,13 @@ class _CrmHandler(_Handler):
     def prepare(self) -> None:
         self._body = bytearray()
         self._too_large = False
+        self.unread = self.request.method == "POST"
         self._require_grant()
-        if self.request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise Refused(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                "send the body as it is, without Content-Encoding",
-            )
         length = self.request.headers.get("Content-Length", "")
         # What is no number Tornado refuses; one of very many digits is none for int().
         if length.isdecimal() and (len(length) > 15 or int(length) > DISCARDED_BODY_BYTES):
-            self.set_header("Connection", "close")  # nobody reads what it sends
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+        self.unread = False
 
     def data_received(self, chunk: bytes) -> None:
         # A body that is too large is read to its end and dropped: refused half-way, the caller
@@ -147,7 +147,12 @@ class _CrmHandler(_Handler):
         raise NotImplementedError
 
     def json_body(self) -> Any:
-        """The decoded body; 413 when it was too large, 400 when it is not JSON."""
+        """The decoded body; 413 when it was too large, 415 packed, 400 when it is not JSON."""
+        if self.request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise Refused(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "send the body as it is, without Content-Encoding",
+            )
         if self._too_large:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
         try:
