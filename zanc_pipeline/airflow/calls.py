@@ -65,14 +65,7 @@ def _calls(crm: str, doc: str) -> DAG:
         start_date=None,
         catchup=False,
         max_active_runs=1,
-        default_args={
-            "owner": "zanc",
-            "on_failure_callback": notices.run_failed,
-            "retries": 8,
-            "retry_delay": timedelta(seconds=5),
-            "retry_exponential_backoff": 2.0,
-            "max_retry_delay": timedelta(minutes=2),
-        },
+        default_args=notices.NIGHTLY,
         tags=["localização", crm],
     ) as dag:
         PythonOperator(

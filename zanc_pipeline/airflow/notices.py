@@ -86,6 +86,17 @@ def run_failed(context: Context) -> None:
     )
 
 
+NIGHTLY: dict[str, Any] = {
+    "owner": "zanc",
+    "on_failure_callback": run_failed,
+    "retries": 8,
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=2),
+}
+"""Defaults of the tasks of a nightly DAG: they wait for a part that is away for a while."""
+
+
 def look_around() -> int:
     """Tell of what no run tells: missing files, waits that are over; send what is left over.
 
