@@ -282,6 +282,17 @@ def outcome_of_cause(cause: int, *, rang: bool) -> Outcome:
     return Outcome.NETWORK_FAILURE
 
 
+def tells_the_end(attempt: Attempt, event: Event) -> bool:
+    """Whether ``event`` may be believed of a call of which we missed what happened before it.
+
+    A hangup that says nothing of the called may end a call that was answered, and one that was
+    answered may have reached an operator: what became of those, only the PBX's records tell.
+    """
+    if not isinstance(event, HungUp) or attempt.connected_at is not None or attempt.machine:
+        return True
+    return attempt.answered_at is None and event.cause not in SILENT_CAUSES
+
+
 def _detected(attempt: Attempt, event: Detected) -> Step:
     if attempt.state not in UNANSWERED and attempt.state is not State.ANSWERED:
         return Step(attempt=attempt)

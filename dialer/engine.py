@@ -278,6 +278,8 @@ class Engine:
         if call is None:
             return
         before = call.attempt
+        if call.unconfirmed and not calls_.tells_the_end(before, event):
+            return  # its channel is gone: the reconciler judges it by the records
         step = advance(before, event)
         call.attempt = step.attempt
         if isinstance(event, calls_.Refused):

@@ -39,6 +39,7 @@ PLANS = {
     "6": CallPlan(outcome=Outcome.NETWORK_FAILURE, ring_seconds=0.1),
     "7": CallPlan(outcome=Outcome.NO_ANSWER, ring_seconds=60.0),
     "8": CallPlan(outcome=Outcome.INVALID_NUMBER, ring_seconds=2.0),
+    "9": CallPlan(outcome=Outcome.HUMAN, ring_seconds=1.5, talk_seconds=60, voice="alo_01"),
 }
 MOST_LOST = 3
 """People whom a machine that stands still for seconds may keep waiting too long."""
@@ -217,6 +218,34 @@ def test_a_number_that_proved_invalid_while_the_dialer_was_dead_is_not_called_ag
     [attempt] = dialer.attempts(name)
     assert (attempt["outcome"], attempt["hangup_cause"]) == ("invalid_number", 1)
     assert "ended unseen" in dialer.log.read_text()
+
+
+def test_a_person_who_answered_while_the_dialer_was_dead_is_not_taken_for_no_answer(
+    settings: Settings,
+    telephony: pbx.World,
+    localization: FakeLocalization,
+    dialer: DialerProcess,
+) -> None:
+    name = campaign_id(telephony, "answered-unseen")
+    dialer.call("PUT", f"/v1/campaigns/{name}", json=write_mailing(settings, name, [[phone(1, 9)]]))
+    channels = "core show channels concise"
+    with crew(dialer, OPERATORS[:1]):
+        ringing = "SELECT 1 FROM attempt WHERE campaign_id = %s AND ringing_at IS NOT NULL"
+        dialer.wait(lambda: bool(rows(settings, ringing, name)), "the phone rings")
+        dialer.kill()
+        dialer.wait(lambda: "!Up!" in pbx.cli(telephony.central, channels), "somebody answers")
+        central = pbx.process_of(telephony.central)
+        central.suspend()
+        try:
+            dialer.start()
+        finally:
+            central.resume()
+        dialer.wait(lambda: dialer.call("GET", "/v1/figures").json().get("pbxs") == {"central": True},
+                    "it is connected again")  # fmt: skip
+        # It hears of the end before it could ask which calls are still there.
+        pbx.cli(telephony.carrier, "channel request hangup all")
+        dialer.wait(lambda: dialer.figures(name)["leads"]["active"] == 0, "the call ends")
+    assert {one["outcome"] for one in dialer.attempts(name)[:1]} <= {"abandoned", "human"}
 
 
 def test_the_command_runs_the_latest_mailing_and_follows_it_to_the_end(

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer import attempt as events
-from dialer.attempt import Attempt, FindOperator, HangUp, State, advance, outcome_of_cause
+from dialer.attempt import (
+    Attempt,
+    FindOperator,
+    HangUp,
+    State,
+    advance,
+    outcome_of_cause,
+    tells_the_end,
+)
 from zanc_pipeline.common.outcomes import Outcome
 
 START = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
@@ -195,3 +203,22 @@ def test_whatever_comes_in_whatever_order_an_attempt_ends_once_and_stays_consist
     if ended.outcome is Outcome.HUMAN:
         assert ended.connected_at is not None
         assert ended.ended_at >= ended.connected_at
+
+
+@pytest.mark.parametrize(
+    ("known", "cause", "believed"),
+    [
+        ({}, 17, True),
+        ({}, 16, False),
+        ({"state": State.RINGING, "ringing_at": START}, 0, False),
+        ({"state": State.ANSWERED, "answered_at": START}, 17, False),
+        ({"state": State.ANSWERED, "answered_at": START, "machine": True}, 16, True),
+        ({"state": State.TALKING, "answered_at": START, "connected_at": START}, 16, True),
+    ],
+)
+def test_after_a_gap_only_a_hangup_that_leaves_no_doubt_is_believed(
+    known: dict[str, object], cause: int, believed: bool
+) -> None:
+    attempt = new(**known)
+    assert tells_the_end(attempt, events.HungUp(at=at(9), cause=cause)) is believed
+    assert tells_the_end(attempt, events.Ringing(at=at(9)))
