@@ -442,7 +442,7 @@ def test_crms_that_ask_at_once_never_both_get_yes(database: Database, tmp_path: 
     assert max(dialled[str(person)] for person in (1, 2, 3)) <= 6
 
 
-def test_many_people_are_asked_for_at_once(client: httpx.Client) -> None:
+def test_many_people_are_asked_for_at_once(client: httpx.Client, database: Database) -> None:
     client.post("/v1/calls", json=[call(1), call(2, cpf=cpf(2), phone="1133334444")])
     people = client.post("/v1/people/phones", json={"cpfs": [cpf(2), cpf(3), cpf(1)]}).json()[
         "people"
@@ -461,6 +461,17 @@ def test_many_people_are_asked_for_at_once(client: httpx.Client) -> None:
     assert found[0]["lease"]["phone"] == PHONE
     assert (found[1]["lease"], found[1]["phones"][0]["reason"]) == (None, "reserved")
     assert "lease" not in found[2]
+    with as_crm(database.settings, "larga") as other:
+        theirs = reserve(other, 4, "1133335555")["lease"]["id"]
+        ids = [theirs, found[0]["lease"]["id"], theirs]
+        for asker, expected in (
+            (client, [False, True, False]),
+            (client, [False] * 3),
+            (other, [True, False, True]),
+        ):
+            assert asker.post("/v1/leases/release", json={"ids": ids}).json() == {
+                "released": expected
+            }
     for wrong in ({"cpfs": []}, {"cpfs": [cpf(1), "1"]}, {"cpfs": [cpf(1)] * 501}, []):
         assert client.post("/v1/people/phones", json=wrong).status_code == 400
     wrong_checks: list[Any] = [
@@ -472,6 +483,8 @@ def test_many_people_are_asked_for_at_once(client: httpx.Client) -> None:
     for wrong in wrong_checks:
         assert client.post("/v1/dial-checks", json=wrong).status_code == 400
     assert client.post("/v1/leases/1/release").status_code == 400
+    for wrong in ({"ids": []}, {"ids": [1]}, {"ids": ["1"]}, {"ids": [theirs] * 501}, []):
+        assert client.post("/v1/leases/release", json=wrong).status_code == 400
 
 
 def test_a_token_may_do_what_it_was_given_for(

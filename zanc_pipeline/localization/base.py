@@ -76,8 +76,9 @@ def _known_phones(file: Any) -> Iterator[Any]:
     """Batches of (cpf, phone) of the Parquet file of a delivery, by its phone columns."""
     import pyarrow as pa
 
-    for part in file.iter_batches(columns=["cpf", *PHONE_COLUMNS]):
-        for column in PHONE_COLUMNS:
+    columns = [name for name in PHONE_COLUMNS if name in file.schema_arrow.names]
+    for part in file.iter_batches(columns=["cpf", *columns]):
+        for column in columns:
             pairs = pa.RecordBatch.from_arrays([part["cpf"], part[column]], ["cpf", "phone"])
             yield pairs.filter(part[column].is_valid())
 

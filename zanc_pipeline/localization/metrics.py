@@ -15,7 +15,7 @@ from contextlib import contextmanager
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper bounds of the latency histogram, in seconds."""
 
-STATUSES = ("200", "400", "401", "403", "404", "405", "413", "429", "500", "503", "other")
+STATUSES = ("200", "400", "401", "403", "404", "405", "413", "415", "429", "500", "503", "other")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _COUNTERS = (

@@ -68,11 +68,12 @@ _VERDICT = {
         "texto": {"type": ["string", "null"], "description": "the reason in Portuguese"},
     },
 }
+_LEASE_ID = {"type": "string", "format": "uuid"}
 _LEASE = {
     "type": ["object", "null"],
     "description": "only when a reservation was asked for; null when no phone may be dialled",
     "properties": {
-        "id": {"type": "string", "format": "uuid"},
+        "id": _LEASE_ID,
         "phone": {"type": "string"},
         "expires_at": {"type": "string", "format": "date-time"},
     },
@@ -115,8 +116,11 @@ _QUESTION = {
 }
 
 
+_JSON = "application/json"
+
+
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+    return {_JSON: {"schema": schema}}
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -139,18 +143,29 @@ _DECISION = {
 }
 
 
-def _responses(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    errors = {
-        "400": "the request is not valid; 'error' says which field",
-        "401": "no token, or one that is not of a CRM",
-        "403": "the token may not use this",
-        "413": "the body is too large",
-        "429": "too much of this CRM waits already; retry after the seconds in Retry-After",
-        "503": "PostgreSQL is away or too much waits; retry after the seconds in Retry-After",
+_ERRORS = {
+    "400": "the request is not valid; 'error' says which field",
+    "401": "no token, or one that is not of a CRM",
+    "403": "the token may not use this",
+    "413": "the body is too large",
+    "415": "the body is packed: send it without Content-Encoding",
+    "429": "too much of this CRM waits already; retry after the seconds in Retry-After",
+    "500": "a defect of the service, which is in its log",
+    "503": "PostgreSQL is away or too much waits; retry after the seconds in Retry-After",
+}
+_OPEN = ("413", "500")
+_ASKED = ("400", "401", "403", *_OPEN, "503")
+_SENT = (*_ASKED, "415")
+
+
+def _responses(
+    description: str, schema: dict[str, Any], statuses: tuple[str, ...], kind: str = _JSON
+) -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        "200": {"description": description, "content": {kind: {"schema": schema}}}
     }
-    answers: dict[str, Any] = {"200": {"description": description, "content": _json(schema)}}
-    for status, text in errors.items():
-        answers[status] = {"description": text, "content": _json(_ERROR)}
+    for status in sorted(statuses):
+        answers[status] = {"description": _ERRORS[status], "content": _json(_ERROR)}
     return answers
 
 
@@ -159,7 +174,8 @@ DOCUMENT: dict[str, Any] = {
     "info": {
         "title": "Zanc localization",
         "version": __version__,
-        "description": "Every call of every CRM to every phone, and who answers where.",
+        "description": "Every call of every CRM to every phone, and who answers where. Another "
+        "path is answered 404, another method 405, with 'error' as everywhere.",
     },
     "security": [{"crm": []}],
     "paths": {
@@ -173,6 +189,7 @@ DOCUMENT: dict[str, Any] = {
                 "responses": _responses(
                     "All calls are in the base",
                     _object(accepted={"type": "integer"}, duplicates={"type": "integer"}),
+                    (*_SENT, "429"),
                 ),
             }
         },
@@ -180,7 +197,7 @@ DOCUMENT: dict[str, Any] = {
             "get": {
                 "summary": "The phones of a person, best first, each with its evidence",
                 "parameters": [{"name": "cpf", "in": "path", "required": True, "schema": _CPF}],
-                "responses": _responses("Possibly empty", _PERSON),
+                "responses": _responses("Possibly empty", _PERSON, _ASKED),
             }
         },
         "/v1/people/phones": {
@@ -191,7 +208,9 @@ DOCUMENT: dict[str, Any] = {
                     "content": _json(_object(cpfs=_list(_CPF, MAX_PEOPLE))),
                 },
                 "responses": _responses(
-                    "One entry a person, in order", _object(people=_list(_PERSON, MAX_PEOPLE))
+                    "One entry a person, in order",
+                    _object(people=_list(_PERSON, MAX_PEOPLE)),
+                    _SENT,
                 ),
             }
         },
@@ -199,7 +218,7 @@ DOCUMENT: dict[str, Any] = {
             "post": {
                 "summary": "Whether each phone may be dialled for the person now; reserves one",
                 "requestBody": {"required": True, "content": _json(_QUESTION)},
-                "responses": _responses("One verdict a phone, in order", _DECISION),
+                "responses": _responses("One verdict a phone, in order", _DECISION, _SENT),
             }
         },
         "/v1/dial-checks": {
@@ -212,6 +231,7 @@ DOCUMENT: dict[str, Any] = {
                 "responses": _responses(
                     "One decision a question, in order",
                     _object(checks=_list(_DECISION, MAX_PEOPLE)),
+                    _SENT,
                 ),
             }
         },
@@ -223,11 +243,25 @@ DOCUMENT: dict[str, Any] = {
                         "name": "id",
                         "in": "path",
                         "required": True,
-                        "schema": {"type": "string", "format": "uuid"},
+                        "schema": _LEASE_ID,
                     }
                 ],
                 "responses": _responses(
-                    "Whether it still lived", _object(released={"type": "boolean"})
+                    "Whether it still lived", _object(released={"type": "boolean"}), _ASKED
+                ),
+            }
+        },
+        "/v1/leases/release": {
+            "post": {
+                "summary": "The same for many leases at once",
+                "requestBody": {
+                    "required": True,
+                    "content": _json(_object(ids=_list(_LEASE_ID, MAX_PEOPLE))),
+                },
+                "responses": _responses(
+                    "Of each, in order, whether it still lived",
+                    _object(released=_list({"type": "boolean"}, MAX_PEOPLE)),
+                    _SENT,
                 ),
             }
         },
@@ -235,14 +269,23 @@ DOCUMENT: dict[str, Any] = {
             "get": {
                 "summary": "Whether the service and its database answer",
                 "security": [],
-                "responses": {"200": {"description": "yes"}, "503": {"description": "no"}},
+                "responses": _responses(
+                    "They do", _object(status={"const": "ok"}), (*_OPEN, "503")
+                ),
             }
         },
         "/metrics": {
             "get": {
                 "summary": "Counters in Prometheus' text format",
                 "security": [],
-                "responses": {"200": {"description": "text"}},
+                "responses": _responses("Text", {"type": "string"}, _OPEN, "text/plain"),
+            }
+        },
+        "/openapi.json": {
+            "get": {
+                "summary": "This document",
+                "security": [],
+                "responses": _responses("OpenAPI 3.1", {"type": "object"}, _OPEN),
             }
         },
     },

@@ -389,8 +389,8 @@ RESERVE = """
 """
 
 RELEASE = """
-    DELETE FROM localization.lease WHERE id = %(id)s::uuid AND crm = %(crm)s::text
-    RETURNING expires_at > clock_timestamp() AS live
+    DELETE FROM localization.lease WHERE id = ANY (%(ids)s::uuid[]) AND crm = %(crm)s::text
+    RETURNING id, expires_at > clock_timestamp() AS live
 """
 
 PURGE = """

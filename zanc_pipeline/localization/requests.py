@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
+from uuid import UUID
 
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.localization.calls import (
@@ -20,6 +22,33 @@ MAX_PHONES = 50
 MAX_PEOPLE = 500
 MAX_LEASE_SECONDS = 3600
 DEFAULT_LEASE_SECONDS = 120
+
+
+def decoded(body: bytes) -> Any:
+    """The value of a JSON body.
+
+    DataError names the place where it is none, or the name that an object has twice: which of the
+    two values is meant, nobody knows.
+    """
+    try:
+        return json.loads(body, object_pairs_hook=_once_each, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"the body is not valid JSON: line {error.lineno}, column {error.colno}"
+        ) from None
+    except (ValueError, RecursionError):
+        raise DataError("the body is not valid JSON") from None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DataError("the body is not valid JSON: an object has the same name twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise DataError(f"the body is not valid JSON: {name} is no number there")
 
 
 def calls_of(body: object, *, now: datetime) -> list[Call]:
@@ -40,6 +69,19 @@ def calls_of(body: object, *, now: datetime) -> list[Call]:
 def people_of(body: object) -> list[str]:
     """The body of ``POST /v1/people/phones``: the CPFs, each once, in order."""
     return list(dict.fromkeys(_each(body, "cpfs", valid_cpf, "a JSON object with cpfs")))
+
+
+def leases_of(body: object) -> list[UUID]:
+    """The body of ``POST /v1/leases/release``."""
+    return _each(body, "ids", valid_lease, "a JSON object with ids")
+
+
+def valid_lease(value: object) -> UUID:
+    """The id of a lease; DataError when it cannot be one."""
+    try:
+        return UUID(value if isinstance(value, str) else "")
+    except ValueError:
+        raise DataError("the lease's id is not one: a UUID as dial-check answered") from None
 
 
 def questions_of(body: object) -> list[DialQuestion]:

@@ -30,6 +30,15 @@ _ANY_BODY = 2**50
 """The routes see to the size of a body themselves."""
 
 BACKLOG = 4096
+IDLE_SECONDS = 120.0
+"""For the next request's headers to be there, whole."""
+
+BODY_SECONDS = 30.0
+"""For a request's body to be there, whole."""
+
+UNREAD_SECONDS = 60.0
+"""So long may a caller leave its answer unread."""
+
 TOKENS_SECONDS = 5.0
 TEND_SECONDS = 3600.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -61,12 +70,15 @@ def serve(settings: Settings) -> None:
 
 def _bind(host: str, port: int, *, reuse_port: bool = False) -> list[socket.socket]:
     try:
-        return bind_sockets(port, host, backlog=BACKLOG, reuse_port=reuse_port)
+        sockets = bind_sockets(port, host, backlog=BACKLOG, reuse_port=reuse_port)
     except OSError as error:
         raise StackError(
             f"localization cannot listen on {host}:{port}: {error.strerror}; stop what uses the "
             "port or set localization.port in config/stack.yaml"
         ) from None
+    for one in sockets:  # what is accepted there inherits it
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
+    return sockets
 
 
 def _raise_file_limit() -> None:
@@ -170,8 +182,8 @@ async def _serve(
     server = HTTPServer(
         application(service),
         max_body_size=_ANY_BODY,
-        idle_connection_timeout=120,
-        body_timeout=30,
+        idle_connection_timeout=IDLE_SECONDS,
+        body_timeout=BODY_SECONDS,
     )
     with suppress(UnavailableError):  # revoked tokens are refused from the first request on
         await _read_tokens(settings, service)

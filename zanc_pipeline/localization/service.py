@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
@@ -60,17 +59,22 @@ class Refused(HTTPError):
         self.message = message
 
 
+@stream_request_body
 class _Handler(RequestHandler):
-    """JSON out, errors included. ``route`` stands for the path in metrics: it holds no CPF."""
+    """JSON out, errors included. ``route`` stands for the path in metrics: it holds no CPF.
+
+    The body comes in pieces, so that one that nobody asked for is never kept.
+    """
 
     route = "other"
-    unread = False
-    """Whether a body may still be on its way that nobody reads: the connection ends with it."""
 
     def initialize(self, service: Service) -> None:
         self.service = service
         self.crm = ""
         self.noted: dict[str, Any] = {}
+        # Answered before its request was read to the end, a connection is closed by Tornado, also
+        # when no body was to come: the caller must hear of it, or its next request is lost.
+        self.unread = True
         if service.draining:
             self.set_header("Connection", "close")
 
@@ -82,13 +86,39 @@ class _Handler(RequestHandler):
     def compute_etag(self) -> str | None:
         return None  # answers are not to be kept
 
+    def prepare(self) -> None:
+        length = self.request.headers.get("Content-Length", "")
+        # What is no number Tornado refuses; one of very many digits is none for int().
+        if length.isdecimal() and (len(length) > 15 or int(length) > DISCARDED_BODY_BYTES):
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
+        # One that does not say its length ends the connection there.
+        connection: Any = self.request.connection
+        connection.set_max_body_size(DISCARDED_BODY_BYTES)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Drop the piece: this route wants no body."""
+
+    async def get(self, *path: str) -> None:
+        self.unread = False
+        await self.respond(*path)
+
+    async def post(self, *path: str) -> None:
+        self.unread = False
+        await self.respond(*path)
+
+    async def respond(self, *path: str) -> None:
+        """Answer the request, which was read to its end."""
+        raise NotImplementedError
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = (kwargs.get("exc_info") or (None, None))[1]
         message = error.message if isinstance(error, Refused) else HTTPStatus(status_code).phrase
         if self.unread:
             self.set_header("Connection", "close")
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            self.set_header("Allow", ", ".join(self.SUPPORTED_METHODS))
+            allowed = ", ".join(self.SUPPORTED_METHODS)
+            self.set_header("Allow", allowed)
+            message = f"this route takes {allowed} only: see /openapi.json"
         if status_code == HTTPStatus.UNAUTHORIZED:
             self.set_header("WWW-Authenticate", "Bearer")
         if status_code in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
@@ -110,7 +140,6 @@ class _Handler(RequestHandler):
         self.finish(json.dumps(body, ensure_ascii=False))
 
 
-@stream_request_body
 class _CrmHandler(_Handler):
     """A route for CRMs: the token is checked before the body is read."""
 
@@ -119,13 +148,8 @@ class _CrmHandler(_Handler):
     def prepare(self) -> None:
         self._body = bytearray()
         self._too_large = False
-        self.unread = self.request.method == "POST"
         self._require_grant()
-        length = self.request.headers.get("Content-Length", "")
-        # What is no number Tornado refuses; one of very many digits is none for int().
-        if length.isdecimal() and (len(length) > 15 or int(length) > DISCARDED_BODY_BYTES):
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
-        self.unread = False
+        super().prepare()
 
     def data_received(self, chunk: bytes) -> None:
         # A body that is too large is read to its end and dropped: refused half-way, the caller
@@ -136,18 +160,12 @@ class _CrmHandler(_Handler):
         else:
             self._body += chunk
 
-    async def get(self, *path: str) -> None:
-        await self._serve(*path)
-
-    async def post(self, *path: str) -> None:
-        await self._serve(*path)
-
     async def serve(self, *path: str) -> Mapping[str, Any]:
         """The answer; DataError and UnavailableError are told to the caller in its terms."""
         raise NotImplementedError
 
     def json_body(self) -> Any:
-        """The decoded body; 413 when it was too large, 415 packed, 400 when it is not JSON."""
+        """The decoded body; 413 when it was too large, 415 packed, DataError when no JSON."""
         if self.request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise Refused(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -155,12 +173,9 @@ class _CrmHandler(_Handler):
             )
         if self._too_large:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
-        try:
-            return json.loads(self._body)
-        except (ValueError, RecursionError):
-            raise Refused(HTTPStatus.BAD_REQUEST, "the body is not valid JSON") from None
+        return requests.decoded(bytes(self._body))
 
-    async def _serve(self, *path: str) -> None:
+    async def respond(self, *path: str) -> None:
         metrics = self.service.metrics
         if metrics.in_flight >= MOST_IN_FLIGHT:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests are open: retry later")
@@ -281,18 +296,25 @@ class _Release(_CrmHandler):
     SUPPORTED_METHODS = ("POST",)
 
     async def serve(self, *path: str) -> Mapping[str, Any]:
-        try:
-            lease = UUID(path[0])
-        except ValueError:
-            raise DataError("the lease's id is not one: a UUID as dial-check answered") from None
-        return {"released": await self.service.store.release(self.crm, lease)}
+        [released] = await self.service.store.release(self.crm, [requests.valid_lease(path[0])])
+        return {"released": released}
+
+
+class _Releases(_CrmHandler):
+    route, permission = "/v1/leases/release", "dial"
+    SUPPORTED_METHODS = ("POST",)
+
+    async def serve(self, *path: str) -> Mapping[str, Any]:
+        leases = requests.leases_of(self.json_body())
+        self.noted = {"leases": len(leases)}
+        return {"released": await self.service.store.release(self.crm, leases)}
 
 
 class _Health(_Handler):
     route = "/healthz"
     SUPPORTED_METHODS = ("GET",)
 
-    async def get(self) -> None:
+    async def respond(self, *path: str) -> None:
         try:
             await self.service.store.ping()
         except UnavailableError as error:
@@ -307,7 +329,7 @@ class _Metrics(_Handler):
     route = "/metrics"
     SUPPORTED_METHODS = ("GET",)
 
-    def get(self) -> None:
+    async def respond(self, *path: str) -> None:
         metrics = self.service.metrics
         metrics.gauge("localization_waiting_calls", self.service.store.waiting.total())
         metrics.gauge("localization_waiting_audit", self.service.audit.waiting)
@@ -319,7 +341,7 @@ class _OpenApi(_Handler):
     route = "/openapi.json"
     SUPPORTED_METHODS = ("GET",)
 
-    def get(self) -> None:
+    async def respond(self, *path: str) -> None:
         self.answer(DOCUMENT)
 
 
@@ -334,6 +356,7 @@ _ROUTES: tuple[tuple[str, type[_Handler]], ...] = (
     (r"/v1/people/([^/]+)/phones", _Phones),
     (r"/v1/dial-check", _DialCheck),
     (r"/v1/dial-checks", _DialChecks),
+    (r"/v1/leases/release", _Releases),
     (r"/v1/leases/([^/]+)/release", _Release),
     (r"/healthz", _Health),
     (r"/metrics", _Metrics),

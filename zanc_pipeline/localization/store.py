@@ -140,11 +140,12 @@ class Store:
         batcher = self._checks if question.lease_seconds is None else self._reservations
         return await self._asked(batcher, (crm, question))
 
-    async def release(self, crm: str, lease: UUID) -> bool:
-        """End a lease of ``crm``; whether it still lived."""
+    async def release(self, crm: str, leases: Sequence[UUID]) -> list[bool]:
+        """End leases of ``crm``; of each, whether it still lived."""
         async with self._connection() as connection:
-            rows = await _fetch(connection, queries.RELEASE, {"id": lease, "crm": crm})
-        return bool(rows and rows[0]["live"])
+            rows = await _fetch(connection, queries.RELEASE, {"ids": leases, "crm": crm})
+        lived = {row["id"] for row in rows if row["live"]}
+        return [lease in lived for lease in leases]
 
     async def tokens(self) -> list[Mapping[str, Any]]:
         """The rows of ``localization.token``."""
