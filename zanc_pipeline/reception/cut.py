@@ -8,6 +8,7 @@ own line only, and never swallows the following ones.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +19,7 @@ MAX_JOINED_LINES = 200
 MAX_JOINED_CHARS = 256 * 1024
 MAX_STATES = 60_000
 PATIENCE = 50  # joins that failed before the search ahead is cut short
+MAX_JOINTS = 40  # quotes of one record beside which a separator may be gone
 _CLOSINGS = 6
 _NEAR = 2  # a joined record may still have so many cells more or less than usual
 _OPEN = 3.0  # the cost of a quote that opens a cell and is taken as its text
@@ -142,6 +144,28 @@ def cheapest(text: str, dialect: Dialect) -> tuple[list[str] | None, float]:
     return cells[::-1], total
 
 
+def with_quotes(text: str, dialect: Dialect) -> tuple[list[str], list[bool]] | None:
+    """The cells of a record and whether each stands in quotes; None when the quotes are wrong."""
+    flags: list[bool] = []
+    cells = _cut(text, dialect.delimiter, dialect.quote, dialect.escape, flags=flags)
+    return None if cells is None else (cells, flags)
+
+
+def joints(text: str, dialect: Dialect) -> Iterator[list[str]]:
+    """The readings in ``width`` cells with one more separator at a quote: before it or after it.
+
+    A quoted cell that touches its neighbour (``a"b, c",d``) shows where the separator is gone.
+    """
+    delimiter, quote = dialect.delimiter, dialect.quote
+    if not quote or not delimiter or text.count(quote) > MAX_JOINTS:
+        return
+    places = [match.start() for match in re.finditer(re.escape(quote), text)]
+    for place in sorted({*places, *(place + len(quote) for place in places)}):
+        cells = strict(text[:place] + delimiter + text[place:], dialect)
+        if cells is not None and len(cells) == dialect.width:
+            yield cells
+
+
 def unescaped(text: str, dialect: Dialect) -> str:
     """The content of a quoted cell."""
     quote, escape = dialect.quote, dialect.escape
@@ -254,17 +278,27 @@ def _unpaired(content: str, dialect: Dialect) -> int:
 
 
 def _cut(
-    text: str, delimiter: str, quote: str, escape: str, *, lenient: bool = False
+    text: str,
+    delimiter: str,
+    quote: str,
+    escape: str,
+    *,
+    lenient: bool = False,
+    flags: list[bool] | None = None,
 ) -> list[str] | None:
     """The cells of a record with separators of any length; None when the quotes are wrong.
 
-    When ``lenient``, a quote that is not before a separator belongs to the text.
+    When ``lenient``, a quote that is not before a separator belongs to the text. ``flags`` get,
+    for each cell, whether it stands in quotes.
     """
     dialect = Dialect(delimiter=delimiter, quote=quote, escape=escape, width=0)
     cells: list[str] = []
     place = 0
     while True:
-        if not text.startswith(quote, place):
+        quoted = bool(quote) and text.startswith(quote, place)
+        if flags is not None:
+            flags.append(quoted)
+        if not quoted:
             end = _end_of_plain(text, place, delimiter, escape)
             cells.append(_plain(text[place:end], delimiter, escape))
             if end == len(text):

@@ -27,7 +27,8 @@ from zanc_pipeline.reception.detect import (
     usual_width,
 )
 from zanc_pipeline.reception.profile import Profile
-from zanc_pipeline.reception.structure import Findings, Start, body, find_start, is_ruler
+from zanc_pipeline.reception.repairs import Findings
+from zanc_pipeline.reception.structure import Start, body, find_start, is_ruler
 from zanc_pipeline.reception.textlines import Source, is_blank, source_of
 
 HEAD_CHARS = 4 * 1024 * 1024
@@ -94,7 +95,7 @@ def _table(source: Source, *, small: bool) -> Table:
     named = bool(titles)
     if not named:
         titles = [f"coluna_{place}" for place in range(1, width + 1)]
-    first, last = survey.edges(titles if named else [""] * width, width)
+    first, last = survey.edges(titles if named else [], width)
     titles += [f"coluna_{place}" for place in range(len(titles) + 1, width + 1)]
     notes = _notes(source, reading, start, found, tidy, survey)
     if not named:
@@ -202,13 +203,17 @@ class _Survey:
             self._last = max(self._last, last)
 
     def edges(self, titles: Sequence[str], width: int) -> tuple[int, int]:
-        """The first column to keep and the one after the last."""
+        """The first column to keep and the one after the last.
+
+        An empty column at an edge goes only where the header has an empty title for it: without
+        that it may be a column that nobody filled.
+        """
         if self._last < 0:
             return 0, width
         first, last = 0, width
         while first < self._first and first < len(titles) and not titles[first]:
             first += 1
-        while last - 1 > self._last and (last > len(titles) or not titles[last - 1]):
+        while last - 1 > self._last and last <= len(titles) and not titles[last - 1]:
             last -= 1
         return first, last
 

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from zanc_pipeline.reception.values import EMPTY, TYPED, kind, shape
+from zanc_pipeline.reception.values import EMPTY, TEXTS, TYPED, kind, shape
 
 MARGIN = 1.5  # natural log: how much better than any other reading the chosen one must be
 MAX_MOVED = 4
 MAX_WIDTH = 400
-_MAX_SPLIT_CHARS = 60
+_EDGE = 40  # two values in one cell are parted near its start or its end
 
 
 @dataclass
@@ -86,23 +86,31 @@ class Profile:
         """Whether a row looks like those of the table."""
         return self.rows >= 4 and self.fit(row) >= self.least
 
-    def realigned(self, cells: Sequence[str], delimiter: str) -> list[str] | None:
+    def realigned(
+        self, cells: Sequence[str], delimiter: str, parted: Sequence[list[str]] = ()
+    ) -> list[str] | None:
         """A row with too many or too few cells in the right width; None when it is not unique.
 
         Too many: an empty cell is left out, or cells are one text that holds the separator. Too
         few: a cell is missing, or one holds two values that their columns prove. No text is lost.
+        ``parted`` are further readings of a row with too few, in the right width.
         """
         width = len(self.columns)
         moved = len(cells) - width
         if self.rows < 4 or width > MAX_WIDTH or not 0 < abs(moved) <= MAX_MOVED:
             return None
         found = self._narrower(cells, moved, delimiter) if moved > 0 else self._wider(cells, -moved)
+        for turn, row in enumerate(parted):
+            found.append((self.fit(row), 9 + width + 9 * turn, row))
         return _unique(found, self.least)
 
-    def gathered(self, tokens: Sequence[str], separator: str) -> list[str] | None:
+    def gathered(
+        self, tokens: Sequence[str], quoted: Sequence[bool], separator: str
+    ) -> list[str] | None:
         """Tokens put together again, in order, into cells that the columns are known for.
 
-        None unless every column of values gets a value of its kind.
+        A token that stood in quotes is a cell. None unless every column of values gets a value of
+        its kind.
         """
         width = len(self.columns)
         if self.rows < 4 or len(tokens) * width > 4_000:
@@ -112,6 +120,8 @@ class Profile:
             following: dict[int, tuple[float, list[str]]] = {}
             for start, (score, cells) in best.items():
                 for end in range(start + 1, len(tokens) + 1):
+                    if end > start + 1 and any(quoted[start:end]):
+                        break
                     cell = separator.join(tokens[start:end])
                     total = score + column.fit(cell)
                     if end not in following or following[end][0] < total:
@@ -163,12 +173,12 @@ class Profile:
     ) -> list[tuple[float, int, list[str]]]:
         found = []
         for place, cell in enumerate(cells):
-            if len(cell) > _MAX_SPLIT_CHARS:
-                continue
             left, right = self.columns[place], self.columns[place + 1]
             rest = head[place] + tail[len(cells)] - tail[place + 1]
             for cut in range(1, len(cell)):
-                if left.proves(cell[:cut]) and right.proves(cell[cut:]):
+                if _EDGE < cut < len(cell) - _EDGE:
+                    continue
+                if _parted(left, cell[:cut], right, cell[cut:]):
                     score = rest + left.fit(cell[:cut]) + right.fit(cell[cut:])
                     row = [*cells[:place], cell[:cut], cell[cut:], *cells[place + 1 :]]
                     found.append((score, -9 - place * 99 - cut * 9, row))
@@ -182,6 +192,28 @@ class Profile:
             inside = 0 <= column < len(self.columns)
             sums.append(sums[-1] + (self.columns[column].fit(cell) if inside else 0.0))
         return sums
+
+
+def _parted(left: Column, first: str, right: Column, second: str) -> bool:
+    """Whether two texts that stand in one cell are, by themselves, values of their two columns.
+
+    Each is proved by its column; or one is, and the other is of its column's kind, or a text that
+    begins or ends where letters meet other characters.
+    """
+    proved = left.proves(first), right.proves(second)
+    if all(proved):
+        return True
+    border = first[-1].isalpha() != second[0].isalpha() and not (
+        first[-1].isspace() or second[0].isspace()
+    )
+    known = proved[0] or (border and bool(left.typed) and kind(first) == left.typed)
+    if known and _of_kind(right, second, border=border and second[0].isalpha()):
+        return True
+    return proved[1] and _of_kind(left, first, border=border and first[-1].isalpha())
+
+
+def _of_kind(column: Column, cell: str, *, border: bool) -> bool:
+    return kind(cell) == column.typed if column.typed else border and kind(cell) in TEXTS
 
 
 def _unique(found: list[tuple[float, int, list[str]]], least: float) -> list[str] | None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from zanc_pipeline.reception.cut import Dialect, Record, cheapest, strict
+from zanc_pipeline.reception.cut import Dialect, Record
 from zanc_pipeline.reception.profile import Column, Profile
+from zanc_pipeline.reception.repairs import (
+    MAX_REPAIRS,
+    Findings,
+    other_separator,
+    repaired,
+    unjoined,
+)
 from zanc_pipeline.reception.values import CODE, EMPTY, NUMBER, TYPED, WORDS, kind, shape
 
 MAX_HEADER_ROWS = 4
@@ -16,7 +23,6 @@ MAX_HELD = 40
 MAX_FOOTER = 20
 MAX_COLUMNS_LEARNT = 5_000
 MAX_CELLS_LEARNT = 100_000
-MAX_REPAIRS = 3_000  # a file with more damaged rows than these gets no more guesses
 _TABLE_ROWS = 3  # rows of one other width in a row: another table, not damaged rows
 _YEAR = re.compile(r"(19|20)\d\d")
 _UNIT = re.compile(r"\(.{1,30}\)|\[.{1,30}\]")
@@ -25,21 +31,6 @@ _NOTE = re.compile(
     r"generated|end|rodap\w+|elabora\w+|dispon[ií]vel|atualiza\w+)\b.*|[*#©(\[].*|\(\d+\).*",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-@dataclass(kw_only=True)
-class Findings:
-    """What was seen in a file, by kind: the lines concerned."""
-
-    lines: dict[str, list[int]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    repairs: int = 0
-
-    def add(self, what: str, line: int) -> None:
-        self.counts[what] = self.counts.get(what, 0) + 1
-        places = self.lines.setdefault(what, [])
-        if len(places) < 5:
-            places.append(line)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,34 +114,6 @@ def is_ruler(record: Record) -> bool:
     return ("---" in text or "===" in text) and not text.strip("-=+|: \t")
 
 
-def repaired(record: Record, dialect: Dialect, profile: Profile, found: Findings) -> list[str]:
-    """A record of another width in its columns when that is unique, else as it came."""
-    width = dialect.width
-    cells = record.cells
-    found.repairs += 1
-    if found.repairs > MAX_REPAIRS:
-        found.add("wide" if len(cells) > width else "narrow", record.line)
-        return cells
-    other = _other_separator(record, dialect, profile)
-    if other is not None:
-        found.add("other_separator", record.line)
-        return other
-    if len(cells) > width and dialect.quote and record.text.count(dialect.quote) % 2:
-        odd, _ = cheapest(record.text, dialect)
-        if odd is not None and profile.belongs(odd):
-            found.add("quotes", record.line)
-            return odd
-    mended = profile.realigned(cells, dialect.delimiter)
-    if mended is not None:
-        found.add("realigned_wide" if len(cells) > width else "realigned_narrow", record.line)
-        return mended
-    if len(cells) > width and not any(cells[width:]):
-        found.add("empty_surplus", record.line)
-        return cells[:width]
-    found.add("wide" if len(cells) > width else "narrow", record.line)
-    return cells
-
-
 def body(
     rows: Iterable[Record], dialect: Dialect, profile: Profile, found: Findings
 ) -> Iterator[list[str]]:
@@ -159,6 +122,12 @@ def body(
     width = dialect.width
     regular = 0
     for record in rows:
+        if len(record.cells) == width and found.repairs <= MAX_REPAIRS:
+            cells = unjoined(record, dialect, profile)
+            if cells is not None:
+                found.repairs += 1
+                found.add("realigned_narrow", record.line)
+                record = replace(record, cells=cells, mended=False)
         if record.mended:
             found.add("quotes", record.line)
         if len(record.cells) == width and (width < 3 or _filled(record.cells) != 1):
@@ -295,7 +264,7 @@ def _damaged_header(
         return first, row
     above = head[first - 1]
     width = dialect.width
-    other = _other_separator(above, dialect, None)
+    other = other_separator(above, dialect, None)
     cells = other if other is not None else above.cells
     near = abs(len(cells) - width) <= max(1, width // 4)
     if len(cells) < 2 or not near or _filled(cells) < 0.6 * width:
@@ -313,28 +282,6 @@ def _damaged_header(
 def _numbers_rows(rows: Sequence[Record], width: int) -> bool:
     names = [record.cells[0] for record in rows if len(record.cells) == width]
     return names == [str(number) for number in range(1, len(names) + 1)]
-
-
-def _other_separator(record: Record, dialect: Dialect, profile: Profile | None) -> list[str] | None:
-    """A row that alone has another separator, when it then has the usual cells."""
-    if len(record.cells) > max(1, dialect.width // 3):
-        return None  # it has its own separators: others in it are text
-    for separator in (",", ";", "\t", "|", " "):
-        if separator == dialect.delimiter or separator not in record.text:
-            continue
-        other = Dialect(
-            delimiter=separator, quote=dialect.quote, escape=dialect.escape, width=dialect.width
-        )
-        cells = strict(record.text, other)
-        if cells is None:
-            continue
-        if len(cells) == dialect.width > 2 and (profile is None or profile.belongs(cells)):
-            return cells
-        if profile is not None and len(cells) > dialect.width > 2 and len(record.cells) == 1:
-            found = profile.gathered(cells, separator)
-            if found is not None:
-                return found
-    return None
 
 
 def _titleness(cell: str, found: str, years: bool, column: Column | None) -> float:

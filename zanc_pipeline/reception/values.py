@@ -7,6 +7,7 @@ from functools import lru_cache
 
 NUMBER, DATE, TIME, ADDRESS, CODE, WORDS, OTHER, EMPTY = "ndtacwx "
 TYPED = frozenset({NUMBER, DATE, TIME, ADDRESS})
+TEXTS = frozenset({WORDS, OTHER})
 MAX_VALUE_CHARS = 80
 
 _PATTERNS = tuple(
