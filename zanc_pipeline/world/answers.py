@@ -1,26 +1,23 @@
 """Spoken test audio: how people and machines answer a telephone, for the model of ``models/alo``.
 
 Every recording is what the line brings from the moment of the answer: silence or noise, a phrase in
-one of many voices, a codec. Phrases, voices and noises of the set "held" are in no other set, so
+one of many voices, a codec. Phrases, voices and noises of the set "held" are in no other set, nor
+are its accents, speeds and pitches, a television behind the person or packets lost in bursts, so
 what is measured on it was never heard in training. Nobody real speaks.
 """
 
 from __future__ import annotations
 
-import io
-import subprocess
-import wave
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from zanc_pipeline.common.errors import StackError
-from zanc_pipeline.stack import debian
-from zanc_pipeline.world.speech import RATE, Samples, resample, telephone
+from zanc_pipeline.world.speech import RATE, Samples, speak, telephone, write_wav
 
 SECONDS = 4.0
 SEED = 20261123
@@ -79,6 +76,10 @@ VOICES: dict[Set, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
+ACCENTS: dict[Set, tuple[str, ...]] = {"train": ("pt-br",), "held": ("pt-br", "pt-br", "pt")}
+SPEEDS: dict[Set, tuple[int, int]] = {"train": (125, 200), "held": (110, 225)}
+PITCHES: dict[Set, tuple[int, int]] = {"train": (25, 75), "held": (10, 95)}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
@@ -100,20 +101,19 @@ def recordings(which: Set, espeak: Path, *, each: int, seed: int = SEED) -> Iter
             name=f"{which}-{kind}-{number:04d}",
             kind=kind,
             text=_phrase(columns[which], random),
-            voice=VOICES[which][int(random.integers(len(VOICES[which])))],
-            speed=int(random.integers(125, 200)),
-            pitch=int(random.integers(25, 75)),
+            voice=f"{random.choice(ACCENTS[which])}+{random.choice(VOICES[which])}",
+            speed=int(random.integers(*SPEEDS[which])),
+            pitch=int(random.integers(*PITCHES[which])),
         )
         for number in range(each)
         for kind, columns in _KINDS
     ]
+    behind = np.zeros(1)  # what a television says: the words of the call before
     with ThreadPoolExecutor(2) as workers:
-        for plan, words in zip(
-            plans, workers.map(lambda plan: _speak(espeak, plan), plans), strict=True
-        ):
-            yield Recording(
-                name=plan.name, kind=plan.kind, sound=_line(plan.kind, words, which, random)
-            )
+        for plan, words in zip(plans, workers.map(partial(_speak, espeak), plans), strict=True):
+            sound = _line(plan.kind, words, behind, which, random)
+            yield Recording(name=plan.name, kind=plan.kind, sound=sound)
+            behind = words
 
 
 _KINDS: tuple[tuple[Kind, dict[Set, tuple[tuple[str, ...], ...]]], ...] = (
@@ -146,46 +146,18 @@ def write(folder: Path, found: Sequence[Recording] | Iterator[Recording]) -> int
     for one in found:
         path = folder / one.kind / f"{one.name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with wave.open(str(path), "wb") as sound:
-            sound.setnchannels(1)
-            sound.setsampwidth(2)
-            sound.setframerate(RATE)
-            sound.writeframes(_sixteen_bits(one.sound).tobytes())
+        write_wav(path, one.sound)
         count += 1
     return count
 
 
-def _sixteen_bits(sound: Samples) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
-    return np.clip(sound * 32767, -32768, 32767).astype("<i2")
-
-
 def _speak(root: Path, plan: _Plan) -> Samples:
-    data = next(iter(sorted(root.glob("usr/lib/*/espeak-ng-data"))), None)
-    if data is None:
-        raise StackError(f"no espeak-ng under {root}; run the installation again")
-    program = debian.relocated(root, "usr/bin/espeak-ng")
-    options = [f"--path={data.parent}", "-v", f"pt-br+{plan.voice}"]
-    options += ["-s", str(plan.speed), "-p", str(plan.pitch), "--stdout", plan.text]
-    try:
-        result = subprocess.run(
-            [*program, *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=30,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise StackError(f"espeak-ng does not run: {error}") from error
-    with wave.open(io.BytesIO(result.stdout)) as header:
-        rate = header.getframerate()
-    frames = np.frombuffer(result.stdout[44 : len(result.stdout) // 2 * 2], dtype="<i2")
-    loud = np.flatnonzero(np.abs(frames) > 300)
-    if not len(loud):
-        raise StackError(f"espeak-ng said nothing as {plan.voice}")
-    return resample(frames[loud[0] : loud[-1] + 1].astype(np.float64) / 32768, rate, RATE)
+    return speak(root, plan.text, voice=plan.voice, speed=plan.speed, pitch=plan.pitch)
 
 
-def _line(kind: Kind, words: Samples, which: Set, random: np.random.Generator) -> Samples:
+def _line(
+    kind: Kind, words: Samples, behind: Samples, which: Set, random: np.random.Generator
+) -> Samples:
     """The call from its answer on: waiting, phrase, what follows it, noise, level and codec."""
     speech = telephone(words, random) * float(random.uniform(0.25, 2.0))
     parts = [np.zeros(round(RATE * float(random.uniform(0.02, 0.25))))]
@@ -207,7 +179,9 @@ def _line(kind: Kind, words: Samples, which: Set, random: np.random.Generator) -
             parts += [np.zeros(round(RATE * 0.3)), _tone(float(random.uniform(400, 1400)), 0.4)]
     sound = np.concatenate(parts)[: round(RATE * SECONDS)]
     sound = np.concatenate([sound, np.zeros(max(0, round(RATE * SECONDS) - len(sound)))])
-    return _codec(sound + _noise(len(sound), which, random), random)
+    if which == "held" and kind == "human" and random.random() < 0.15:
+        sound = sound + np.resize(behind, len(sound)) * float(random.uniform(0.01, 0.05))
+    return _codec(sound + _noise(len(sound), which, random), which, random)
 
 
 def _tone(frequency: float, seconds: float) -> Samples:
@@ -249,8 +223,11 @@ def _noise(count: int, which: Set, random: np.random.Generator) -> Samples:
     return noise
 
 
-def _codec(sound: Samples, random: np.random.Generator) -> Samples:
-    """G.711 µ-law always; often a mobile's codec too, now and then lost packets."""
+def _codec(sound: Samples, which: Set, random: np.random.Generator) -> Samples:
+    """G.711 always; often a mobile's codec too, now and then lost packets.
+
+    Held-out: A-law as well as µ-law, and packets lost in bursts that the last one fills.
+    """
     if random.random() < 0.5:  # a narrow mobile codec: fewer levels, a duller top
         spectrum = np.fft.rfft(sound)
         spectrum[np.fft.rfftfreq(len(sound), 1 / RATE) > random.uniform(2600, 3300)] = 0
@@ -258,9 +235,31 @@ def _codec(sound: Samples, random: np.random.Generator) -> Samples:
         sound = np.round(sound * 512) / 512
     if random.random() < 0.15:
         frames = sound[: len(sound) // 160 * 160].reshape(-1, 160).copy()
-        frames[random.random(len(frames)) < random.uniform(0.01, 0.05)] = 0
+        if which == "train":
+            frames[random.random(len(frames)) < random.uniform(0.01, 0.05)] = 0
+        else:
+            for start in np.flatnonzero(random.random(len(frames)) < random.uniform(0.01, 0.04)):
+                burst = slice(start + 1, start + 1 + int(random.integers(1, 4)))
+                frames[burst] = 0.7 * frames[start]
         sound = frames.ravel()
-    squeezed = np.sign(sound) * np.log1p(255 * np.abs(np.clip(sound, -1, 1))) / np.log(256)
-    squeezed = np.round(squeezed * 127) / 127
-    heard: Samples = np.sign(squeezed) * (np.expm1(np.abs(squeezed) * np.log(256)) / 255)
+    sound = np.clip(sound, -1, 1)
+    if which == "held" and random.random() < 0.5:
+        return _squeezed(sound, _A_LAW)
+    return _squeezed(sound, _MU_LAW)
+
+
+_MU_LAW = np.log1p(255 * np.linspace(0, 1, 4097)) / np.log(256)
+_A_LAW = np.where(
+    np.linspace(0, 1, 4097) < 1 / 87.6,
+    87.6 * np.linspace(0, 1, 4097),
+    1 + np.log(np.maximum(87.6 * np.linspace(0, 1, 4097), 1.0)),
+) / (1 + np.log(87.6))
+"""The curves of G.711, by the sound's size from 0 to 1."""
+
+
+def _squeezed(sound: Samples, curve: Samples) -> Samples:
+    """The sound through 7 bits of a curve and back."""
+    size = np.linspace(0, 1, len(curve))
+    codes = np.round(np.interp(np.abs(sound), size, curve) * 127) / 127
+    heard: Samples = np.sign(sound) * np.interp(codes, curve, size)
     return heard

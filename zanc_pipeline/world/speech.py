@@ -128,9 +128,9 @@ def ensure_speech(
         tree.mkdir()
         noise = np.random.default_rng(20261123)
         for clip in clips():
-            spoken = telephone(_speak(clip, espeak_root), noise)
-            _write_wav(tree / f"{clip.stem}.wav", spoken)
-        _write_wav(tree / f"{BEEP}.wav", beep())
+            words = speak(espeak_root, clip.text, voice=clip.voice, speed=clip.speed)
+            write_wav(tree / f"{clip.stem}.wav", telephone(words, noise))
+        write_wav(tree / f"{BEEP}.wav", beep())
         (tree / MARKER).write_text(json.dumps({"recipe": _RECIPE}), encoding="utf-8")
         if out_dir.exists():
             out_dir.replace(work / "old")
@@ -153,30 +153,29 @@ def _recipe_of(folder: Path) -> int | None:
     return marker.get("recipe") if isinstance(marker, dict) else None
 
 
-def _speak(clip: Clip, root: Path) -> Samples:
-    """The clip at 8 kHz, in -1 … 1, silence at both ends cut."""
+def speak(root: Path, text: str, *, voice: str, speed: int, pitch: int = 50) -> Samples:
+    """The words at 8 kHz, in -1 … 1, silence at both ends cut.
+
+    ``root`` is the folder of ``install``; ``speed`` is in words a minute, ``pitch`` from 0 to 99.
+    Raises StackError when espeak-ng does not run or says nothing.
+    """
     data = next(iter(sorted(root.glob("usr/lib/*/espeak-ng-data"))), None)
     if data is None:
         raise StackError(f"no espeak-ng under {root}; run the installation again")
-    command = [
-        *debian.relocated(root, "usr/bin/espeak-ng"),
-        f"--path={data.parent}",
-        "-v",
-        clip.voice,
-        "-s",
-        str(clip.speed),
-        "--stdout",
-        clip.text,
-    ]
+    options = [f"--path={data.parent}", "-v", voice, "-s", str(speed), "-p", str(pitch)]
     try:
         result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+            [*debian.relocated(root, "usr/bin/espeak-ng"), *options, "--stdout", text],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=30,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise StackError(f"espeak-ng does not run: {error}") from error
     if result.returncode != 0 or len(result.stdout) <= 44:
         words = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise StackError(f"espeak-ng could not say {clip.stem}: {' '.join(words)}")
+        raise StackError(f"espeak-ng could not say {text!r} as {voice}: {' '.join(words)}")
     with wave.open(io.BytesIO(result.stdout)) as sound:
         rate = sound.getframerate()
         # On a pipe the header does not know the length; the data does.
@@ -222,7 +221,8 @@ def _trim(samples: Samples) -> Samples:
     return samples[max(0, int(loud[0]) - 80) : int(loud[-1]) + 160]
 
 
-def _write_wav(path: Path, samples: Samples) -> None:
+def write_wav(path: Path, samples: Samples) -> None:
+    """Write a sound at 8 kHz as mono WAV of 16 bits."""
     clipped = np.clip(samples * 32767, -32768, 32767).astype("<i2")
     with wave.open(str(path), "wb") as sound:
         sound.setnchannels(1)
