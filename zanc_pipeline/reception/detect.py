@@ -12,16 +12,21 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from zanc_pipeline.reception.cut import Dialect, records
+from zanc_pipeline.reception.cut import Dialect, Record, records
+from zanc_pipeline.reception.profile import Profile
+from zanc_pipeline.reception.repairs import quoted_cells
 from zanc_pipeline.reception.textlines import is_blank
-from zanc_pipeline.reception.values import kind, likeness
+from zanc_pipeline.reception.values import is_quoted, kind, likeness
 
 SAMPLE_LINES = 400
 SAMPLE_CHARS = 200_000
 SAMPLE_LINE_CHARS = 40_000
 QUOTES = ('"', "'", "`")
 MAX_SEPARATORS = 14
+_TABLE_ROWS = 8
+_WORDS_TRIED = 40
 _USUAL = frozenset(",;\t|\x1f\x01\x02\x14")
 _WEIGHT = {" ": 0.8, ":": 0.75, "/": 0.5, "=": 0.6, "#": 0.8, "%": 0.5, "+": 0.6, "*": 0.7}
 _NEVER = frozenset("\"'`.-_()[]{}<>\r\n\x1e\x00\x1a\ufeff\ufffd\u00a0")
@@ -52,11 +57,20 @@ def detect_scored(lines: Sequence[str]) -> tuple[Dialect, float]:
                 if not rows:
                     continue
                 score = score_rows(rows) * _weight(separator) * (1.0 if quote != "`" else 0.9)
-                score *= 1 - 0.3 * sum(record.mended for record in found) / len(found)
+                wrong = (
+                    sum(record.mended for record in found)
+                    if quote
+                    else sum(any(map(is_quoted, row)) for row in rows)
+                )
+                score *= 1 - 0.3 * wrong / len(found)
+                width = usual_width(rows)
                 if not separator.strip(" ") and not quote and _prose(rows):
                     score *= 0.4
+                if separator == " ":
+                    gathered = _score_of_words(found, dialect) * _weight(separator)
+                    if gathered > score:
+                        score, width = gathered, len(rows[0])
                 if score > best_score + 1e-9:
-                    width = usual_width(rows)
                     best_score = score
                     best = Dialect(delimiter=separator, quote=quote, width=width, escape=escape)
     return best, best_score
@@ -170,11 +184,54 @@ def score_rows(rows: Sequence[Sequence[str]]) -> float:
     width = usual_width(rows)
     if width == 1:
         return 0.0
-    regular = counts[width] / len(rows)
-    near = sum(count for other, count in counts.items() if abs(other - width) == 1) / len(rows)
+    tables = _other_tables(rows, width)
+    regular = (counts[width] + tables.total()) / len(rows)
+    near = sum(
+        count - tables[other] for other, count in counts.items() if abs(other - width) == 1
+    ) / len(rows)
     pattern = (regular + 0.2 * near) ** 2 * (width - 1) / width
     scores = [sum(map(likeness, row)) / len(row) for row in rows if len(row) == width]
     return pattern * sum(scores) / len(scores) * _column_unity(rows, width)
+
+
+def _score_of_words(found: Sequence[Record], dialect: Dialect) -> float:
+    """The score of rows parted by blanks that also hold texts of several words without quotes.
+
+    The first row tells how many columns there are. The rows with as many cells tell what the
+    columns hold, which must tell for each of the others which of its words are one cell.
+    """
+    width = len(found[0].cells)
+    regular = [record.cells for record in found[1:] if len(record.cells) == width]
+    others = [record for record in found[1:] if len(record.cells) != width]
+    if width < 3 or not others or len(regular) < max(_TABLE_ROWS, 0.2 * len(found)):
+        return 0.0
+    profile = Profile(regular, width)
+    if sum(bool(column.typed) for column in profile.columns) < 2:
+        return 0.0
+    tried = others[:: max(1, len(others) // _WORDS_TRIED)]
+    told = sum(
+        profile.realigned(record.cells, " ", quoted=quoted_cells(record, dialect)) is not None
+        for record in tried
+    ) / len(tried)
+    if told < 0.8:
+        return 0.0
+    share = (len(regular) + told * len(others)) / (len(found) - 1)
+    scores = [sum(map(likeness, row)) / width for row in regular]
+    pattern = share**2 * (width - 1) / width
+    return pattern * sum(scores) / len(scores) * _column_unity([found[0].cells, *regular], width)
+
+
+def _other_tables(rows: Sequence[Sequence[str]], width: int) -> Counter[int]:
+    """Rows by their width, of those that follow one another in a width of their own.
+
+    A second table is no evidence against the separator, where chance makes no such runs.
+    """
+    runs = [(size, sum(1 for _ in run)) for size, run in groupby(map(len, rows))]
+    found: Counter[int] = Counter()
+    for size, count in runs:
+        if size not in {1, width} and count >= max(_TABLE_ROWS, 0.1 * len(rows)):
+            found[size] += count
+    return found
 
 
 def _column_unity(rows: Sequence[Sequence[str]], width: int) -> float:

@@ -11,6 +11,7 @@ from zanc_pipeline.reception.values import EMPTY, TEXTS, TYPED, kind, shape
 
 MARGIN = 1.5  # natural log: how much better than any other reading the chosen one must be
 MAX_MOVED = 4
+_WHOLE = 5.0  # how unlikely it is that a cell in quotes is a part of one
 MAX_WIDTH = 400
 _EDGE = 40  # two values in one cell are parted near its start or its end
 
@@ -87,19 +88,29 @@ class Profile:
         return self.rows >= 4 and self.fit(row) >= self.least
 
     def realigned(
-        self, cells: Sequence[str], delimiter: str, parted: Sequence[list[str]] = ()
+        self,
+        cells: Sequence[str],
+        delimiter: str,
+        *,
+        parted: Sequence[list[str]] = (),
+        quoted: Sequence[bool] = (),
     ) -> list[str] | None:
         """A row with too many or too few cells in the right width; None when it is not unique.
 
         Too many: an empty cell is left out, or cells are one text that holds the separator. Too
         few: a cell is missing, or one holds two values that their columns prove. No text is lost.
-        ``parted`` are further readings of a row with too few, in the right width.
+        ``parted`` are further readings of a row with too few, in the right width; ``quoted`` tells
+        which cells stood in quotes: each of those is likely a cell by itself.
         """
         width = len(self.columns)
         moved = len(cells) - width
         if self.rows < 4 or width > MAX_WIDTH or not 0 < abs(moved) <= MAX_MOVED:
             return None
-        found = self._narrower(cells, moved, delimiter) if moved > 0 else self._wider(cells, -moved)
+        found = (
+            self._narrower(cells, moved, delimiter, quoted)
+            if moved > 0
+            else self._wider(cells, -moved)
+        )
         for turn, row in enumerate(parted):
             found.append((self.fit(row), 9 + width + 9 * turn, row))
         return _unique(found, self.least)
@@ -135,7 +146,7 @@ class Profile:
         return cells if typed and cells and score >= self.least else None
 
     def _narrower(
-        self, cells: Sequence[str], moved: int, delimiter: str
+        self, cells: Sequence[str], moved: int, delimiter: str, quoted: Sequence[bool]
     ) -> list[tuple[float, int, list[str]]]:
         width = len(self.columns)
         head, tail = self._fits(cells, 0), self._fits(cells, moved)
@@ -147,7 +158,8 @@ class Profile:
             if len(filled) <= 1:
                 merged, penalty = (filled or [""])[0], 0.0
             else:
-                merged, penalty = delimiter.join(group), 1.0
+                whole = any(quoted[place : place + moved + 1])
+                merged, penalty = delimiter.join(group), _WHOLE if whole else 1.0
             score = rest + self.columns[place].fit(merged) - penalty
             row = [*cells[:place], merged, *cells[place + moved + 1 :]]
             key = tuple(row)

@@ -49,7 +49,10 @@ def repaired(record: Record, dialect: Dialect, profile: Profile, found: Findings
         found.add("realigned_narrow", record.line)
         return whole
     parted = list(joints(record.text, dialect)) if len(cells) < width else []
-    mended = profile.realigned(cells, dialect.delimiter, parted)
+    quoted = quoted_cells(record, dialect)
+    mended = profile.realigned(cells, dialect.delimiter, parted=parted, quoted=quoted)
+    if mended is None and dialect.delimiter == " " and len(quoted) > width:
+        mended = profile.gathered(cells, quoted, " ")
     if mended is None or len(cells) <= max(1, width // 3):
         other = other_separator(record, dialect, profile)
         if other is not None:
@@ -68,6 +71,14 @@ def repaired(record: Record, dialect: Dialect, profile: Profile, found: Findings
         return cells[:width]
     found.add("wide" if len(cells) > width else "narrow", record.line)
     return cells
+
+
+def quoted_cells(record: Record, dialect: Dialect) -> list[bool]:
+    """Which cells of a record stood in quotes; nothing when its quotes are wrong or none."""
+    if not dialect.quote or dialect.quote not in record.text:
+        return []
+    told = with_quotes(record.text, dialect)
+    return told[1] if told is not None and len(told[0]) == len(record.cells) else []
 
 
 def unjoined(record: Record, dialect: Dialect, profile: Profile) -> list[str] | None:

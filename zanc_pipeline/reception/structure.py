@@ -13,6 +13,7 @@ from zanc_pipeline.reception.repairs import (
     MAX_REPAIRS,
     Findings,
     other_separator,
+    quoted_cells,
     repaired,
     unjoined,
 )
@@ -165,7 +166,11 @@ def _settled(
         if size == width:
             yield record.cells
             place += 1
-        elif run - place >= _TABLE_ROWS and size > 1:
+        elif (
+            run - place >= _TABLE_ROWS
+            and size > 1
+            and not _words(held, place, run, dialect, profile)
+        ):
             for other in held[place:run]:
                 found.add("other_table", other.line)
                 yield other.cells
@@ -178,6 +183,16 @@ def _settled(
         else:
             yield repaired(record, dialect, profile, found)
             place += 1
+
+
+def _words(
+    held: Sequence[Record], place: int, run: int, dialect: Dialect, profile: Profile
+) -> bool:
+    """Whether rows parted by blanks are wider only because their texts have several words."""
+    return dialect.delimiter == " " and all(
+        profile.realigned(record.cells, " ", quoted=quoted_cells(record, dialect)) is not None
+        for record in held[place:run]
+    )
 
 
 def _broken_in_two(record: Record, following: Record, width: int, profile: Profile) -> bool:

@@ -46,6 +46,7 @@ _PATTERNS = tuple(
     )
 )
 _UNCUT = re.compile(r"[^\s\d],\S|\S,[^\s\d]")  # a comma in no number and with no blank after it
+_QUOTED = re.compile(r'"(?:[^"]*"")+[^"]*"')
 _EMPTY = frozenset({"", "-", "--", "na", "n/a", "n/d", "nan", "null", "none", "...", "..", "\\n"})
 _LIKENESS = {NUMBER: 1.0, DATE: 1.0, TIME: 1.0, ADDRESS: 1.0, CODE: 0.9, WORDS: 0.9, OTHER: 0.55}
 
@@ -63,6 +64,11 @@ def _kind(cell: str) -> str:
     if text.lower() in _EMPTY:
         return EMPTY
     return next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(text)), OTHER)
+
+
+def is_quoted(cell: str) -> bool:
+    """Whether a cell is a text in quotes with its own quotes doubled: a table was cut wrongly."""
+    return '""' in cell and _QUOTED.fullmatch(cell) is not None
 
 
 def likeness(cell: str) -> float:

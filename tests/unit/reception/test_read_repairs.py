@@ -5,11 +5,20 @@ import pytest
 from zanc_pipeline.reception.read import table_of
 
 TITLES = "day;hour;qty;code;price;item;remark;link;extra"
+THINGS = ["oak", "iron", "glass", "paper", "steel", "wool"] * 4
 ROWS = [
-    [f"{day:02}/03/2024", f"{day % 24:02}:15", str(day % 9), f"AB-{7000 + day * 31}"]
-    + [f"R$ {day},{day + 10}", f"{thing} stand", f'"made of {thing}; painted by hand, twice"']
-    + [f'"https://shop.example/{day}"', ""]
-    for day, thing in enumerate(["oak", "iron", "glass", "paper", "steel", "wool"] * 4, 1)
+    [
+        f"{day:02}/03/2024",
+        f"{day % 24:02}:15",
+        str(day % 9),
+        f"AB-{7000 + day * 31}",
+        f"R$ {day},{day + 10}",
+        f"{thing} stand",
+        f'"made of {thing}; painted by hand, twice"',
+        f'"https://shop.example/{day}"',
+        "",
+    ]
+    for day, thing in enumerate(THINGS, 1)
 ]
 CLEAN = [[cell.strip('"') for cell in row] for row in ROWS]
 
@@ -45,3 +54,35 @@ def test_a_quote_too_many_moves_no_cell() -> None:
 def test_an_empty_column_without_a_header_stays() -> None:
     text = "".join(f"{place};x{place};\n" for place in range(9))
     assert [row[2] for row in table_of(text.encode()).rows] == [""] * 9
+
+
+def test_a_second_table_of_another_width_is_no_evidence_against_the_separator() -> None:
+    first = "".join(";".join(row) + "\n" for row in [TITLES.split(";"), *ROWS])
+    second = "".join(f"{place}/03/2024;a/b/{place};x;y;http://z/{place}\n" for place in range(20))
+    table = table_of((first + second).encode())
+    assert table.header == TITLES.split(";")
+    assert list(table.rows)[: len(CLEAN)] == CLEAN
+    assert any("outra tabela" in note for note in table.notes)
+
+
+def test_words_parted_by_blanks_are_gathered_into_the_texts_they_were() -> None:
+    things = ["lamp", "wool hat", "blue garden chair", "lamp of old glass", "Stand, iron"]
+    rows = [
+        [f"{day:02}/05/2023", str(day * 7), things[day % 5], f"R$ {day},50".replace(" ", "")]
+        for day in range(1, 29)
+    ]
+    text = "day qty item price\n" + "".join(
+        " ".join(f'"{cell}"' if "," in cell and " " in cell else cell for cell in row) + "\n"
+        for row in rows
+    )
+    table = table_of(text.encode())
+    assert (table.header, list(table.rows)) == (["day", "qty", "item", "price"], rows)
+
+
+def test_doubled_quotes_tell_that_a_text_is_quoted() -> None:
+    rows = [[str(n), f"item {n}", "now" if n % 4 else 'say "now"'] for n in range(40)]
+    lines = ["\t".join(row).replace('say "now"', '"say ""now"""') for row in rows]
+    lines[7] = lines[7].replace("item", '"item')
+    rows[7][1] = '"item 7'
+    table = table_of("\n".join(["n\ttext\tnote", *lines, ""]).encode())
+    assert list(table.rows) == rows
