@@ -19,34 +19,48 @@ import sqlalchemy as sa
 
 from zanc_pipeline.common.errors import ConfigError, DataError, UnavailableError
 from zanc_pipeline.common.masking import mask_text
-from zanc_pipeline.crm.adapters.sqlalchemy_values import as_kept, check, converter, new_column
+from zanc_pipeline.crm.adapters.sqlalchemy_values import (
+    INNODB,
+    as_kept,
+    check,
+    converter,
+    new_column,
+)
 from zanc_pipeline.crm.entities import CallOutcome, Changes, Loaded, Portfolio
 from zanc_pipeline.crm.fields import CANONICAL, EXTRA, OPEN, PAID, REMOVED, Kind
 from zanc_pipeline.crm.mapping import Code, CrmMapping
 
 Row = dict[str, Any]
 
-_METADATA = sa.MetaData()
+# MySQL takes "ab1" and "AB1" for one key otherwise, and may have a default without transactions.
+_MADE: Mapping[str, Any] = {
+    f"{dialect}_{option}": value
+    for dialect in ("mysql", "mariadb")
+    for option, value in (("engine", INNODB), ("charset", "utf8mb4"), ("collate", "utf8mb4_bin"))
+}
+METADATA = sa.MetaData()
 _JOURNAL = sa.Table(
     "zanc_journal",
-    _METADATA,
+    METADATA,
     sa.Column("delivery_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("contract", sa.String(60), primary_key=True),
     sa.Column("before", sa.Text),  # JSON of the row; NULL: the delivery inserted it
+    **_MADE,
 )
 _DELIVERY = sa.Table(
     "zanc_delivery",
-    _METADATA,
+    METADATA,
     sa.Column("delivery_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("convenio", sa.String(60), nullable=False),
     sa.Column("reference_date", sa.Date, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("changed", sa.Integer, nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
+    **_MADE,
 )
 _OUTCOME = sa.Table(
     "zanc_outcome",
-    _METADATA,
+    METADATA,
     sa.Column("call_id", sa.String(80), primary_key=True),
     sa.Column("convenio", sa.String(60), nullable=False),
     sa.Column("contract", sa.String(60)),
@@ -57,6 +71,7 @@ _OUTCOME = sa.Table(
     sa.Column("tabulation", sa.String(30)),
     sa.Column("promise_date", sa.Date),
     sa.Column("promise_centavos", sa.BigInteger),
+    **_MADE,
 )
 _T = TypeVar("_T")
 _CHUNK = 500  # dialects bound the parameters of a statement
@@ -100,11 +115,11 @@ class SqlAlchemyTable:
         if self._url.get_backend_name() == "sqlite" and self._url.database:
             Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         with self._transaction() as connection:
-            _METADATA.create_all(connection)
+            METADATA.create_all(connection)
             schema, name = self._name
             if self._mapping.create and not sa.inspect(connection).has_table(name, schema=schema):
                 made = [new_column(self._table, column) for column in self._table.columns]
-                sa.Table(name, sa.MetaData(), *made, schema=schema).create(connection)
+                sa.Table(name, sa.MetaData(), *made, schema=schema, **_MADE).create(connection)
             self._portfolio(connection)
 
     def load(self, portfolio: Portfolio) -> Loaded:

@@ -23,9 +23,19 @@ _FITTING: dict[Kind, tuple[type[Any], ...]] = {
     Kind.BOOLEAN: (sa.Boolean, sa.Integer),
 }
 
+INNODB = "InnoDB"
+"""The storage of MySQL and MariaDB that has transactions."""
+
 
 def check(table: Table, store: sa.Table) -> None:
     """Raise ConfigError, with the key of the mapping and the remedy, unless the table fits it."""
+    engines = (store.dialect_kwargs.get(f"{name}_engine") for name in ("mysql", "mariadb"))
+    for engine in engines:
+        if engine not in (None, INNODB):
+            raise ConfigError(
+                f"{table.where}: a tabela '{table.name}' é {engine}, que não desfaz uma carga "
+                f"interrompida: no CRM, ALTER TABLE … ENGINE={INNODB}; nada foi carregado"
+            )
     for name, field in table.columns.items():
         if name not in store.c:
             raise ConfigError(
