@@ -88,6 +88,11 @@ class ByteCells:
         return self.size
 
     @property
+    def even_size(self) -> int:
+        """The size of all cells where it is one number, else -1."""
+        return self.size if isinstance(self.size, int) else -1
+
+    @property
     def starts(self) -> Integers:
         """Where every cell starts."""
         if isinstance(self.start, int):
@@ -195,6 +200,34 @@ class ByteCells:
         # A cell that ends before is all filling: its word is read where there are bytes.
         return (self._at(np.maximum(sizes, place) - (place + 8)) & keep) | (_ZEROS & ~keep)
 
+    def pair(self, place: int) -> npt.NDArray[np.uint16]:
+        """Two bytes from ``place`` on of every cell, the first of them the lower."""
+        if isinstance(self.start, int):
+            column: npt.NDArray[np.uint16] = self._strided(np.dtype("<u2"), self.start + place)
+            return column
+        at = self.start + place
+        second = self.buffer.take(at + 1).astype(np.uint16)
+        second <<= np.uint16(8)
+        second |= self.buffer.take(at)
+        return second
+
+    def matrix(self) -> Bytes:
+        """The bytes of cells that all have the same ``size`` (one number), row after row."""
+        size = self.size
+        if not isinstance(size, int):
+            raise TypeError("only cells of one size are a matrix")
+        if not size or not self.rows:
+            return np.zeros((self.rows, size), dtype=np.uint8)
+        kind = np.dtype(f"V{size}")
+        if isinstance(self.start, int):
+            cells = self._strided(kind, self.start)
+        else:
+            places = len(self.buffer) - size + 1
+            every = np.ndarray((places,), dtype=kind, buffer=self.buffer.data, strides=(1,))
+            cells = every[self.start]
+        found: Bytes = cells.view(np.uint8).reshape(self.rows, size)
+        return found
+
     def _at(self, shift: Integers | int) -> Words:
         if isinstance(self.start, int) and isinstance(shift, int):
             column: Words = self._strided(np.dtype("<u8"), self.start + shift)
@@ -263,24 +296,46 @@ class ByteCells:
 def are_digits(words: Words) -> Mask:
     """Where all eight bytes are digits."""
     high = np.uint64(0xF0F0F0F0F0F0F0F0)
-    above = (words + np.uint64(0x0606060606060606)) & high
-    mask: Mask = ((words & high) | (above >> np.uint64(4))) == np.uint64(0x3333333333333333)
+    above = words + np.uint64(0x0606060606060606)
+    above &= high
+    above >>= np.uint64(4)
+    above |= words & high
+    mask: Mask = above == np.uint64(0x3333333333333333)
     return mask
 
 
 def number(words: Words) -> Words:
     """The number that eight digits write."""
     value = words - _ZEROS
-    value = (value * np.uint64(10) + (value >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-    value = (value * np.uint64(100) + (value >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
-    return (value * np.uint64(10000) + (value >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
+    part = value >> np.uint64(8)
+    value *= np.uint64(10)
+    value += part
+    value &= np.uint64(0x00FF00FF00FF00FF)
+    np.right_shift(value, np.uint64(16), out=part)
+    value *= np.uint64(100)
+    value += part
+    value &= np.uint64(0x0000FFFF0000FFFF)
+    np.right_shift(value, np.uint64(32), out=part)
+    value *= np.uint64(10000)
+    value += part
+    value &= np.uint64(0xFFFFFFFF)
+    return value
 
 
-def two_digits(words: Words) -> npt.NDArray[np.uint16]:
-    """The four numbers that eight digits write two by two."""
+def four_digits(words: Words) -> tuple[Integers, Integers]:
+    """The numbers that the first and the last four of eight digits write."""
     value = words - _ZEROS
-    value = (value * np.uint64(10) + (value >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-    return value.view(np.uint16).reshape(len(value), 4)
+    part = value >> np.uint64(8)
+    value *= np.uint64(10)
+    value += part
+    value &= np.uint64(0x00FF00FF00FF00FF)
+    np.right_shift(value, np.uint64(16), out=part)
+    value *= np.uint64(100)
+    value += part
+    np.right_shift(value, np.uint64(32), out=part)
+    value &= np.uint64(0xFFFF)
+    part &= np.uint64(0xFFFF)
+    return value.view(np.int64), part.view(np.int64)
 
 
 _FOUR = np.frombuffer("".join(f"{value:04}" for value in range(10_000)).encode(), dtype=np.uint32)
@@ -293,9 +348,9 @@ def written(values: Words, width: int) -> Bytes:
     rest = values
     for part in range(parts - 1, 0, -1):
         above = rest // np.uint64(10_000)
-        digits[:, part] = _FOUR[rest - above * np.uint64(10_000)]
+        digits[:, part] = _FOUR.take((rest - above * np.uint64(10_000)).view(np.int64))
         rest = above
-    digits[:, 0] = _FOUR[rest]
+    digits[:, 0] = _FOUR.take(rest.view(np.int64))
     return digits.view(np.uint8).reshape(len(values), parts * 4)[:, parts * 4 - width :]
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,9 @@ from zanc_pipeline.common.byte_cells import (
     Mask,
     Words,
     are_digits,
+    four_digits,
     number,
     strings,
-    two_digits,
     validity,
     written,
 )
@@ -54,7 +56,9 @@ def integers(cells: ByteCells, words: int = 2) -> tuple[Words, Mask]:
         scale *= 100_000_000
         tail = cells.tail(place)
         known &= are_digits(tail)
-        value = value + number(tail) * np.uint64(scale)
+        more = number(tail)
+        more *= np.uint64(scale)
+        value += more
     limit = min(8 * words, 18)
     if not isinstance(sizes, int):
         known &= (sizes > 0) & (sizes <= limit)
@@ -95,6 +99,9 @@ _CNPJ_PUNCTUATION[ord("/")] = False
 
 def cpfs(cells: ByteCells) -> Decided:
     """``parse_cpf``: digits, with or without its marks."""
+    whole = _whole_numbers(cells, 11, _CPF_PAIRS, _CPF_DIGIT)
+    if whole is not None:
+        return whole
     value, known = integers(cells)
     sizes = cells.sizes
     if not known.all():
@@ -105,8 +112,8 @@ def cpfs(cells: ByteCells) -> Decided:
         sizes[rows] = bare.sizes
     base = value // np.uint64(100)
     sums = _summed(base, _CPF_SUMS)
-    first = _CPF_DIGIT[sums >> np.uint32(16)]
-    second = _CPF_DIGIT[(sums & np.uint32(0xFFFF)) + np.uint32(2) * first]
+    first = _CPF_DIGIT.take(sums >> np.uint32(16))
+    second = _CPF_DIGIT.take((sums & np.uint32(0xFFFF)) + np.uint32(2) * first)
     valid = known & (value - base * np.uint64(100) == first * np.uint32(10) + second)
     valid &= (sizes >= 3) & (sizes <= 11) & (value % np.uint64(11_111_111_111) != 0)
     proved = np.where(valid, value, np.uint64(0))
@@ -115,6 +122,9 @@ def cpfs(cells: ByteCells) -> Decided:
 
 def cnpjs(cells: ByteCells) -> Decided:
     """``parse_cnpj``: fourteen digits or letters, with or without marks."""
+    whole = _whole_numbers(cells, 14, _CNPJ_PAIRS, _CNPJ_DIGIT)
+    if whole is not None:
+        return whole
     value, known = integers(cells)
     sizes = cells.sizes
     if known.all():
@@ -138,8 +148,8 @@ def cnpjs(cells: ByteCells) -> Decided:
 def _cnpj_numbers(value: Words, sizes: Integers) -> Mask:
     base = value // np.uint64(100)
     sums = _summed(base, _CNPJ_SUMS)
-    first = _CNPJ_DIGIT[sums >> np.uint32(16)]
-    second = _CNPJ_DIGIT[(sums & np.uint32(0xFFFF)) + np.uint32(2) * first]
+    first = _CNPJ_DIGIT.take(sums >> np.uint32(16))
+    second = _CNPJ_DIGIT.take((sums & np.uint32(0xFFFF)) + np.uint32(2) * first)
     valid = value - base * np.uint64(100) == first * np.uint32(10) + second
     valid &= (sizes >= 3) & (sizes <= 14) & (value % np.uint64(11_111_111_111_111) != 0)
     mask: Mask = valid
@@ -174,9 +184,71 @@ def _summed(base: Words, tables: Sequence[npt.NDArray[np.uint32]]) -> npt.NDArra
     rest = base
     for table in reversed(tables):
         above = rest // np.uint64(1000)
-        total += table[rest - above * np.uint64(1000)]
+        total += table.take((rest - above * np.uint64(1000)).view(np.int64))
         rest = above
     return total
+
+
+# The same by two digits at a time, found by the two bytes that write them.
+
+_NOT_DIGITS = 1 << 28
+
+
+def _pair_sums(first: Sequence[int], second: Sequence[int]) -> npt.NDArray[np.uint32]:
+    """Weighted sums of the digits that two bytes write; ``_NOT_DIGITS`` for any other bytes."""
+    table = np.full(65536, _NOT_DIGITS, dtype=np.uint32)
+    tens, units = np.divmod(np.arange(100), 10)
+    sums = (tens * first[0] + units * first[1]) << 16 | (tens * second[0] + units * second[1])
+    table[(48 + tens) | (48 + units) << 8] = sums
+    return table
+
+
+def _pair_tables(
+    first: Sequence[int], second: Sequence[int]
+) -> list[tuple[int, npt.NDArray[np.uint32]]]:
+    """The place of every pair of digits and its table; of an odd number the last is told twice."""
+    count = len(first)
+    tables = [
+        (place, _pair_sums(first[place : place + 2], second[place : place + 2]))
+        for place in range(0, count - 1, 2)
+    ]
+    if count % 2:
+        tables.append((count - 2, _pair_sums((0, first[-1]), (0, second[-1]))))
+    return tables
+
+
+_CPF_PAIRS = _pair_tables(range(10, 1, -1), range(11, 2, -1))
+_CNPJ_PAIRS = _pair_tables(_CNPJ_FIRST, _CNPJ_SECOND)
+_PAIR_WORDS = np.array(
+    [(48 + value // 10) | (48 + value % 10) << 8 for value in range(100)], dtype=np.uint16
+)
+
+
+def _whole_numbers(
+    cells: ByteCells,
+    size: int,
+    tables: Sequence[tuple[int, npt.NDArray[np.uint32]]],
+    digits: npt.NDArray[np.uint32],
+) -> Decided | None:
+    """Cells of ``size`` bytes that are all valid numbers as they stand; None when one may not be."""
+    if cells.even_size != size or not cells.rows:
+        return None
+    total = np.zeros(cells.rows, dtype=np.uint32)
+    for place, table in tables:
+        total += table.take(cells.pair(place))
+    if total.max() >= _NOT_DIGITS:
+        return None
+    first = digits.take(total >> np.uint32(16))
+    total &= np.uint32(0xFFFF)
+    total += first << np.uint32(1)
+    first *= np.uint32(10)
+    first += digits.take(total)
+    head = cells.head(masked=False)
+    one_digit = (head & np.uint64(0xFF)) * np.uint64(0x0101010101010101) == head
+    if one_digit.any() or not (_PAIR_WORDS.take(first) == cells.pair(size - 2)).all():
+        return None
+    valid = np.ones(cells.rows, dtype=np.bool_)
+    return Decided(values=strings(cells.matrix(), valid), valid=valid, known=valid)
 
 
 _AREA = np.zeros(100, dtype=np.bool_)
@@ -190,6 +262,9 @@ def phones(cells: ByteCells, *, between: str = "") -> Decided:
 
     A DDD alone is no phone and no mistake: null and valid.
     """
+    mobiles = _mobiles(cells)
+    if mobiles is not None:
+        return mobiles
     value, known = integers(cells)
     count = cells.sizes
     alone = np.zeros(cells.rows, dtype=np.bool_)
@@ -212,11 +287,6 @@ def phones(cells: ByteCells, *, between: str = "") -> Decided:
         # Marks without any digit are no phone; whoever is left has a foreign character.
         known[rows] |= bare.sizes == 0
     known |= alone
-    area = value // _TEN[9]
-    usual = (count == 11) & (value // _TEN[8] - area * np.uint64(10) == 9)
-    usual &= known & _AREA[np.minimum(area, np.uint64(99)).astype(np.intp)]
-    if usual.all():
-        return Decided(values=strings(written(value, 11), usual), valid=usual, known=known)
     country = ((count == 12) | (count == 13)) & (_power(value, count - 2) == 55)
     value = np.where(country, value - np.uint64(55) * _TEN[np.clip(count - 2, 0, 18)], value)
     count = np.where(country, count - 2, count)
@@ -242,6 +312,51 @@ def phones(cells: ByteCells, *, between: str = "") -> Decided:
         known=known,
         inferred=inferred if inferred.any() else None,
     )
+
+
+_AREA_PAIRS = np.zeros(65536, dtype=np.bool_)
+_AREA_PAIRS[[ord(area[0]) | ord(area[1]) << 8 for area in DDDS]] = True
+
+
+def _mobiles(cells: ByteCells) -> Decided | None:
+    """Mobile phones in eleven digits, and empty cells; None when there is anything else."""
+    if not cells.rows:
+        return None
+    sizes = cells.size
+    if isinstance(sizes, int):
+        if sizes != 11:
+            return None
+    else:
+        if sizes.max() != 11:
+            return None
+        filled = sizes == 11
+        if not filled.all():
+            if (sizes[~filled] != 0).any():
+                return None
+            return _some_mobiles(cells, filled)
+        cells = ByteCells(cells.buffer, cells.starts, 11, cells.rows)
+    head = cells.head(masked=False)
+    usual = are_digits(head)
+    usual &= are_digits(cells.head(3, masked=False))
+    usual &= (head & np.uint64(0xFF0000)) == np.uint64(ord("9") << 16)
+    if not usual.all() or not _AREA_PAIRS.take((head & np.uint64(0xFFFF)).view(np.int64)).all():
+        return None
+    return Decided(values=strings(cells.matrix(), usual), valid=usual, known=usual)
+
+
+def _some_mobiles(cells: ByteCells, filled: Mask) -> Decided | None:
+    """``_mobiles`` where only the ``filled`` cells are not empty."""
+    starts = cells.starts[filled]
+    found = _mobiles(ByteCells(cells.buffer, starts, 11, len(starts)))
+    if found is None:
+        return None
+    ends = np.zeros(cells.rows + 1, dtype=np.int32)
+    np.cumsum(filled, out=ends[1:])
+    ends *= np.int32(11)
+    values = pa.Array.from_buffers(
+        pa.string(), cells.rows, [validity(filled), pa.py_buffer(ends), found.values.buffers()[2]]
+    )
+    return Decided(values=values, valid=filled, known=filled)
 
 
 _TEN = np.array([10**power for power in range(19)], dtype=np.uint64)
@@ -345,13 +460,33 @@ def _grouped(cells: ByteCells, group: int) -> tuple[Words, Mask]:
     return value.astype(np.uint64), known
 
 
-_FIRST_YEAR = YEARS.start
-_MONTHS = len(YEARS) * 12
-_MONTH_STARTS = (
-    np.arange(_MONTHS + 1).astype("datetime64[M]") + np.timedelta64((_FIRST_YEAR - 1970) * 12, "M")
-).astype("datetime64[D]")
-_MONTH_FIRST = _MONTH_STARTS[:-1].astype(np.int32)
-_MONTH_DAYS = np.diff(_MONTH_STARTS).astype(np.int32)
+_LEAP, _NO_YEAR = 10_000, 20_000
+_NO_DAY = -1
+
+
+def _calendar() -> tuple[npt.NDArray[np.int32], Integers, npt.NDArray[np.int32]]:
+    """For every year of four digits, the days from 1970 to it and where its kind's days begin.
+
+    Those are, by month and day in four digits (``mmdd``), the days since the year began.
+    """
+    first = np.zeros(10_000, dtype=np.int32)
+    kind = np.full(10_000, _NO_YEAR, dtype=np.int64)
+    days = np.full(30_000, _NO_DAY, dtype=np.int32)
+    for year in YEARS:
+        start = date(year, 1, 1).toordinal()
+        first[year] = start - date(1970, 1, 1).toordinal()
+        leap = date(year + 1, 1, 1).toordinal() - start == 366
+        kind[year] = _LEAP if leap else 0
+    for year, place in ((2000, _LEAP), (2001, 0)):
+        for offset in range(366 if place else 365):
+            day = date.fromordinal(date(year, 1, 1).toordinal() + offset)
+            days[place + day.month * 100 + day.day] = offset
+    return first, kind, days
+
+
+_YEAR_FIRST, _YEAR_KIND, _MONTH_DAYS = _calendar()
+_DAY_MONTHS = _MONTH_DAYS.reshape(3, 100, 100).transpose(0, 2, 1).reshape(-1).copy()
+"""The same by ``ddmm``."""
 
 
 def days(cells: ByteCells, *, order: str, mark: str) -> tuple[npt.NDArray[np.int32], Mask, Mask]:
@@ -361,7 +496,11 @@ def days(cells: ByteCells, *, order: str, mark: str) -> tuple[npt.NDArray[np.int
     another size or with another mark is known, and no valid one.
     """
     width = 10 if mark else 8
-    right = cells.sizes == width
+    right = np.ones(cells.rows, dtype=np.bool_)
+    if isinstance(cells.size, int):
+        right &= cells.size == width
+    else:
+        np.equal(cells.size, width, out=right)
     word = cells.head(masked=False)
     if mark:
         late = cells.head(2, masked=False)
@@ -381,17 +520,12 @@ def days(cells: ByteCells, *, order: str, mark: str) -> tuple[npt.NDArray[np.int
     right &= are_digits(word)
     if not right.all():
         word = np.where(right, word, _NO_DATE)
-    parts = two_digits(word)
-    at_year, at_month, at_day = {"ymd": (0, 2, 3), "dmy": (2, 1, 0), "mdy": (2, 0, 1)}[order]
-    century, decade = parts[:, at_year], parts[:, at_year + 1]
-    month, day = parts[:, at_month], parts[:, at_day]
-    # Below the first month and above the last the place is out of the calendar.
-    place = (century.astype(np.int32) * 100 + decade - _FIRST_YEAR) * 12 + month - 1
-    valid = right & (month >= 1) & (month <= 12) & (place >= 0) & (place < _MONTHS)
-    if not valid.all():
-        place = np.where(valid, place, 0)
-    valid &= (day >= 1) & (day <= _MONTH_DAYS[place])
-    return _MONTH_FIRST[place] + day - 1, valid, np.ones(cells.rows, dtype=np.bool_)
+    front, back = four_digits(word)
+    year, day = (front, back) if order == "ymd" else (back, front)
+    within = (_DAY_MONTHS if order == "dmy" else _MONTH_DAYS).take(_YEAR_KIND.take(year) + day)
+    right &= within >= 0
+    within += _YEAR_FIRST.take(year)
+    return within, right, np.ones(cells.rows, dtype=np.bool_)
 
 
 _NO_DATE = np.uint64(0x3030303030303030)
@@ -420,26 +554,36 @@ class Codes:
             if 0 < len(text) <= 8 and 0 not in text and text == text.strip(b" \t")
         }
         ordered = sorted(short)
-        self._pairs: npt.NDArray[np.int64] | None = None
+        self._pairs: npt.NDArray[np.int32] | None = None
         if all(size <= 2 for _, size in short):
-            self._pairs = np.full(65536, -1, dtype=np.int64)
+            self._pairs = np.full(65536, -1, dtype=np.int32)
             self._pairs[[word for word, _ in ordered]] = [short[key] for key in ordered]
+            # Two bytes of which the second is zero are none of the texts.
+            self._both = self._pairs.copy()
+            self._both[:256] = -1
         self._words = np.array([word for word, _ in ordered], dtype=np.uint64)
         self._sizes = np.array([size for _, size in ordered], dtype=np.int64)
         self._places = np.array([short[key] for key in ordered], dtype=np.int64)
 
-    def find(self, cells: ByteCells) -> tuple[Integers, Mask]:
+    def find(self, cells: ByteCells) -> tuple[npt.NDArray[np.signedinteger[Any]], Mask]:
         """The place of every cell in the texts, and which were found; longer ones are not."""
         if not len(self._words):
             return np.zeros(cells.rows, dtype=np.int64), np.zeros(cells.rows, dtype=np.bool_)
         if self._pairs is not None:
-            word = cells.head()
-            place = self._pairs[(word & np.uint64(0xFFFF)).astype(np.intp)]
-            # A zero byte after the cell must be its end, and not one of its own.
-            found = (place >= 0) & (word <= 0xFFFF)
-            found &= cells.sizes == np.where(word > 0xFF, 2, 1)
-            return np.maximum(place, 0), found
+            place = self._short(cells, self._pairs)
+            found = place >= 0
+            return (place if found.all() else np.maximum(place, 0)), found
         word = cells.head()
         at = np.minimum(np.searchsorted(self._words, word), len(self._words) - 1)
         found = (self._words[at] == word) & (self._sizes[at] == cells.sizes)
         return self._places[at], found
+
+    def _short(self, cells: ByteCells, pairs: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """The place of every cell among texts of one or two bytes, -1 when it is none of them."""
+        if cells.even_size == 1:
+            return pairs.take(cells.byte(0))
+        if cells.even_size == 2:
+            return self._both.take(cells.pair(0))
+        sizes = cells.sizes
+        place = np.where(sizes == 2, self._both.take(cells.pair(0)), np.int32(-1))
+        return np.where(sizes == 1, pairs.take(cells.byte(0)), place)

@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -221,10 +222,12 @@ def _yes_no(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
     return Decided(values=values, valid=found, known=found)
 
 
-def _chosen(meanings: tuple[str, ...], places: Integers, found: Mask) -> Decided:
+def _chosen(
+    meanings: tuple[str, ...], places: npt.NDArray[np.signedinteger[Any]], found: Mask
+) -> Decided:
     """Texts out of a few: each is kept once where all are found, as a dictionary of them."""
     different, index = _dictionary(meanings)
-    indices = index[places]
+    indices = index.take(places)
     if found.all():
         values: pa.Array = pa.DictionaryArray.from_arrays(pa.array(indices), different)
     else:
