@@ -212,7 +212,7 @@ class Engine:
                 caller_id=found.caller_id,
                 counted=True,
                 kept=found.attempt.operator is not None,
-                waiting_since=utc_now(),
+                waiting_since=found.attempt.detected_at,
                 unconfirmed=True,
             )
             agent = self.floor.agent_of(call)
@@ -288,7 +288,7 @@ class Engine:
             self.pbxs.went_on(call, before, utc_now())
         changes: list[OperatorChange] = []
         for command in step.commands:
-            changes += self._execute(call, command)
+            changes += self._execute(call, command, event.at)
         campaign = self.campaigns.get(call.lead.campaign_id)
         if campaign is not None and not call.kept:
             campaign.pace.changed(before, step.attempt, utc_now(), call.expected)
@@ -304,10 +304,10 @@ class Engine:
         for change in changes:
             await self.persist(partial(self.store.set_operator, change))
 
-    def _execute(self, call: Call, command: calls_.Command) -> list[OperatorChange]:
+    def _execute(self, call: Call, command: calls_.Command, at: datetime) -> list[OperatorChange]:
         match command:
             case FindOperator(failed=failed):
-                call.waiting_since = call.waiting_since or utc_now()
+                call.waiting_since = at  # the PBX counts from then on, however late we hear of it
                 return self.switchboard.find(call, failed)
             case HangUp():
                 pbx = self.pbxs.get(call.pbx)

@@ -32,7 +32,7 @@ TRUNK_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 OLDEST, NEWEST = 16, 22
 """Versions of Asterisk between which what we use of it is the same; both ends are in the tests."""
 CLOCK_TOLERANCE = timedelta(seconds=1)
-"""A PBX whose clock differs by more has its times corrected."""
+"""A clock that differs by more is told of; its times are corrected whenever it surely differs."""
 BOOT_SECONDS = 10.0
 _VERSION = re.compile(r"(?:certified/|GIT-)?(\d+)[.-]", re.ASCII)
 _STATE_RINGING, _STATE_UP = 5, 6
@@ -295,10 +295,10 @@ class AsteriskPbx:
         after = datetime.now(UTC)
         # It said its time somewhere between the two, which may lie apart on a loaded machine.
         ahead = _time(pong, before) - (before + (after - before) / 2)
-        self._ahead = timedelta()
-        if abs(ahead) > CLOCK_TOLERANCE + (after - before) / 2:
+        doubt = (after - before) / 2
+        self._ahead = ahead if abs(ahead) > doubt else timedelta()
+        if abs(ahead) > CLOCK_TOLERANCE + doubt:
             log.warning("PBX %s: its clock is %+.1f s off ours", self.name, ahead.total_seconds())
-            self._ahead = ahead
         self._started_at = self._boot_at
 
     def originate(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,9 +45,13 @@ class Switchboard:
     def find(self, call: Call, failed: str | None) -> list[OperatorChange]:
         """A person waits: connect an operator, but not ``failed``, who did not answer.
 
-        Without one the person waits for the next who comes free (``hand_over``).
+        Without one the person waits for the next who comes free (``hand_over``). Whom we hear of
+        too late gets nobody: the PBX plays the safe message by now, and an operator in the middle
+        of it would make a conversation of a call that was abandoned.
         """
         changes = [] if failed is None else self._rest(failed, call)
+        if not _in_time(call, utc_now()):
+            return changes
         if call.operator is None:
             changes += self._reserve(call)
         if call.operator is not None:
@@ -58,11 +62,7 @@ class Switchboard:
         """Give people who wait to operators who came free meanwhile, who waits longest first."""
         now = utc_now()
         waiting = [
-            call
-            for call in self._floor.calls.values()
-            if call.waits
-            and call.waiting_since is not None
-            and (now - call.waiting_since).total_seconds() < ANSWER_WAIT_SECONDS
+            call for call in self._floor.calls.values() if call.waits and _in_time(call, now)
         ]
         for call in sorted(waiting, key=lambda call: call.waiting_since or now):
             changes = self._reserve(call)
@@ -225,3 +225,9 @@ class Switchboard:
     async def _store(self, changes: Iterable[OperatorChange]) -> None:
         for change in changes:
             await self._engine.persist(partial(self._engine.store.set_operator, change))
+
+
+def _in_time(call: Call, now: datetime) -> bool:
+    """Whether the person still waits: afterwards the PBX plays the safe message."""
+    since = call.waiting_since
+    return since is not None and (now - since).total_seconds() < ANSWER_WAIT_SECONDS

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dialer.attempt import Attempt, State
+from dialer.attempt import Attempt, Detected, State, advance
 from dialer.engine import Engine
 from dialer.live import Agent, Call, Campaign, utc_now
 from dialer.pace import Pace
@@ -188,6 +188,22 @@ async def test_people_who_wait_get_the_next_who_come_free_the_longest_wait_first
     assert [change.attempt_id for change in world.records.changes] == [early.attempt.id]
     await world.engine.switchboard.hand_over()
     assert late.operator is None
+
+
+@pytest.mark.parametrize(("late", "connected"), [(0.5, 1), (2.5, 0)])
+async def test_whom_we_hear_of_too_late_is_left_to_the_safe_message(
+    late: float, connected: int
+) -> None:
+    world = World(1)
+    world.campaign("a")
+    call = world.call(1, "a")
+    answered = Detected(at=utc_now() - timedelta(seconds=late), machine=False)
+    step = advance(call.attempt, answered)
+    call.attempt = step.attempt
+    for command in step.commands:
+        world.engine._execute(call, command, answered.at)
+    await world.engine.switchboard.hand_over()
+    assert len(world.switch.connections) == connected
 
 
 def test_an_operator_whose_phone_is_silent_rests_and_another_gets_the_call() -> None:
