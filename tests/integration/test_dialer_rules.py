@@ -30,6 +30,7 @@ from tests.integration.fake_localization import FakeLocalization
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.mailing.reading import read_opted_out
 from zanc_pipeline.stack import asterisk
 from zanc_pipeline.world.carrier import CallPlan
 
@@ -245,6 +246,8 @@ def test_who_asks_not_to_be_called_is_not_called_again_and_every_call_shows_why_
     }
     listed = dialer.call("GET", "/v1/opt-outs").json()["opt_outs"]
     assert {one["phone"] for one in listed} == {phone(1), phone(2)}
+    # Nor is it in the next mailing, whoever told the dialer.
+    assert read_opted_out(settings).phones == {phone(1), phone(2)}
 
     output = tmp_path / "auditoria.csv"
     said = dialer.command("audit", "--campaign", "first", "--output", str(output))

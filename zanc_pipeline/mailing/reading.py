@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.days import local_midnight
 from zanc_pipeline.common.do_not_call import Listed
 from zanc_pipeline.common.errors import ConflictError
@@ -18,6 +19,7 @@ from zanc_pipeline.mailing.exploration import DAYS_TO_PAY, Effect, Trial, effect
 if TYPE_CHECKING:
     import pandas as pd
 
+    from zanc_pipeline.common.settings import Settings
     from zanc_pipeline.mailing.strategy import Strategy
 
 SCORED_HOURS = range(8, 20)
@@ -71,6 +73,8 @@ _OPTED_OUT = """
     SELECT cpf, NULL AS phone FROM crm.outcome WHERE tabulation = 'do_not_call'
     UNION SELECT cpf, phone FROM localization.call WHERE tabulation = 'do_not_call'
 """
+# Also those whom somebody else than an operator told the dialer of, outside any call.
+_ASKED_THE_DIALER = "SELECT cpf, phone FROM opt_out"
 _IN_OTHER_MAILING = """
     SELECT DISTINCT c.cpf FROM mailing.candidate c JOIN mailing.mailing m ON m.id = c.mailing_id
     WHERE m.day = %(day)s AND c.rank IS NOT NULL
@@ -120,6 +124,20 @@ def read_contracts(cursor: Any, strategy: Strategy) -> pd.DataFrame:
     )
 
 
+def read_opted_out(settings: Settings) -> Listed:
+    """The people and phones that the dialer never calls again because they asked for it.
+
+    Raises UnavailableError: without them somebody who asked not to be called would be in a mailing.
+    """
+    with transaction(settings, "dialer", application="zanc-mailing") as cursor:
+        cursor.execute(_ASKED_THE_DIALER)
+        rows = cursor.fetchall()
+    return Listed(
+        cpfs=frozenset(row["cpf"] for row in rows if row["cpf"]),
+        phones=frozenset(row["phone"] for row in rows if row["phone"]),
+    )
+
+
 def read_inputs(
     cursor: Any,
     strategy: Strategy,
@@ -128,8 +146,9 @@ def read_inputs(
     day: date,
     contracts: pd.DataFrame,
     listed: Listed,
+    asked: Listed,
 ) -> Inputs:
-    """All that a mailing of ``day`` is made from.
+    """All that a mailing of ``day`` is made from; ``asked`` is of ``read_opted_out``.
 
     Raises ConflictError when the scores are not of that day.
     """
@@ -170,8 +189,10 @@ def read_inputs(
         talked=since(_TALKED, never.conversou_nos_ultimos_dias),
         said_paid=since(_SAID_PAID, never.disse_que_pagou_nos_ultimos_dias),
         listed=listed.cpfs,
-        listed_phones=listed.phones | {row["phone"] for row in opted if row["phone"]},
-        opted_out=frozenset(row["cpf"] for row in opted if row["cpf"]),
+        listed_phones=listed.phones
+        | asked.phones
+        | {one["phone"] for one in opted if one["phone"]},
+        opted_out=asked.cpfs | {row["cpf"] for row in opted if row["cpf"]},
         in_other_mailing=_people(cursor, _IN_OTHER_MAILING, {"day": day}),
     )
 

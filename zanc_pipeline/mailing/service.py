@@ -21,7 +21,7 @@ from zanc_pipeline.mailing.builder import Built
 from zanc_pipeline.mailing.builder import build as rank
 from zanc_pipeline.mailing.explain import page
 from zanc_pipeline.mailing.exploration import DRAWN
-from zanc_pipeline.mailing.reading import read_contracts, read_inputs
+from zanc_pipeline.mailing.reading import read_contracts, read_inputs, read_opted_out
 from zanc_pipeline.mailing.rules import rules
 from zanc_pipeline.mailing.strategy import Strategy, load_strategy
 
@@ -96,7 +96,8 @@ def build(settings: Settings, campaign: str, day: date) -> Mailing:
     """
     strategy = load_strategy(settings, campaign)
     listed = read_lists(settings.config / "nao_ligar", strategy.nunca_chamar.listas)
-    require(settings, "reception", "crm", "localization", "scoring", "mailing")
+    require(settings, "reception", "crm", "localization", "scoring", "mailing", "dialer")
+    asked = read_opted_out(settings)
     with transaction(settings, "zanc", application="zanc-mailing") as cursor:
         # One at a time: two mailings of a day must not hold the same person.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('mailing.build'))")
@@ -109,8 +110,9 @@ def build(settings: Settings, campaign: str, day: date) -> Mailing:
         if known is not None:
             return known
         inputs = read_inputs(
-            cursor, strategy, campaign=campaign, day=day, contracts=contracts, listed=listed
-        )
+            cursor, strategy, campaign=campaign, day=day, contracts=contracts, listed=listed,
+            asked=asked,
+        )  # fmt: skip
         built = rank(strategy, day, inputs)
         made = _store(cursor, settings, campaign, day, mailing_id, inputs_hash, built)
     write_page(settings, made, before(settings, made))
