@@ -22,13 +22,14 @@ def local_midnight(day: date) -> datetime:
 
 
 def latest_day(settings: Settings) -> date:
-    """The latest reference date of a loaded delivery; ConflictError when none is loaded yet."""
+    """The latest reference date of a loaded portfolio; ConflictError when none is loaded yet."""
     with transaction(settings, "zanc") as cursor:
         cursor.execute("SELECT to_regclass('reception.delivery') IS NOT NULL AS known")
         latest: date | None = None
         if cursor.fetchone()["known"]:
             cursor.execute(
-                "SELECT max(reference_date) AS day FROM reception.delivery WHERE status = 'loaded'"
+                "SELECT max(reference_date) AS day FROM reception.delivery "
+                "WHERE status = 'loaded' AND content = 'carteira'"
             )
             latest = cursor.fetchone()["day"]
     if latest is None:

@@ -16,6 +16,13 @@ from zanc_pipeline.crm.fields import CANONICAL, EXTRA_NAME, Kind
 PORTFOLIO_COLUMNS = tuple(column for column, _ in CANONICAL.values())
 """Canonical columns of ``accepted.parquet``, one row a contract."""
 
+NEEDED_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "carteira": PORTFOLIO_COLUMNS,
+    "pagamentos": ("line", "cpf", "contract", "campo_pago_em", "campo_valor_pago"),
+    "telefones": ("line", "cpf"),
+}
+"""What the rows of a delivery are → the columns that its file must have."""
+
 BATCH_ROWS = 50_000
 
 
@@ -36,6 +43,8 @@ class Changes:
 class Portfolio:
     """One accepted delivery: the whole portfolio of a convênio on ``reference_date``.
 
+    Or, as ``content`` says, payments or phones of contracts that the CRM knows already.
+
     ``rows`` contracts in the Parquet file ``path``; ``extras`` are its columns ``campo_…``, the
     fields that only this convênio sends, and what they hold; ``digest`` is the SHA-256 of the file.
     ``changes`` are those since the delivery before it, when they are known and few.
@@ -49,6 +58,12 @@ class Portfolio:
     extras: Mapping[str, Kind]
     digest: str
     changes: Changes | None = None
+    content: str = "carteira"
+    columns: Sequence[str] = PORTFOLIO_COLUMNS
+    """The canonical columns of the file."""
+    added_since: bool = False
+    """Whether payments or phones were loaded since the delivery before it: all of it is compared
+    with what the CRM holds, though the creditor's file be as it was."""
 
     def batches(self, columns: Sequence[str], *, of: Changes | None = None) -> Iterator[Any]:
         """The rows as ``pyarrow.RecordBatch`` of ``columns``, so many at a time.
@@ -67,7 +82,12 @@ class Portfolio:
 
 
 def read_portfolio(
-    path: Path, *, delivery_id: int, convenio: str, reference_date: date
+    path: Path,
+    *,
+    delivery_id: int,
+    convenio: str,
+    reference_date: date,
+    content: str = "carteira",
 ) -> Portfolio:
     """Read ``accepted.parquet``.
 
@@ -78,11 +98,11 @@ def read_portfolio(
 
     if not path.is_file():
         raise DataError(f"{path} does not exist: receive delivery {delivery_id} again")
-    with path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    with path.open("rb") as source:
+        digest = hashlib.file_digest(source, "sha256").hexdigest()
     with pq.ParquetFile(path) as file:
         schema, rows = file.schema_arrow, int(file.metadata.num_rows)
-    missing = set(PORTFOLIO_COLUMNS) - set(schema.names)
+    missing = set(NEEDED_COLUMNS[content]) - set(schema.names)
     if missing:
         raise DataError(f"{path}: lacks the columns {', '.join(sorted(missing))}")
     if rows == 0:
@@ -94,6 +114,8 @@ def read_portfolio(
         path=path,
         rows=rows,
         digest=digest,
+        content=content,
+        columns=[name for name in PORTFOLIO_COLUMNS if name in schema.names],
         extras={
             field.name: _kind(field.type) for field in schema if EXTRA_NAME.fullmatch(field.name)
         },

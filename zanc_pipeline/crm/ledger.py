@@ -23,6 +23,7 @@ class Entry:
     delivery_id: int
     convenio: str
     crm: str
+    content: str
     reference_date: date
     status: str | None
     rows: int | None
@@ -36,7 +37,7 @@ class Entry:
 
 
 _ENTRY = """
-    SELECT d.id, d.convenio, d.status AS reception_status, d.reason,
+    SELECT d.id, d.convenio, d.content, d.status AS reception_status, d.reason,
            coalesce(d.reference_date, (d.received_at AT TIME ZONE 'America/Sao_Paulo')::date)
                AS reference_date,
            l.status, l.rows_loaded, l.rows_changed, l.rows_refused
@@ -65,11 +66,28 @@ def entry(settings: Settings, delivery_id: int) -> Entry:
 
 
 def of_convenio(settings: Settings, convenio: str, statuses: tuple[str, ...]) -> list[Entry]:
-    """The deliveries of a convênio whose load is in one of ``statuses``, oldest first."""
+    """The portfolios of a convênio whose load is in one of ``statuses``, oldest first."""
     with transaction(settings, "zanc") as cursor:
-        cursor.execute(f"{_ENTRY} WHERE d.convenio = %s AND l.status IN %s", (convenio, statuses))
+        cursor.execute(
+            f"{_ENTRY} WHERE d.convenio = %s AND d.content = 'carteira' AND l.status IN %s",
+            (convenio, statuses),
+        )
         rows = cursor.fetchall()
     return sorted((_entry(settings, row) for row in rows), key=lambda found: found.order)
+
+
+def added_to(settings: Settings, entry: Entry) -> list[Entry]:
+    """What was loaded after ``entry`` where one of the two is no portfolio, oldest first."""
+    with transaction(settings, "zanc") as cursor:
+        cursor.execute(
+            f"{_ENTRY} JOIN crm.load mine ON mine.delivery_id = %(id)s "
+            "WHERE d.convenio = %(convenio)s AND d.id <> %(id)s AND l.started_at > mine.started_at "
+            "AND l.status IN ('loading', 'loaded', 'rolling_back') "
+            "AND (d.content <> 'carteira' OR %(content)s <> 'carteira') ORDER BY l.started_at",
+            {"id": entry.delivery_id, "convenio": entry.convenio, "content": entry.content},
+        )
+        rows = cursor.fetchall()
+    return [_entry(settings, row) for row in rows]
 
 
 def begin(settings: Settings, load: Entry) -> None:
@@ -92,8 +110,8 @@ def set_rolling_back(settings: Settings, delivery_id: int) -> None:
         )
 
 
-def finish(cursor: Any, delivery_id: int, *, rows: int, changed: int, digest: str) -> None:
-    """Mark the delivery loaded, in the transaction of the mirror."""
+def finish(cursor: Any, delivery_id: int, *, rows: int, changed: int, digest: str | None) -> None:
+    """Mark the delivery loaded, in the transaction of the mirror; ``digest`` is a portfolio's."""
     cursor.execute(
         "UPDATE crm.load SET status = 'loaded', rows_loaded = %s, rows_changed = %s, "
         "digest = %s, finished_at = now() WHERE delivery_id = %s",
@@ -109,7 +127,7 @@ def latest_digest(cursor: Any, convenio: str) -> str | None:
     """What the latest delivery of the convênio brought to the mirror."""
     cursor.execute(
         "SELECT l.digest FROM crm.load l JOIN reception.delivery d ON d.id = l.delivery_id "
-        "WHERE l.convenio = %s AND l.status = 'loaded' "
+        "WHERE l.convenio = %s AND l.status = 'loaded' AND d.content = 'carteira' "
         "ORDER BY d.reference_date DESC NULLS LAST, d.id DESC LIMIT 1",
         (convenio,),
     )
@@ -122,7 +140,7 @@ def refused(cursor: Any) -> dict[str, int]:
     cursor.execute(
         "SELECT DISTINCT ON (l.convenio) l.convenio, coalesce(l.rows_refused, 0) AS refused "
         "FROM crm.load l JOIN reception.delivery d ON d.id = l.delivery_id "
-        "WHERE l.status = 'loaded' "
+        "WHERE l.status = 'loaded' AND d.content = 'carteira' "
         "ORDER BY l.convenio, d.reference_date DESC NULLS LAST, d.id DESC"
     )
     return {row["convenio"]: row["refused"] for row in cursor.fetchall()}
@@ -194,6 +212,7 @@ def _entry(settings: Settings, row: Any) -> Entry:
         delivery_id=row["id"],
         convenio=convenio,
         crm=crm,
+        content=row["content"],
         reference_date=row["reference_date"],
         status=row["status"],
         rows=row["rows_loaded"],

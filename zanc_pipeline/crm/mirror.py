@@ -7,9 +7,9 @@ from typing import Any
 from psycopg2 import sql
 
 from zanc_pipeline.crm.entities import Portfolio
-from zanc_pipeline.crm.fields import EXTRA, Kind
+from zanc_pipeline.crm.fields import Kind
 from zanc_pipeline.crm.merge import Target, merge, undo
-from zanc_pipeline.crm.staging import stage_delivery
+from zanc_pipeline.crm.staging import PAID_OFF, stage_delivery
 
 _JOURNAL = sql.Identifier("crm", "journal")
 
@@ -52,6 +52,13 @@ _STAGE_CONTRACT = """
     WHERE t.convenio = %(convenio)s AND t.status = 'open'
       AND NOT EXISTS (SELECT 1 FROM delivery_row d WHERE d.contract = t.contract)
 """
+_STAGE_PAID_OFF = f"""
+    CREATE TEMP TABLE stage_contract ON COMMIT DROP AS
+    SELECT convenio, contract, crm, cpf, product, amount, due_date, 'paid' AS status
+    FROM crm.contract t
+    WHERE convenio = %(convenio)s AND status = 'open'
+      AND EXISTS (SELECT FROM delivery_row d WHERE d.contract = t.contract AND d.{PAID_OFF})
+"""  # noqa: S608 (the name is a constant)
 
 
 _LOOKED_AT = (
@@ -71,11 +78,11 @@ def write(cursor: Any, portfolio: Portfolio, crm: str, latest: str | None) -> No
     if changes is not None and changes.since != latest:
         changes = None
     _lock(cursor)
-    paid = EXTRA + "quitado"
-    says_paid = portfolio.extras.get(paid) is Kind.BOOLEAN
-    stage_delivery(cursor, portfolio, [paid] if says_paid else [], of=changes)
+    says_paid = portfolio.extras.get(PAID_OFF) is Kind.BOOLEAN
+    stage_delivery(cursor, portfolio, [PAID_OFF] if says_paid else [], of=changes)
     contracts = _STAGE_CONTRACT.format(
-        paid=paid if says_paid else "false", rows="crm.contract" if changes is None else _LOOKED_AT
+        paid=PAID_OFF if says_paid else "false",
+        rows="crm.contract" if changes is None else _LOOKED_AT,
     )
     for stage, script, target in (
         ("stage_person", _STAGE_PERSON, _PERSON),
@@ -86,8 +93,18 @@ def write(cursor: Any, portfolio: Portfolio, crm: str, latest: str | None) -> No
         merge(cursor, target, sql.Identifier(stage), _JOURNAL, portfolio.delivery_id)
 
 
+def add(cursor: Any, added: Portfolio) -> None:
+    """Mark the contracts that the payments of a delivery pay off, in the caller's transaction."""
+    if added.extras.get(PAID_OFF) is not Kind.BOOLEAN:
+        return
+    _lock(cursor)
+    stage_delivery(cursor, added, [PAID_OFF])
+    cursor.execute(_STAGE_PAID_OFF, {"convenio": added.convenio})
+    merge(cursor, _CONTRACT, sql.Identifier("stage_contract"), _JOURNAL, added.delivery_id)
+
+
 def take_out(cursor: Any, delivery_id: int) -> None:
-    """Undo ``write``, in the caller's transaction."""
+    """Undo ``write`` or ``add``, in the caller's transaction."""
     _lock(cursor)
     for target in (_CONTRACT, _PERSON):
         undo(cursor, target, _JOURNAL, delivery_id)

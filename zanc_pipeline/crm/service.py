@@ -72,7 +72,8 @@ def ensure(settings: Settings) -> None:
 def load(settings: Settings, delivery_id: int) -> LoadResult:
     """Load an accepted delivery into its CRM and the mirror, exactly once.
 
-    Repeated, it returns the recorded result. Raises DataError when the delivery was not accepted
+    Payments and phones are added to what the CRM holds, in any order. Repeated, it returns the
+    recorded result. Raises DataError when the delivery was not accepted
     or a newer one of its convênio is loaded, ConflictError when a rollback of it was begun,
     UnavailableError when a part is away (a retry completes the load).
     """
@@ -88,6 +89,8 @@ def load(settings: Settings, delivery_id: int) -> LoadResult:
                 f"'zanc crm rollback {delivery_id}' again before loading it"
             )
         adapter.ensure()
+        if entry.content != "carteira":
+            return _add(settings, adapter, entry)
         for interrupted in ledger.of_convenio(settings, entry.convenio, ("loading",)):
             if interrupted.order < entry.order and adapter.loaded(interrupted.delivery_id):
                 _load(settings, adapter, interrupted)
@@ -116,7 +119,9 @@ def rollback(settings: Settings, delivery_id: int) -> None:
         if entry.status is None:
             raise DataError(f"delivery {delivery_id} is not loaded: there is nothing to roll back")
         adapter.ensure()
-        later = _later(settings, entry, ("loading", "loaded", "rolling_back"))
+        later = ledger.added_to(settings, entry)
+        if entry.content == "carteira":
+            later += _later(settings, entry, ("loading", "loaded", "rolling_back"))
         later = [one for one in later if one.status != "loading" or adapter.loaded(one.delivery_id)]
         if later:
             raise ConflictError(
@@ -242,6 +247,7 @@ def _load(settings: Settings, adapter: CrmAdapter, entry: ledger.Entry) -> LoadR
     taken = adapter.load(portfolio)
     with transaction(settings, "zanc", application="zanc crm load") as cursor:
         latest = ledger.latest_digest(cursor, entry.convenio)
+        latest = None if portfolio.added_since else latest
         mirror.write(cursor, portfolio, entry.crm, latest)
         ledger.finish(
             cursor,
@@ -255,12 +261,28 @@ def _load(settings: Settings, adapter: CrmAdapter, entry: ledger.Entry) -> LoadR
     )
 
 
+def _add(settings: Settings, adapter: CrmAdapter, entry: ledger.Entry) -> LoadResult:
+    """Load payments or phones: nothing that the CRM holds beside them changes."""
+    added = _portfolio(settings, entry)
+    ledger.begin(settings, entry)
+    taken = adapter.add(added)
+    with transaction(settings, "zanc", application="zanc crm load") as cursor:
+        mirror.add(cursor, added)
+        ledger.finish(
+            cursor, entry.delivery_id, rows=taken.rows, changed=taken.changed, digest=None
+        )
+    return LoadResult(
+        delivery_id=entry.delivery_id, crm=entry.crm, rows=taken.rows, changed=taken.changed
+    )
+
+
 def _portfolio(settings: Settings, entry: ledger.Entry) -> Portfolio:
     return read_portfolio(
         settings.var / "deliveries" / str(entry.delivery_id) / "accepted.parquet",
         delivery_id=entry.delivery_id,
         convenio=entry.convenio,
         reference_date=entry.reference_date,
+        content=entry.content,
     )
 
 
@@ -269,6 +291,8 @@ def _with_changes(settings: Settings, portfolio: Portfolio) -> Portfolio:
     loaded = ledger.of_convenio(settings, portfolio.convenio, ("loaded",))
     if not loaded:
         return portfolio
+    if ledger.added_to(settings, loaded[-1]):
+        return replace(portfolio, added_since=True)
     try:
         before = _portfolio(settings, loaded[-1])
     except DataError:

@@ -11,7 +11,7 @@ from typing import Any
 
 from zanc_pipeline.common.database import copy_batches, copy_rows
 from zanc_pipeline.common.errors import DataError
-from zanc_pipeline.crm.entities import PORTFOLIO_COLUMNS, Changes, Portfolio
+from zanc_pipeline.crm.entities import Changes, Portfolio
 from zanc_pipeline.crm.fields import CANONICAL, EXTRA, OPEN, PAID, Entity, Kind
 
 _TYPES = {
@@ -33,7 +33,7 @@ _GROUPS: Mapping[str, Mapping[str, Kind | None]] = {
     },
     "pagamento": {"valor_pago": Kind.NUMBER, "pago_em": Kind.DATE},
 }
-_PAID = EXTRA + "quitado"
+PAID_OFF = EXTRA + "quitado"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +64,8 @@ class Staged:
         )
         convenio = "%(convenio)s::text AS convenio"
         state = f"'{OPEN}'"
-        if self.extras.get(_PAID) is Kind.BOOLEAN:
-            state = f"CASE WHEN {_PAID} THEN '{PAID}' ELSE '{OPEN}' END"
+        if self.extras.get(PAID_OFF) is Kind.BOOLEAN:
+            state = f"CASE WHEN {PAID_OFF} THEN '{PAID}' ELSE '{OPEN}' END"
         match entity.name:
             case "devedor":
                 return (
@@ -188,7 +188,7 @@ def stage_delivery(
     columns = [f"{column} {_TYPES[kind]}" for column, kind in CANONICAL.values()]
     columns += [f"{name} {_TYPES[kind]}" for name, kind in extras.items()]
     cursor.execute(f"CREATE TEMP TABLE delivery_row ({', '.join(columns)}) ON COMMIT DROP")
-    names = [*PORTFOLIO_COLUMNS, *extras]
+    names = [*portfolio.columns, *extras]
     copy_batches(cursor, "delivery_row", names, portfolio.batches(names, of=of))
     cursor.execute("ANALYZE delivery_row (cpf, contract)")  # what it is joined by
     if of is not None:
@@ -208,7 +208,7 @@ def extras_of(entity: Entity, mapped: Iterable[str], present: Iterable[str]) -> 
     """The extra columns, of those ``present``, that the rows of ``entity`` are drawn from."""
     wanted = {field for field in mapped if field.startswith(EXTRA)}
     if entity.name in ("contrato", "parcela"):
-        wanted.add(_PAID)
+        wanted.add(PAID_OFF)
     if entity.name == "endereco":
         wanted |= {EXTRA + name for name in _ADDRESS}
     pattern = "|".join(_GROUPS.get(entity.name, {}))

@@ -45,11 +45,12 @@ EXTRA = "campo_"
 def accepted_schema(layout: AnyLayout) -> pa.Schema:
     """The canonical columns, then every other field of the layout under ``campo_<nome>``.
 
-    A member of a set alone is no portfolio: it has the canonical columns of its own fields only.
+    A member of a set alone is no portfolio: it has the canonical columns of its own fields only. So
+    have payments and phones, with ``cpf``, which the CRM knows where the file has none.
     """
     canonical = list(ACCEPTED_SCHEMA)
     if is_partial(layout):
-        names = {"line", "offset"}
+        names = {"line", "offset"} | ({"cpf"} if layout.content != "carteira" else set())
         for spec in layout.fields:
             names |= set(PHONES if spec.name == "telefones" else CANONICAL.get(spec.name, ())[:1])
         canonical = [column for column in canonical if column.name in names]

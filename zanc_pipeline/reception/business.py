@@ -8,21 +8,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from zanc_pipeline.common.database import connect, copy_table, unavailable
-from zanc_pipeline.common.masking import mask
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.reception.accepted import EXTRA
 from zanc_pipeline.reception.findings import Finding, percent, reais, thousands
-from zanc_pipeline.reception.layout import Limits
-from zanc_pipeline.reception.problems import RowProblem
+from zanc_pipeline.reception.known_contracts import STAGE, check_known, of_other, other_cpf
+from zanc_pipeline.reception.layout import AnyLayout, Limits
+from zanc_pipeline.reception.problems import FileRejected, RowProblem
 
 MATTERS_FROM = 50
 """With fewer contracts known to the CRM, shares of them say nothing."""
 
+PAID_ON = EXTRA + "pago_em"
 _FOREIGN_SHARE = 0.5
 _COLUMNS = ["line", "contract", "cpf", "amount", "due_date"]
 _STAGE = """
@@ -50,10 +54,12 @@ _OTHER_CPF = """
     ORDER BY j.line
 """
 _FOREIGN = """
-    SELECT c.convenio, count(*) AS rows
+    SELECT j.line, c.convenio, c.status = 'open' AS is_open
     FROM judged j JOIN crm.contract c ON c.cpf = j.cpf AND c.contract = j.contract
-    WHERE c.convenio <> %(convenio)s
-    GROUP BY c.convenio
+    WHERE c.convenio <> %(convenio)s AND NOT EXISTS (
+        SELECT FROM crm.contract own
+        WHERE own.convenio = %(convenio)s AND own.contract = j.contract)
+    ORDER BY j.line, is_open DESC, c.convenio
 """
 
 
@@ -71,6 +77,13 @@ class Comparison:
     debt_before: Decimal = Decimal(0)
     debt_after: Decimal = Decimal(0)
     foreign: Counter[str] = field(default_factory=Counter)
+    """Another convênio → how many of its contracts, with their CPF, are among the rows."""
+    refused: set[str] = field(default_factory=set)
+    """Rules by which rows were rejected one by one."""
+    paid: Counter[date] = field(default_factory=Counter)
+    """Of payments: day → how many."""
+    passed: int = 0
+    """Rows of another convênio's open contracts that were not rejected, for most were so."""
 
 
 class CrmWitness:
@@ -79,8 +92,10 @@ class CrmWitness:
     Where the mirror's tables do not exist yet, nothing is known and nothing is said.
     """
 
-    def __init__(self, settings: Settings, convenio: str, *, any_cpf: bool) -> None:
-        self._settings, self._any_cpf = settings, any_cpf
+    def __init__(self, settings: Settings, convenio: str, *, decided: frozenset[str]) -> None:
+        self._settings, self._decided = settings, decided
+        self._content = "carteira"
+        self._cpfs: list[str | None] = []
         self._values: dict[str, Any] = {"convenio": convenio}
         self._connection = connect(settings, "zanc", application="reception")
         self._connection.autocommit = True
@@ -90,12 +105,13 @@ class CrmWitness:
             self._has_mirror = bool(self._cursor.fetchone()["known"])
             if self._has_mirror:
                 self._cursor.execute(_STAGE)
+                self._cursor.execute(STAGE)
         self.seen = Comparison()
 
-    def start(self, limits: Limits) -> None:
+    def start(self, layout: AnyLayout) -> None:
         """Begin a file, or begin it again."""
-        self.seen = Comparison()
-        self._values["changed_by"] = limits.changed_by
+        self.seen, self._content = Comparison(), layout.content
+        self._values["changed_by"] = layout.limits.changed_by
         if not self._has_mirror:
             return
         with unavailable(self._settings, "zanc"):
@@ -107,30 +123,89 @@ class CrmWitness:
             self.seen.open_before = self._cursor.fetchone()["n"]
 
     def check(self, rows: pa.Table) -> dict[int, list[RowProblem]]:
-        """Compare typed rows; the index of each whose contract has another CPF in the CRM."""
-        seen = self.seen
-        seen.rows += rows.num_rows
+        """Compare typed rows; what the CRM has against each of them, by their index.
+
+        Of a portfolio: a contract with another CPF, another convênio's contract. Of payments and
+        phones: a contract that it does not know.
+        """
+        self.seen.rows += rows.num_rows
+        if self._content != "carteira":
+            return self._check_known(rows)
         if not self._has_mirror:
             return {}
         with unavailable(self._settings, "zanc"):
-            self._cursor.execute("TRUNCATE judged")
-            copy_table(self._cursor, "judged", rows.select(_COLUMNS))
-            self._cursor.execute("ANALYZE judged")
-            self._cursor.execute(_COMPARE, self._values)
-            found = self._cursor.fetchone()
-            for name, value in found.items():
-                setattr(seen, name, getattr(seen, name) + value)
-            if found["known"] < rows.num_rows * _FOREIGN_SHARE:
-                self._cursor.execute(_FOREIGN, self._values)
-                seen.foreign.update({row["convenio"]: row["rows"] for row in self._cursor})
-            if self._any_cpf or not found["other_cpf"]:
-                return {}
-            self._cursor.execute(_OTHER_CPF, self._values)
-            other = {row["line"]: row["cpf"] for row in self._cursor}
-        places = {line: index for index, line in enumerate(rows["line"].to_pylist())}
+            return self._compare(rows)
+
+    def completed(self, rows: pa.Table) -> pa.Table:
+        """Payments and phones that ``check`` let pass last, with the CPFs that the CRM has."""
+        if self._content == "carteira" or not rows.num_rows:
+            return rows
+        place = rows.schema.get_field_index("cpf")
+        known = pa.array(self._cpfs, pa.string())
+        said = rows["cpf"].cast(pa.string())
+        return rows.set_column(place, "cpf", pc.coalesce(said, known))
+
+    def _check_known(self, rows: pa.Table) -> dict[int, list[RowProblem]]:
+        if not self._has_mirror:
+            raise FileRejected(
+                "o CRM ainda não tem nenhuma carteira: carregue a deste convênio e mande "
+                "reprocessar"
+            )
+        with unavailable(self._settings, "zanc"):
+            problems, cpfs = check_known(
+                self._cursor,
+                self._values["convenio"],
+                rows,
+                any_cpf="cpf" in self._decided,
+            )
+        self._cpfs = [cpf for index, cpf in enumerate(cpfs) if index not in problems]
+        if PAID_ON in rows.column_names:
+            self.seen.paid.update(rows[PAID_ON].to_pylist())
+        return problems
+
+    def _compare(self, rows: pa.Table) -> dict[int, list[RowProblem]]:
+        seen, cursor = self.seen, self._cursor
+        cursor.execute("TRUNCATE judged")
+        copy_table(cursor, "judged", rows.select(_COLUMNS))
+        cursor.execute("ANALYZE judged")
+        cursor.execute(_COMPARE, self._values)
+        found = cursor.fetchone()
+        for name, value in found.items():
+            setattr(seen, name, getattr(seen, name) + value)
+        problems: dict[int, RowProblem] = {}
+        if found["known"] < rows.num_rows:
+            problems |= self._foreign(rows)
+        if found["other_cpf"] and "cpf" not in self._decided:
+            cursor.execute(_OTHER_CPF, self._values)
+            places = _places(rows)
+            for row in cursor:
+                index = places[row["line"]]
+                problems[index] = other_cpf(row["line"], rows["cpf"][index].as_py(), row["cpf"])
+            seen.refused.add("cpf")
+        return {index: [problem] for index, problem in problems.items()}
+
+    def _foreign(self, rows: pa.Table) -> dict[int, RowProblem]:
+        """Rows that are another convênio's open contracts, each alone.
+
+        Not while they are most of the file: it is in the wrong folder then, and is held whole.
+        """
+        seen = self.seen
+        self._cursor.execute(_FOREIGN, self._values)
+        owners: dict[int, str] = {}
+        for row in self._cursor:
+            seen.foreign[row["convenio"]] += 1
+            if row["is_open"]:
+                owners.setdefault(row["line"], row["convenio"])
+        if not owners or "remetente" in self._decided:
+            return {}
+        if seen.rows >= MATTERS_FROM and seen.foreign.total() > _FOREIGN_SHARE * seen.rows:
+            seen.passed += len(owners)
+            return {}
+        seen.refused.add("remetente")
+        places = _places(rows)
         return {
-            places[line]: [_other_cpf(line, rows["cpf"][places[line]].as_py(), cpf)]
-            for line, cpf in other.items()
+            places[line]: of_other(line, rows["contract"][places[line]].as_py(), convenio)
+            for line, convenio in owners.items()
         }
 
     def close(self) -> None:
@@ -138,14 +213,8 @@ class CrmWitness:
         self._connection.close()
 
 
-def _other_cpf(line: int, found: str, known: str) -> RowProblem:
-    return RowProblem(
-        line=line,
-        field="cpf",
-        found=mask(found),
-        problem=f"o CRM tem este contrato com outro CPF ({mask(known)}): confirme com o credor de "
-        "quem é a dívida",
-    )
+def _places(rows: pa.Table) -> dict[int, int]:
+    return {line: index for index, line in enumerate(rows["line"].to_pylist())}
 
 
 def judge(seen: Comparison, limits: Limits) -> Iterator[Finding]:
@@ -208,10 +277,11 @@ def judge(seen: Comparison, limits: Limits) -> Iterator[Finding]:
 
 
 def _sender(seen: Comparison) -> Iterator[Finding]:
-    if seen.rows < MATTERS_FROM or not seen.foreign:
+    if not seen.foreign:
         return
     convenio, rows = seen.foreign.most_common(1)[0]
-    if rows > _FOREIGN_SHARE * seen.rows and rows > seen.known:
+    most = rows > _FOREIGN_SHARE * seen.rows and rows > seen.known
+    if (seen.rows >= MATTERS_FROM and most) or seen.passed:
         yield Finding(
             rule="remetente",
             found=f"{_of(rows, seen.rows)} linhas são contratos de '{convenio}', com o mesmo CPF",

@@ -18,6 +18,7 @@ RULES = {
     "divida": "a dívida total",
     "vencimentos": "vencimentos que mudaram",
     "cpf": "contratos com outro CPF",
+    "pagamentos": "as datas dos pagamentos",
     "rejeicao": "a parte das linhas que foi rejeitada",
     "aspecto": "campos que não parecem os do último arquivo",
 }

@@ -78,7 +78,7 @@ def _next_turn(settings: Settings, convenio: str) -> Delivery | None:
                 continue
         mode = layout.sequence if place is None else place.layout.sequence
         day = business_day(delivery, facts)
-        turn = judge_sequence(mode, facts.sequence, day, standing.past)
+        turn = judge_sequence(mode, facts.sequence, day, standing.of(layout.content))
         if not isinstance(turn, Gap):
             return delivery
     return None

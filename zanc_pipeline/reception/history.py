@@ -42,6 +42,8 @@ class Past:
     day: date | None = None
     sequence: int | None = None
     level: bool = False
+    delivery_id: int = 0
+    content: str = "carteira"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,6 +19,7 @@ from zanc_pipeline.reception import business
 from zanc_pipeline.reception.content import ContentDigest
 from zanc_pipeline.reception.findings import FileHeld, Finding, refuse
 from zanc_pipeline.reception.history import Gap, judge_sequence, judge_volume, usual
+from zanc_pipeline.reception.known_contracts import judge_days
 from zanc_pipeline.reception.layout import AnyLayout, Layout
 from zanc_pipeline.reception.ledger import Delivery, Standing
 from zanc_pipeline.reception.names import NameFacts
@@ -49,7 +50,7 @@ class Judge:
 
     def __enter__(self) -> Self:
         self._witness = business.CrmWitness(
-            self.settings, self.delivery.convenio, any_cpf="cpf" in self.decided
+            self.settings, self.delivery.convenio, decided=self.decided
         )
         return self
 
@@ -70,11 +71,15 @@ class Judge:
         """Begin a reading, or begin it again."""
         self.digest = ContentDigest()
         if self._witness is not None:
-            self._witness.start(layout.limits)
+            self._witness.start(layout)
 
     def check(self, rows: pa.Table) -> Mapping[int, list[RowProblem]]:
         """The problems that the CRM has with typed rows, by their index."""
         return self._witness.check(rows) if self._witness is not None else {}
+
+    def completed(self, rows: pa.Table) -> pa.Table:
+        """The rows that ``check`` let pass, with what the CRM knows and the file does not say."""
+        return self._witness.completed(rows) if self._witness is not None else rows
 
     def conclude(
         self, layout: AnyLayout, facts: NameFacts, day: date, validation: Validation
@@ -88,10 +93,12 @@ class Judge:
         if self.better_than is not None and validation.rows_accepted <= self.better_than:
             raise FileRejected(
                 "nenhuma das linhas corrigidas passou: veja abaixo o que ainda falta em cada uma",
-                rules=("cpf",) if self._cpf_stands_alone else (),
+                rules=self._refusing_rules,
             )
         if self.root is None and "sequencia" not in self.decided:
-            turn = judge_sequence(layout.sequence, facts.sequence, day, self.standing.past)
+            turn = judge_sequence(
+                layout.sequence, facts.sequence, day, self.standing.of(layout.content)
+            )
             if isinstance(turn, Gap):
                 raise FileHeld(
                     f"{turn.words}: este é o {facts.sequence} e segue sozinho quando o que falta "
@@ -107,11 +114,18 @@ class Judge:
         refuse(self.findings)
 
     @property
-    def _cpf_stands_alone(self) -> bool:
-        return self._witness is not None and self._witness.seen.other_cpf > 0
+    def _refusing_rules(self) -> tuple[str, ...]:
+        """The rules that a person may overrule by which rows were rejected one by one."""
+        return () if self._witness is None else tuple(sorted(self._witness.seen.refused))
 
     def _against(self, layout: AnyLayout, day: date, validation: Validation) -> Iterator[Finding]:
-        newest = self.standing.newest
+        if layout.content != "carteira":
+            # What was paid stays paid, and a phone known: in any order and of any number.
+            if self._witness is not None:
+                yield from judge_days(self._witness.seen.paid, day)
+            return
+        past = self.standing.of(layout.content)
+        newest = next(((one.day, one.delivery_id) for one in past if one.day), None)
         own = (day, self.root) if self.root is not None else (day, newest[1] if newest else 0)
         if newest is not None and newest > own:
             yield Finding(
@@ -122,8 +136,7 @@ class Judge:
                 f"tire aquela do CRM (zanc crm rollback {newest[1]}) e reprocesse",
             )
         if self.root is None:
-            expected = usual(self.standing.past, day)
-            volume = judge_volume(validation.rows_total, expected, layout.limits)
+            volume = judge_volume(validation.rows_total, usual(past, day), layout.limits)
             if volume is not None:
                 yield volume
         if self._witness is not None:
@@ -141,6 +154,7 @@ class _Watched:
         self._sink.start(layout)
 
     def accept(self, rows: pa.Table) -> None:
+        rows = self._judge.completed(rows)
         self._judge.digest.add(rows)
         self._sink.accept(rows)
 

@@ -150,7 +150,9 @@ def member_of(layout: SetLayout, file_name: str) -> tuple[Member, NameFacts] | N
 
 
 def require_portfolio_fields(layout: AnyLayout, origin: str) -> None:
-    """Raise ConfigError unless the layout has all that a portfolio needs."""
+    """Raise ConfigError unless the layout has all that a portfolio needs, if it is of one."""
+    if layout.content != "carteira":
+        return
     names = {field.name for field in layout.fields}
     missing = [name for name in REQUIRED if name not in names]
     if missing:
@@ -160,8 +162,9 @@ def require_portfolio_fields(layout: AnyLayout, origin: str) -> None:
 
 
 def is_partial(layout: AnyLayout) -> bool:
-    """Whether the layout alone is no portfolio: it is of a member of a set."""
-    return not {field.name for field in layout.fields}.issuperset(REQUIRED)
+    """Whether the layout alone is no portfolio: of payments, of phones, or a member of a set."""
+    names = {field.name for field in layout.fields}
+    return layout.content != "carteira" or not names.issuperset(REQUIRED)
 
 
 def unconfirmed(layout: AnyLayout) -> list[str]:

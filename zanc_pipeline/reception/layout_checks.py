@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from zanc_pipeline.reception.layout_fields import FieldSpec, PositionField
+from zanc_pipeline.reception.layout_fields import PAYMENT, FieldSpec, PositionField
 from zanc_pipeline.reception.layout_models import (
     AnyLayout,
     DelimitedLayout,
     DelimitedRecordsLayout,
     FixedLayout,
+    Layout,
     RecordsLayout,
     SetLayout,
 )
@@ -21,6 +22,7 @@ def contradictions(layout: AnyLayout) -> Iterator[str]:
     if isinstance(layout, SetLayout):
         yield from _of_members(layout)
         return
+    yield from _of_content(layout)
     groups: list[tuple[str, Sequence[FieldSpec]]] = [("campos", layout.fields)]
     if isinstance(layout, RecordsLayout | DelimitedRecordsLayout):
         groups = [
@@ -51,6 +53,28 @@ def contradictions(layout: AnyLayout) -> Iterator[str]:
             yield f"campos: sem cabeçalho, diga a 'posicao' de cada campo (falta em '{without[0]}')"
         if layout.header and len(without) < len(layout.fields):
             yield "campos: 'posicao' só vale com 'cabecalho: não'; com cabeçalho, use 'coluna'"
+
+
+def _of_content(layout: Layout) -> Iterator[str]:
+    """What a file that is no portfolio must bring, and always filled."""
+    if layout.content == "carteira":
+        return
+    filled = {field.name: field.must_be_filled for field in layout.fields}
+    if layout.content == "telefones":
+        if not filled.keys() & {"cpf", "contrato"}:
+            yield "campos: um arquivo de telefones precisa do 'contrato' ou do 'cpf' de cada um"
+        needed = ["telefones" if "telefones" in filled else "telefone_1"]
+        needed += [name for name in ("contrato",) if name in filled]
+    else:
+        needed = ["contrato", *PAYMENT]
+        for field in layout.fields:
+            if field.name in PAYMENT and field.type != PAYMENT[field.name]:
+                yield f"campos: '{field.name}' precisa ter tipo: {PAYMENT[field.name]}"
+    for name in needed:
+        if name not in filled:
+            yield f"campos: falta '{name}', sem o qual não há {layout.content}"
+        elif not filled[name]:
+            yield f"campos: escreva 'obrigatorio: sim' em '{name}': é um dos que não podem faltar"
 
 
 def _of_names(where: str, fields: Sequence[FieldSpec]) -> Iterator[str]:
@@ -117,6 +141,8 @@ def _of_members(layout: SetLayout) -> Iterator[str]:
             yield f"{where}: o nome aparece mais de uma vez"
         for problem in contradictions(member.layout):
             yield f"{where}: layout: {problem}"
+        if member.layout.content != "carteira":
+            yield f"{where}: layout: 'conteudo' só vale em um arquivo fora de conjunto"
         if member.main:
             continue
         if not member.key:

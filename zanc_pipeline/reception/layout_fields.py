@@ -61,6 +61,9 @@ CANONICAL: dict[str, tuple[str, frozenset[str]]] = {
 REQUIRED = ("cpf", "nome", "contrato", "valor", "vencimento")
 """Names without which a portfolio can not be loaded; always ``obrigatorio``."""
 
+PAYMENT = {"pago_em": "data", "valor_pago": "dinheiro"}
+"""Beside ``contrato``, the fields of a payment: name in the layout → type."""
+
 _NUMBERS = frozenset({"dinheiro", "decimal", "inteiro"})
 _DATES = frozenset({"data", "data_hora"})
 _DATE_PARTS = re.compile(r"a+|m+|d+|h+|s+")

@@ -20,6 +20,10 @@ from zanc_pipeline.reception.layout_fields import (
 from zanc_pipeline.reception.layout_records import Records
 from zanc_pipeline.reception.names import NamePattern
 
+Content = Literal["carteira", "pagamentos", "telefones"]
+"""What the rows of a file are: the convênio's whole portfolio, or something more about contracts
+that the CRM knows already."""
+
 NO_DAY = date.min
 ONE_OR_MANY: dict[str, Any] = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
@@ -129,6 +133,12 @@ class _Layout(StrictModel):
 
 
 class _FileLayout(_Layout):
+    content: Content = Field(
+        alias="conteudo",
+        default="carteira",
+        description="O que as linhas são: 'carteira' (os contratos, o usual), 'pagamentos' ou "
+        "'telefones' de contratos que o CRM já conhece.",
+    )
     files: tuple[str, ...] = Field(
         alias="arquivos",
         min_length=1,
@@ -394,6 +404,11 @@ class SetLayout(_Layout):
             for member in data["membros"]
         ]
         return {**data, "membros": members}
+
+    @property
+    def content(self) -> Content:
+        """The members make one portfolio."""
+        return "carteira"
 
     @property
     def files(self) -> tuple[str, ...]:

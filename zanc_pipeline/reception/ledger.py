@@ -76,6 +76,7 @@ class Delivery:
     content_digest: str | None = None
     rows_removed: int | None = None
     rules: Sequence[str] = ()
+    content: str = "carteira"
 
 
 _COLUMNS = [column.name for column in fields(Delivery)]
@@ -99,6 +100,8 @@ class Verdict:
     rows_removed: int | None = None
     rules: tuple[str, ...] = ()
     """Rules behind it that a person may overrule."""
+    content: str = "carteira"
+    """What its rows are (``conteudo`` of the layout)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,11 +119,14 @@ class Decision:
 class Standing:
     """Where a convênio stands when a delivery is judged: what it accepted before.
 
-    ``past`` has the newest business day first. ``newest`` is the last of them, with its day.
+    ``past`` has the newest business day first.
     """
 
     past: Sequence[Past] = ()
-    newest: tuple[date, int] | None = None
+
+    def of(self, content: str) -> Sequence[Past]:
+        """The deliveries whose rows are of that kind: payments are no measure of a portfolio."""
+        return [one for one in self.past if one.content == content]
 
 
 def as_delivery(row: Mapping[str, Any]) -> Delivery:
@@ -272,26 +278,25 @@ def standing(cursor: Any, delivery: Delivery) -> Standing:
         else ""
     )
     cursor.execute(
-        "SELECT id, rows_total, reference_date, sequence, EXISTS (SELECT 1 FROM "  # noqa: S608
+        "SELECT id, content, rows_total, reference_date, sequence, EXISTS (SELECT 1 FROM "  # noqa: S608
         "reception.decision o WHERE o.delivery_id = d.id AND o.rule = 'volume') AS level "
         "FROM reception.delivery d WHERE convenio = %s AND id <> %s AND corrects IS NULL "
         f"AND status IN ('accepted', 'loaded') {in_crm}"
         "ORDER BY reference_date DESC NULLS LAST, id DESC LIMIT 400",
         (delivery.convenio, delivery.id),
     )
-    rows = cursor.fetchall()
-    dated = [row for row in rows if row["reference_date"] is not None]
     return Standing(
         past=[
             Past(
+                delivery_id=row["id"],
+                content=row["content"],
                 rows=row["rows_total"] or 0,
                 day=row["reference_date"],
                 sequence=row["sequence"],
                 level=row["level"],
             )
-            for row in rows
-        ],
-        newest=(dated[0]["reference_date"], dated[0]["id"]) if dated else None,
+            for row in cursor.fetchall()
+        ]
     )
 
 
@@ -362,7 +367,7 @@ def settle(
         "UPDATE reception.delivery SET status = %s, reason = %s, duplicate_of = %s, "
         "layout_version = %s, reference_date = %s, rows_total = %s, rows_accepted = %s, "
         "rows_rejected = %s, folder = %s, sequence = %s, content_digest = %s, rows_removed = %s, "
-        "rules = %s, finished_at = now() WHERE id = %s RETURNING *",
+        "rules = %s, content = %s, finished_at = now() WHERE id = %s RETURNING *",
         (
             verdict.status,
             verdict.reason,
@@ -377,6 +382,7 @@ def settle(
             verdict.content_digest,
             verdict.rows_removed,
             list(verdict.rules),
+            verdict.content,
             delivery_id,
         ),
     )

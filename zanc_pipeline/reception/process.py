@@ -137,6 +137,7 @@ def process(
             layout_version=chosen.version,
             reference_date=reference,
             folder=folder,
+            content=chosen.content,
         ),
         layout=chosen,
     )
@@ -182,6 +183,7 @@ def process(
         rows_rejected=seen.rows_rejected if seen else None,
         rows_removed=result.differences.removed_rows if result.differences else None,
         folder=folder,
+        content=chosen.content,
         sequence=facts.sequence,
         content_digest=judge.digest.text if judge is not None and accepted else None,
         rules=refusal.rules if refusal is not None else (),

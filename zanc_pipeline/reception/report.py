@@ -61,7 +61,7 @@ def facts(
     validation = result.validation
     amount = None
     if validation is not None and verdict.status == "accepted":
-        amount = validation.totals.get("valor")
+        amount = validation.totals.get("valor", validation.totals.get("valor_pago"))
     lines = [
         ("Convênio", str(convenio)),
         ("Arquivo", delivery.file_name),
@@ -180,7 +180,8 @@ def _remedies(delivery: Delivery, result: Processed, rejected_file: str) -> list
 
 
 def _correction(delivery: Delivery, result: Processed, rejected_file: str) -> list[str]:
-    if result.layout is not None and is_partial(result.layout):
+    layout = result.layout
+    if layout is not None and layout.content == "carteira" and is_partial(layout):
         return [
             f"As rejeitadas estão em {rejected_file}: peça a correção ao credor, que manda o "
             "conjunto de novo."

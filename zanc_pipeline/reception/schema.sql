@@ -26,6 +26,8 @@ CREATE TABLE IF NOT EXISTS reception.delivery (
     rows_removed    integer,                 -- taken out by the convênio's treatment
     reason          text,                    -- in Portuguese, for the clerk
     rules           text[] NOT NULL DEFAULT '{}', -- the rules behind it that a person may overrule
+    content         text NOT NULL DEFAULT 'carteira' CHECK (content IN
+                    ('carteira', 'pagamentos', 'telefones')), -- what the rows are
     folder          text,                    -- var/deliveries/<id>: accepted.parquet, report, …
     finished_at     timestamptz
 );

@@ -24,6 +24,12 @@ class CrmAdapter(Protocol):
     def load(self, portfolio: Portfolio) -> Loaded:
         """Take the whole delivery and its mark in one transaction, or nothing of it."""
 
+    def add(self, added: Portfolio) -> Loaded:
+        """Take payments or phones and their mark in one transaction, or nothing of them.
+
+        A CRM without a table of them takes what it can: which contracts were paid off.
+        """
+
     def loaded(self, delivery_id: int) -> Loaded | None:
         """What the CRM's own mark says of the delivery; None when it is not in."""
 

@@ -25,7 +25,7 @@ from zanc_pipeline.crm.entities import OUTCOME_COLUMNS, CallOutcome, Changes, Lo
 from zanc_pipeline.crm.fields import OPEN, PAID, REMOVED, Kind
 from zanc_pipeline.crm.mapping import OTHERS, CrmMapping, Table
 from zanc_pipeline.crm.merge import Target, merge, retire, undo
-from zanc_pipeline.crm.staging import Staged, extras_of, stage_delivery
+from zanc_pipeline.crm.staging import PAID_OFF, Staged, extras_of, stage_delivery
 
 _JOURNAL = sql.Identifier("zanc_journal")
 
@@ -47,6 +47,9 @@ CREATE TABLE IF NOT EXISTS zanc_outcome (
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
 """
+
+_ADDED = {"pagamentos": "pagamento", "telefones": "telefone"}
+"""What the rows of a delivery that is no portfolio are → the entity that they add to."""
 
 _Columns = Mapping[str, Mapping[str, Column]]
 
@@ -81,25 +84,24 @@ class PostgresCrm:
             mark = self._mark(cursor, portfolio.delivery_id)
             if mark is not None:
                 return mark
-            digest, latest = self._mapping.digest(portfolio.digest), self._latest(cursor, portfolio)
+            digest = self._mapping.digest(portfolio.digest)
+            latest = None if portfolio.added_since else self._latest(cursor, portfolio)
             changes = portfolio.changes
             if changes is not None and latest != self._mapping.digest(changes.since):
                 changes = None
             changed = 0 if latest == digest else self._merge_all(cursor, portfolio, changes)
-            cursor.execute(
-                "INSERT INTO zanc_delivery "
-                "(delivery_id, convenio, reference_date, rows, changed, digest) "
-                "VALUES (%s, %s, %s, %s, %s, %s)",
-                (
-                    portfolio.delivery_id,
-                    portfolio.convenio,
-                    portfolio.reference_date,
-                    portfolio.rows,
-                    changed,
-                    digest,
-                ),
-            )
+            self._set_mark(cursor, portfolio, changed, digest)
         return Loaded(rows=portfolio.rows, changed=changed)
+
+    def add(self, added: Portfolio) -> Loaded:
+        with self._transaction("zanc crm load") as cursor:
+            self._lock(cursor)
+            mark = self._mark(cursor, added.delivery_id)
+            if mark is not None:
+                return mark
+            changed = self._merge_added(cursor, added)
+            self._set_mark(cursor, added, changed, "")
+        return Loaded(rows=added.rows, changed=changed)
 
     def loaded(self, delivery_id: int) -> Loaded | None:
         with self._transaction("zanc crm") as cursor:
@@ -185,6 +187,22 @@ class PostgresCrm:
         row = cursor.fetchone()
         return Loaded(rows=row["rows"], changed=row["changed"]) if row else None
 
+    def _set_mark(self, cursor: Any, taken: Portfolio, changed: int, digest: str) -> None:
+        """Say that the delivery is in; ``digest`` is empty when it is no portfolio."""
+        cursor.execute(
+            "INSERT INTO zanc_delivery "
+            "(delivery_id, convenio, reference_date, rows, changed, digest) "
+            "VALUES (%s, %s, %s, %s, %s, %s)",
+            (
+                taken.delivery_id,
+                taken.convenio,
+                taken.reference_date,
+                taken.rows,
+                changed,
+                digest,
+            ),
+        )
+
     def _latest(self, cursor: Any, portfolio: Portfolio) -> str | None:
         """The digest of the convênio's latest delivery: the same again changes nothing.
 
@@ -196,7 +214,7 @@ class PostgresCrm:
         cursor.execute(
             sql.SQL(
                 "SELECT digest FROM (SELECT digest, rows FROM zanc_delivery "
-                "WHERE convenio = %(convenio)s "
+                "WHERE convenio = %(convenio)s AND digest <> '' "
                 "ORDER BY reference_date DESC, delivery_id DESC LIMIT 1) d "
                 "WHERE rows <= (SELECT count(*) FROM {table} t WHERE t.{convenio} = %(convenio)s "
                 "AND t.{state} IN ({ours}))"
@@ -221,6 +239,50 @@ class PostgresCrm:
         return sum(
             self._merge(cursor, number, columns[table.name], staged, portfolio, changes)
             for number, table in enumerate(tables)
+        )
+
+    def _merge_added(self, cursor: Any, added: Portfolio) -> int:
+        """Merge the rows of the one entity that the delivery adds, and end what it pays off."""
+        tables = self._mapping.tables
+        columns = self._columns(cursor)
+        entity = _ADDED[added.content]
+        ours = [number for number, table in enumerate(tables) if table.entity.name == entity]
+        wanted = (
+            extras_of(tables[one].entity, tables[one].columns.values(), added.extras)
+            for one in ours
+        )
+        staged = stage_delivery(cursor, added, {PAID_OFF}.union(*wanted))
+        changed = sum(
+            self._merge(cursor, one, columns[tables[one].name], staged, added, None) for one in ours
+        )
+        if staged.extras.get(PAID_OFF) is not Kind.BOOLEAN:
+            return changed
+        return changed + sum(self._pay_off(cursor, table, added) for table in tables)
+
+    def _pay_off(self, cursor: Any, table: Table, added: Portfolio) -> int:
+        """Mark the table's open rows of the contracts that the payments pay off."""
+        state, contract = table.column_of("situacao"), table.column_of("contrato")
+        if state is None or contract is None:
+            return 0
+        condition = sql.SQL(
+            "t.{} = {} AND t.{} = {} AND EXISTS (SELECT FROM delivery_row d "
+            "WHERE d.contract = t.{}::text AND d.{})"
+        ).format(
+            sql.Identifier(_column(table, "convenio")),
+            sql.Literal(added.convenio),
+            sql.Identifier(state),
+            _value(table, state, OPEN),
+            sql.Identifier(contract),
+            sql.Identifier(PAID_OFF),
+        )
+        return retire(
+            cursor,
+            self._target(table),
+            sql.SQL("(SELECT * FROM {} LIMIT 0)").format(identifier(table)),
+            condition,
+            (state, _value(table, state, PAID)),
+            _JOURNAL,
+            added.delivery_id,
         )
 
     def _merge(
@@ -263,7 +325,10 @@ class PostgresCrm:
         target = self._target(table, tuple(carried))
         changed = 0
         state = table.column_of("situacao")
-        if state is not None:  # first, while what is new is not there to be looked through
+        whole = portfolio.content == "carteira"
+        if (
+            whole and state is not None
+        ):  # first, while what is new is not there to be looked through
             condition = sql.SQL("t.{} = {} AND t.{} = {}").format(
                 sql.Identifier(_column(table, "convenio")),
                 sql.Literal(portfolio.convenio),

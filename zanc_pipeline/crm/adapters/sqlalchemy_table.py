@@ -27,8 +27,9 @@ from zanc_pipeline.crm.adapters.sqlalchemy_values import (
     new_column,
 )
 from zanc_pipeline.crm.entities import CallOutcome, Changes, Loaded, Portfolio
-from zanc_pipeline.crm.fields import CANONICAL, EXTRA, OPEN, PAID, REMOVED, Kind
+from zanc_pipeline.crm.fields import CANONICAL, OPEN, PAID, REMOVED, Kind
 from zanc_pipeline.crm.mapping import Code, CrmMapping
+from zanc_pipeline.crm.staging import PAID_OFF
 
 Row = dict[str, Any]
 
@@ -128,23 +129,24 @@ class SqlAlchemyTable:
             if mark is not None:
                 return mark
             digest = self._mapping.digest(portfolio.digest)
-            latest = self._latest(connection, portfolio.convenio)
+            latest = None
+            if not portfolio.added_since:
+                latest = self._latest(connection, portfolio.convenio)
             changes = portfolio.changes
             if changes is not None and latest != self._mapping.digest(changes.since):
                 changes = None
             changed = 0 if latest == digest else self._merge(connection, portfolio, changes)
-            connection.execute(
-                _DELIVERY.insert(),
-                {
-                    "delivery_id": portfolio.delivery_id,
-                    "convenio": portfolio.convenio,
-                    "reference_date": portfolio.reference_date,
-                    "rows": portfolio.rows,
-                    "changed": changed,
-                    "digest": digest,
-                },
-            )
+            _set_mark(connection, portfolio, changed, digest)
         return Loaded(rows=portfolio.rows, changed=changed)
+
+    def add(self, added: Portfolio) -> Loaded:
+        with self._transaction() as connection:
+            mark = _mark(connection, added.delivery_id)
+            if mark is not None:
+                return mark
+            changed = self._pay_off(connection, added)
+            _set_mark(connection, added, changed, "")
+        return Loaded(rows=added.rows, changed=changed)
 
     def loaded(self, delivery_id: int) -> Loaded | None:
         with self._transaction() as connection:
@@ -232,7 +234,7 @@ class SqlAlchemyTable:
         """
         query = (
             sa.select(_DELIVERY.c.digest, _DELIVERY.c.rows)
-            .where(_DELIVERY.c.convenio == convenio)
+            .where(_DELIVERY.c.convenio == convenio, _DELIVERY.c.digest != "")
             .order_by(_DELIVERY.c.reference_date.desc(), _DELIVERY.c.delivery_id.desc())
             .limit(1)
         )
@@ -271,11 +273,31 @@ class SqlAlchemyTable:
             changed += self._write(connection, store, portfolio, pairs)
         return changed
 
+    def _pay_off(self, connection: sa.Connection, added: Portfolio) -> int:
+        """Mark the open contracts that the payments pay off."""
+        if added.extras.get(PAID_OFF) is not Kind.BOOLEAN:
+            return 0
+        store = self._portfolio(connection)
+        mine = store.c[self._convenio] == added.convenio
+        is_open, paid = (self._table.code(self._state, state) for state in (OPEN, PAID))
+        changed = 0
+        for batch in added.batches(["contract", PAID_OFF]):
+            ended = {row["contract"] for row in batch.to_pylist() if row[PAID_OFF]}
+            for some in _chunks(sorted(ended)):
+                existing = self._rows(connection, store, mine, some).values()
+                pairs: list[tuple[Row | None, Row]] = [
+                    (row, {**row, self._state: paid})
+                    for row in existing
+                    if row[self._state] == is_open
+                ]
+                changed += self._write(connection, store, added, pairs)
+        return changed
+
     def _incoming(
         self, portfolio: Portfolio, store: sa.Table, changes: Changes | None
     ) -> Iterator[dict[str, Row]]:
         """The rows of the delivery as the CRM keeps them, by contract, some at a time."""
-        paid = portfolio.extras.get(EXTRA + "quitado") is Kind.BOOLEAN
+        paid = portfolio.extras.get(PAID_OFF) is Kind.BOOLEAN
         constant: dict[str, Code] = {self._convenio: portfolio.convenio}
         sources, converters = {}, {}
         for name, field in self._table.columns.items():
@@ -285,14 +307,14 @@ class SqlAlchemyTable:
                 sources[name] = source
                 converters[name] = converter(self._table, name, kind, store.c[name])
         states = {state: self._table.code(self._state, state) for state in (OPEN, PAID)}
-        columns = sorted({*sources.values(), "cpf", *([EXTRA + "quitado"] if paid else [])})
+        columns = sorted({*sources.values(), "cpf", *([PAID_OFF] if paid else [])})
         for batch in portfolio.batches(columns, of=changes):
             for some in _chunks(batch.to_pylist()):
                 rows = {}
                 for row in some:
                     made = {name: converters[name](row[source]) for name, source in sources.items()}
                     made |= constant
-                    is_paid = paid and row[EXTRA + "quitado"]
+                    is_paid = paid and row[PAID_OFF]
                     made[self._state] = states[PAID if is_paid else OPEN]
                     rows[row["contract"]] = made
                 yield rows
@@ -421,6 +443,21 @@ def _from_json(text: str, store: sa.Table) -> Row:
         else:
             restored[name] = value
     return restored
+
+
+def _set_mark(connection: sa.Connection, taken: Portfolio, changed: int, digest: str) -> None:
+    """Say that the delivery is in; ``digest`` is empty when it is no portfolio."""
+    connection.execute(
+        _DELIVERY.insert(),
+        {
+            "delivery_id": taken.delivery_id,
+            "convenio": taken.convenio,
+            "reference_date": taken.reference_date,
+            "rows": taken.rows,
+            "changed": changed,
+            "digest": digest,
+        },
+    )
 
 
 def _mark(connection: sa.Connection, delivery_id: int) -> Loaded | None:

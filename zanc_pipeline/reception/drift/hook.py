@@ -75,7 +75,7 @@ def _judged(
     if result.findings and all(one.rule in _OF_ITS_TURN for one in result.findings):
         return result, None  # too old, out of turn or of another size: the layout is not to blame
     with transaction(settings, "zanc", application="reception") as cursor:
-        before = store.previous(cursor, delivery)
+        before = _lasting(store.previous(cursor, delivery, own.content), own)
     first = _trial(own, result, witness, content)
     crm = known(settings, delivery.convenio, witness.sample())
     if RULE in decided or before is None:
@@ -150,6 +150,19 @@ def _otherwise(
         reason=f"o arquivo mudou ({said}): {why}; há um layout proposto: {see}",
     )
     return result, finding
+
+
+def _lasting(before: Fingerprint | None, layout: Layout) -> Fingerprint | None:
+    """``before`` without what is another one every day: the dates of payments."""
+    if before is None or layout.content == "carteira":
+        return before
+    days = {field.name for field in layout.fields if field.type in {"data", "data_hora"}}
+    kept = [place for place, name in enumerate(before.names) if name not in days]
+    return replace(
+        before,
+        fields={name: one for name, one in before.fields.items() if name not in days},
+        links={key: [row[place] for place in kept] for key, row in before.links.items()},
+    )
 
 
 def _other_versions(settings: Settings, delivery: Delivery, own: Layout) -> list[Layout]:

@@ -48,13 +48,13 @@ class Proposal:
         return as_text(self.evidence)
 
 
-def previous(cursor: Any, delivery: Delivery) -> Fingerprint | None:
-    """The fingerprint of the last accepted delivery of this convênio before this one."""
+def previous(cursor: Any, delivery: Delivery, content: str) -> Fingerprint | None:
+    """The fingerprint of the last accepted delivery of this convênio and content before this."""
     cursor.execute(
         "SELECT f.content FROM reception.fingerprint f JOIN reception.delivery d "
         "ON d.id = f.delivery_id WHERE d.convenio = %s AND d.id < %s "
-        "AND d.status IN ('accepted', 'loaded') ORDER BY d.id DESC LIMIT 1",
-        (delivery.convenio, delivery.id or 2**62),
+        "AND d.content = %s AND d.status IN ('accepted', 'loaded') ORDER BY d.id DESC LIMIT 1",
+        (delivery.convenio, delivery.id or 2**62, content),
     )
     row = cursor.fetchone()
     return None if row is None else Fingerprint.from_json(row["content"])
