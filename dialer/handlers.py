@@ -56,6 +56,7 @@ class Handler(RequestHandler):
 
     def initialize(self, dialer: Dialer) -> None:
         self.dialer = dialer
+        self._bound: str | None = None  # whose token it is, when it is an operator's
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "zanc-dialer")
@@ -66,18 +67,27 @@ class Handler(RequestHandler):
         """Admit the dialer's token, and for ``operator`` its own."""
         scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
         own = None if operator is None else self.dialer.operator_token(operator)
-        for token in (self.dialer.token, own):
+        for token, bound in ((self.dialer.token, None), (own, operator)):
             known = token is not None and hmac.compare_digest(given.encode(), token.encode())
             if known and scheme == "Bearer":
+                self._bound = bound
+                named = self.request.headers.get("X-Zanc-User", "")
+                if bound is not None and named not in ("", bound):
+                    raise Unauthorized(
+                        f"the token of {bound} acts for {bound} only: leave X-Zanc-User out"
+                    )
                 return
         raise Unauthorized("send 'Authorization: Bearer TOKEN' with a token that may do this")
 
     def who(self, operator: str | None = None) -> str:
-        """Who asks, for the audit: an operator, or whom a program names in ``X-Zanc-User``."""
-        name = self.request.headers.get("X-Zanc-User", "") or operator or "api"
+        """Who asks, for the audit: whose token it is, or whom a program of ours names.
+
+        That program has the dialer's own token and says it in ``X-Zanc-User``.
+        """
+        name = self.request.headers.get("X-Zanc-User", "")
         if len(name) > 100 or not name.isprintable():
             raise DataError("X-Zanc-User must be one line of at most 100 letters")
-        return name
+        return self._bound or name or operator or "api"
 
     def limit(self, most: int, default: int = 200) -> int:
         """The query's ``limit``."""

@@ -17,7 +17,7 @@ class OperatorOrder(Handler):
 
     async def post(self, operator: str, order: str) -> None:
         self.authorize(operator)
-        desk = self.dialer.desk
+        desk, who = self.dialer.desk, self.who(operator)
         match order:
             case "login":
                 await desk.login(operator)
@@ -31,7 +31,6 @@ class OperatorOrder(Handler):
                 await desk.make_ready(operator)
             case "call" | "skip":
                 await desk.decide(operator, call=order == "call")
-        who = self.who(operator)
         if who != operator:  # somebody else did it for the operator
             await self.dialer.store.note(who, order, operator)
         agent = self.dialer.engine.floor.agents.get(operator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dialer.web.accounts import Role
+from dialer.web.addresses import address_of
 from dialer.web.pages import COOKIE, Page, safe_way
 from dialer.web.sessions import LIFE, TooManyLogins
 
@@ -33,7 +34,12 @@ class Login(Page):
             cookie = await self.dialer.sessions.open(
                 self.get_body_argument("login", "", strip=False)[:200],
                 self.get_body_argument("password", "", strip=False)[:500],
-                self.request.remote_ip or "",
+                address_of(
+                    self.request.remote_ip or "",
+                    # Each proxy may have added a line of its own; together they are one list.
+                    ",".join(self.request.headers.get_list("X-Forwarded-For")),
+                    self.dialer.settings.dialer.trusted_proxies,
+                ),
             )
         except TooManyLogins as error:
             self.set_header("Retry-After", str(round(error.seconds) + 1))

@@ -186,6 +186,11 @@ def test_an_operators_token_acts_for_that_operator_only(
     assert status("POST", "/v1/operators/op06/login") == 401
     assert status("GET", "/v1/campaigns") == 401
     assert status("POST", "/v1/operators/..%2F..%2Fx/login") == 401
+    # Nor may it name somebody else as the one who did it.
+    headers["X-Zanc-User"] = "op05"
+    assert status("POST", "/v1/operators/op05/logout") == 200
+    headers["X-Zanc-User"] = "ana"
+    assert status("POST", "/v1/operators/op05/login") == 401
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     ValidationError,
     field_validator,
     model_validator,
@@ -92,10 +93,13 @@ class DialerSettings(WebPart):
 
     That is Asterisk's own detection (``amd``) or our model of ``models/alo`` (``model``), for
     which the PBXs send the sound of answered calls to ``ears``, an address of the dialer's machine.
+    ``trusted_proxies`` are the addresses or networks of the proxies in front of the pages: only
+    from them ``X-Forwarded-For`` is believed.
     """
 
     who_answers: Literal["amd", "model"] = "amd"
     ears: str = "127.0.0.1"
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
 
 
 class LocalizationSettings(WebPart):
