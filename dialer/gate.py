@@ -126,7 +126,7 @@ class Gate:
             if answer.busy:
                 later = now + timedelta(seconds=answer.retry_seconds)
                 return replace(passage, plan=replace(plan, not_before=later))
-            refused = answer.refused or {phone: "localization did not reserve it"}
+            refused = answer.refused or {phone: "a base de localização não o reservou"}
             lead = replace(lead, refused={**lead.refused, **refused})
 
     def _evidence(
@@ -171,7 +171,7 @@ class Gate:
         except DataError as error:
             # Asked again it would say the same: this person is not called, the others are.
             log.warning("dialer: lead %d is not called: %s", lead.id, error)
-            reason = "localization takes the question for wrong"
+            reason = "a base de localização não aceita a pergunta"
             wrong = {phone: reason for phone in lead.phones if phone not in lead.refused}
             return Reservation(phone=None, lease=None, refused=wrong, busy=False)
         except UnavailableError as error:

@@ -120,11 +120,11 @@ def _reservation(phones: Sequence[str], body: Mapping[str, Any]) -> Reservation:
     for phone in phones:
         verdict = verdicts.get(phone)
         if verdict is None:
-            refused[phone] = "localization did not answer for it"
+            refused[phone] = "a base de localização não respondeu sobre ele"
         elif verdict.get("reason") == "reserved":
             waits = True
         elif verdict.get("dial") is not True and verdict.get("reason") != "other_phone_reserved":
-            refused[phone] = str(verdict.get("reason") or "refused")
+            refused[phone] = _told(verdict)
     reserved = lease.get("phone")
     return Reservation(
         phone=reserved,
@@ -133,6 +133,11 @@ def _reservation(phones: Sequence[str], body: Mapping[str, Any]) -> Reservation:
         busy=reserved is None and waits,
         told=str(verdicts.get(reserved, {}).get("texto") or ""),
     )
+
+
+def _told(verdict: Mapping[str, Any]) -> str:
+    """Why a phone is not dialled, in Portuguese."""
+    return str(verdict.get("texto") or f"a base de localização não deixa ({verdict.get('reason')})")
 
 
 def _reason(response: httpx.Response) -> str:

@@ -93,13 +93,16 @@ def _rows(name: str, content: bytes) -> Sequence[dict[str, object]]:
 def _lead(name: str, row: dict[str, object]) -> MailingLead:
     rank, phones, amount = row["rank"], row["phones"], row["amount"]
     cpf = parse_cpf(str(row["cpf"]))
-    if not isinstance(rank, int) or not isinstance(phones, list) or amount is None or cpf is None:
+    keys = str(row["crm"]), str(row["convenio"]), str(row["contract"])
+    wrong = amount is None or _CONTROL.search("".join(keys)) is not None
+    if not isinstance(rank, int) or not isinstance(phones, list) or cpf is None or wrong:
         raise DataError(f"mailing {name}: the row of rank {rank} is not valid; build it again")
     refused: dict[str, str] = {}
-    distinct = tuple(dict.fromkeys(str(phone) for phone in phones))
+    phones = [_CONTROL.sub(" ", str(phone)) for phone in phones]  # it is shown, and refused below
+    distinct = tuple(dict.fromkeys(phones))
     hours = row.get("hours")
     told = hours if isinstance(hours, list) and len(hours) == len(phones) else [None] * len(phones)
-    best = {str(phone): _hours(listed) for phone, listed in zip(phones, told, strict=True)}
+    best = {phone: _hours(listed) for phone, listed in zip(phones, told, strict=True)}
     for phone in distinct:
         try:
             check_number(phone)
@@ -109,9 +112,9 @@ def _lead(name: str, row: dict[str, object]) -> MailingLead:
         rank=rank,
         cpf=cpf,
         name=_CONTROL.sub(" ", str(row["name"])),
-        crm=str(row["crm"]),
-        convenio=str(row["convenio"]),
-        contract=str(row["contract"]),
+        crm=keys[0],
+        convenio=keys[1],
+        contract=keys[2],
         amount=Decimal(str(amount)).quantize(Decimal("0.01")),
         phones=distinct,
         refused=refused,

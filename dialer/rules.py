@@ -243,24 +243,26 @@ _NATIONAL = re.compile(r"[1-9][0-9]{9,10}", re.ASCII)
 def check_number(phone: str) -> str:
     """Return ``phone`` if it may be sent to a PBX: DDD and subscriber, digits only.
 
-    Raises DataError with the reason otherwise: service and emergency numbers (190, 192, 193 and
-    all of up to five digits), numbers too short or too long, shared-cost and premium ones (0300,
-    0303, 0500, 0800, 0900: Anatel Resolução 749/2022), foreign numbers, area codes that do not
-    exist, and anything that is not a digit.
+    Raises DataError with the reason, in Portuguese, otherwise: service and emergency numbers (190,
+    192, 193 and all of up to five digits), numbers too short or too long, shared-cost and premium
+    ones (0300, 0303, 0500, 0800, 0900: Anatel Resolução 749/2022), foreign numbers, area codes that
+    do not exist, and anything that is not a digit.
     """
     if not (phone.isascii() and phone.isdigit()):
-        raise DataError("the number holds something that is not a digit")
+        raise DataError("o telefone tem algo que não é dígito")
     if phone.startswith("00"):
-        raise DataError("foreign numbers are not dialled")
+        raise DataError("não se disca para telefone estrangeiro")
     if len(phone) <= 5:
-        raise DataError("emergency and service numbers are not dialled")
+        raise DataError("não se disca para emergência nem serviço de utilidade pública")
     if phone[:4] in ("0300", "0303", "0500", "0800", "0900"):
-        raise DataError("numbers of special tariff are not dialled")
+        raise DataError("não se disca para número de tarifa especial (0300, 0500, 0800, 0900)")
     if len(phone) < 10:
-        raise DataError("the number is too short: DDD and subscriber are 10 or 11 digits")
+        raise DataError("o telefone é curto demais: DDD e número têm 10 ou 11 dígitos")
     if len(phone) > 11:
-        raise DataError("the number is too long or foreign: DDD and subscriber are 10 or 11 digits")
+        raise DataError(
+            "o telefone é longo demais ou estrangeiro: DDD e número têm 10 ou 11 dígitos"
+        )
     parsed = parse_phone(phone) if _NATIONAL.fullmatch(phone) else None
     if parsed is None or parsed.number != phone:
-        raise DataError("the number is not a Brazilian phone with DDD (10 or 11 digits)")
+        raise DataError("não é um telefone brasileiro com DDD (10 ou 11 dígitos)")
     return phone

@@ -152,9 +152,15 @@ def parse_campaign(section: object, where: str) -> CampaignSettings:
     try:
         return CampaignSettings.model_validate(dict(section))
     except ValidationError as error:
-        raise ConfigError(
-            "; ".join(f"{where}: {_problem(problem)}" for problem in error.errors())
-        ) from None
+        problems = error.errors()
+        # What has a wrong part is not empty, though without that part it would be.
+        inner = {problem["loc"][:-1] for problem in problems}
+        told = [
+            f"{where}: {_problem(problem)}"
+            for problem in problems
+            if problem["type"] != "too_short" or problem["loc"] not in inner
+        ]
+        raise ConfigError("; ".join(told)) from None
 
 
 _MESSAGES = {
@@ -165,6 +171,8 @@ _MESSAGES = {
     "int_from_float": "deve ser um número inteiro",
     "float_type": "deve ser um número",
     "float_parsing": "deve ser um número",
+    "bool_type": "deve ser true ou false, sem aspas",
+    "bool_parsing": "deve ser true ou false, sem aspas",
     "dict_type": "deve ser uma lista de 'resultado: minutos'",
     "frozen_set_type": "deve ser uma lista",
     "tuple_type": 'deve ter início e fim, como ["08:00", "20:00"]',

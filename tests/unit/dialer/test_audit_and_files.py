@@ -106,7 +106,7 @@ def test_records_that_were_put_aside_are_read_too(tmp_path: Path) -> None:
 def test_only_hours_in_which_the_phone_may_be_called_are_waited_for() -> None:
     lead = MailingLead(
         rank=1, cpf="", name="", crm="", convenio="", contract="", amount=Decimal(1),
-        phones=("1132345678", "2132345678", "6832345678", "190"), refused={"190": "emergency"},
+        phones=("1132345678", "2132345678", "6832345678", "190"), refused={"190": "emergência"},
         hours=((19, 8, 7), (8, 19, 18), (9, 10, 19), (9,)),
     )  # fmt: skip
     hours = CallingHours(
@@ -142,13 +142,13 @@ def test_a_phone_with_anything_of_a_dialplan_in_it_is_refused(parts: list[str]) 
 @pytest.mark.parametrize(
     ("phone", "why"),
     [
-        ("192", "emergency"),
-        ("193", "emergency"),
-        ("0900123456", "special tariff"),
-        ("0500123456", "special tariff"),
-        ("119123", "too short"),
-        ("0015551234567", "foreign"),
-        ("5511912345678", "too long or foreign"),
+        ("192", "emergência"),
+        ("193", "emergência"),
+        ("0900123456", "tarifa especial"),
+        ("0500123456", "tarifa especial"),
+        ("119123", "curto demais"),
+        ("0015551234567", "estrangeiro"),
+        ("5511912345678", "longo demais ou estrangeiro"),
     ],
 )
 def test_the_reason_of_a_refused_number_is_told(phone: str, why: str) -> None:

@@ -63,6 +63,7 @@ def test_a_day_may_end_at_midnight() -> None:
         ({"abandono_maximo": 0}, "abandono_maximo: deve ser mais que 0"),
         ({"prioridade": 10}, "prioridade: deve ser no máximo 9"),
         ({"motivos_de_pausa": ["a\nb"]}, "escreva cada motivo em uma linha"),
+        ({"gravar": "sim"}, "gravar: deve ser true ou false, sem aspas"),
         ({"horario": ["20:00", "08:00"]}, "o início deve vir antes do fim"),
         ({"horario": ["8h", "20:00"]}, "escreva a hora entre aspas"),
         ({"horario": ["08:00", "24:30"]}, "a última hora do dia é 24:00"),
@@ -94,3 +95,9 @@ def test_a_missing_line_or_section_is_told() -> None:
         parse_campaign(incomplete, "x")
     with pytest.raises(ConfigError, match="falta a seção 'discador'"):
         parse_campaign(None, "x")
+
+
+def test_a_list_with_a_wrong_part_is_not_also_told_to_be_empty() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_campaign(section(motivos_de_pausa=["a\nb"]), "x")
+    assert "vazio" not in str(error.value)

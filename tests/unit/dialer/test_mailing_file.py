@@ -37,10 +37,10 @@ def test_leads_come_in_the_order_of_their_rank(tmp_path: Path) -> None:
 
 
 def test_a_phone_that_may_not_be_dialled_is_kept_with_the_reason(tmp_path: Path) -> None:
-    phones = ["190", "11912345678", "11912345678", "1191234\r\nAction: Logoff"]
+    phones = ["190", "11912345678", "11912345678", "1191234\r\nAction: Logoff\x00"]
     [lead] = read_mailing(*written(tmp_path, {"phones": phones}))
-    assert lead.phones == ("190", "11912345678", "1191234\r\nAction: Logoff")
-    assert set(lead.refused) == {"190", "1191234\r\nAction: Logoff"}
+    assert lead.phones == ("190", "11912345678", "1191234  Action: Logoff ")
+    assert set(lead.refused) == {"190", "1191234  Action: Logoff "}
 
 
 def test_control_characters_leave_the_name(tmp_path: Path) -> None:
@@ -54,6 +54,7 @@ def test_control_characters_leave_the_name(tmp_path: Path) -> None:
         ([{"cpf": "12345678900"}], "row of rank 1 is not valid"),
         ([{}, {"rank": 2}], "rank 2 is in it twice"),
         ([{"phones": None}], "row of rank 1 is not valid"),
+        ([{"contract": "C\x001"}], "row of rank 1 is not valid"),
     ],
 )
 def test_a_wrong_row_refuses_the_mailing(
