@@ -94,9 +94,13 @@ class CancelWanted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OriginateFailed:
-    """The PBX says that it could not place the call, or that nobody answered it."""
+    """The PBX says that it could not place the call, or that nobody answered it.
+
+    ``rang_out``: it gave up because the longest ring time was over.
+    """
 
     at: datetime
+    rang_out: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +117,17 @@ class HungUp:
 
     at: datetime
     cause: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confirmed:
+    """Its channel is there: the PBX listed it, and what that proves came just before.
+
+    ``doubts`` is how often we had lost sight of the call when the PBX was asked.
+    """
+
+    at: datetime
+    doubts: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +154,7 @@ Event = (
     | OriginateFailed
     | Refused
     | HungUp
+    | Confirmed
     | Judged
 )
 
@@ -171,6 +187,7 @@ class Attempt:
     machine: bool = False
     abandoned: bool = False
     cancel_wanted: bool = False
+    rang_out: bool = False
     ringing_at: datetime | None = None
     answered_at: datetime | None = None
     detected_at: datetime | None = None
@@ -249,6 +266,10 @@ def advance(attempt: Attempt, event: Event) -> Step:
             return Step(attempt=given_up)
         case CancelWanted() if attempt.state in UNANSWERED and not attempt.cancel_wanted:
             return Step(attempt=replace(attempt, cancel_wanted=True), commands=(HangUp(),))
+        case Confirmed() if attempt.state in UNANSWERED and attempt.cancel_wanted:
+            return Step(attempt=attempt, commands=(HangUp(),))  # the first order did not arrive
+        case OriginateFailed(rang_out=True):
+            return Step(attempt=replace(attempt, rang_out=True, channel_seen=True))
         case OriginateFailed(at=at) if not attempt.channel_seen:
             # No channel was ever opened: the PBX itself refused, so nothing reached the network.
             return Step(attempt=_end(attempt, at, Outcome.NETWORK_FAILURE, placed=False))
@@ -264,6 +285,8 @@ def advance(attempt: Attempt, event: Event) -> Step:
 
 SILENT_CAUSES = frozenset({0, 16, 31, 127})
 """Causes that say nothing of the called: we or the PBX gave up."""
+UNANSWERED_CAUSES = frozenset({1, 17, 18, 19, 20, 21, 22, 28})
+"""Causes that only a call has which nobody answered; others may also end a conversation."""
 
 
 def outcome_of_cause(cause: int, *, rang: bool) -> Outcome:
@@ -285,12 +308,20 @@ def outcome_of_cause(cause: int, *, rang: bool) -> Outcome:
 def tells_the_end(attempt: Attempt, event: Event) -> bool:
     """Whether ``event`` may be believed of a call of which we missed what happened before it.
 
-    A hangup that says nothing of the called may end a call that was answered, and one that was
-    answered may have reached an operator: what became of those, only the PBX's records tell.
+    A hangup that says nothing of the called may end a call that was answered, one that was
+    answered may have reached an operator, and a failure may be that of a call whose channel we did
+    not see: what became of those, only the PBX's records tell.
     """
+    if isinstance(event, OriginateFailed):
+        return event.rang_out or attempt.channel_seen
     if not isinstance(event, HungUp) or attempt.connected_at is not None or attempt.machine:
         return True
-    return attempt.answered_at is None and event.cause not in SILENT_CAUSES
+    return attempt.answered_at is None and event.cause in UNANSWERED_CAUSES
+
+
+def in_doubt(attempt: Attempt, event: Event) -> Attempt:
+    """The attempt after an event that can't be believed; that it had a channel is certain."""
+    return replace(attempt, channel_seen=attempt.channel_seen or isinstance(event, HungUp))
 
 
 def _detected(attempt: Attempt, event: Detected) -> Step:
@@ -316,8 +347,10 @@ def _outcome_at_hangup(attempt: Attempt, cause: int) -> Outcome:
     if attempt.answered_at is not None:
         # Waiting, or gone before anybody knew who it was: counted against us, not in our favour.
         return Outcome.ABANDONED
-    if attempt.cancel_wanted:
+    if attempt.cancel_wanted and cause in SILENT_CAUSES:
         return Outcome.CANCELLED
+    if cause == 0 and not attempt.rang_out:
+        return Outcome.UNKNOWN  # the PBX ended it by itself: it is being stopped
     return outcome_of_cause(cause, rang=attempt.ringing_at is not None)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 import httpx
@@ -130,9 +132,30 @@ def reconcile(campaign: str | None, as_json: bool) -> None:
             f"{found.attempts} attempts, {found.records} call records,"
             f" {len(found.differences)} differences; {found.known_later} that we ended as unknown"
             " have a record"
+            + (
+                f"; {found.left_out} older than call records are kept were left out"
+                if found.left_out
+                else ""
+            )
         )
     if found.differences:
         raise ZancError(f"{len(found.differences)} attempts differ from the call records")
+
+
+@dialer.command()
+@click.argument("central")
+@click.option("--end", is_flag=True, help="Use it for calls again.")
+def drain(central: str, end: bool) -> None:
+    """Empty the PBX CENTRAL before work on it: no new calls, those it has end by themselves.
+
+    It stays so, over restarts too, until the same command is given with --end.
+    """
+    order = "use" if end else "drain"
+    headers = {"X-Zanc-User": os.environ.get("USER", "console")}
+    told = _Client(settings()).call(
+        "POST", f"/v1/pbxs/{quote(central, safe='')}/{order}", headers=headers
+    )
+    click.echo(f"{told['name']}: {told['state']}, {told['lines']} lines in use")
 
 
 @dialer.command()

@@ -10,10 +10,11 @@ import csv
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dialer.attempt import Attempt
+from dialer.attempt import Attempt, State
 from dialer.truth import Record, files_of, judge, read_causes, read_records
 from zanc_pipeline.common.outcomes import Outcome
 
@@ -38,12 +39,16 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """``known_later``: attempts that ended unknown, and of which the PBX has a record."""
+    """``known_later``: attempts that ended unknown, and of which the PBX has a record.
+
+    ``left_out``: attempts that are older than the records of the PBXs are kept.
+    """
 
     attempts: int
     records: int
     known_later: int
     differences: tuple[Difference, ...]
+    left_out: int = 0
 
 
 def compare(
@@ -84,7 +89,13 @@ def compare(
 
 def _details(row: Mapping[str, Any], mine: Sequence[Record]) -> Iterable[Difference]:
     verdict = judge(
-        Attempt(id=row["id"], created_at=row["created_at"]),
+        Attempt(
+            id=row["id"],
+            created_at=row["created_at"],
+            state=State.ENDED,
+            ringing_at=row["ringing_at"],
+            cancel_wanted=row["cancel_wanted"],
+        ),
         mine,
         pbx_started_at=None,
         now=row["ended_at"],
@@ -110,9 +121,13 @@ def _difference(row: Mapping[str, Any], what: str, ours: str, theirs: str) -> Di
 def compare_all(settings: Settings, campaign: str | None = None) -> Comparison:
     """Compare what is recorded of a campaign (its id or name), or of all.
 
-    Only PBXs whose files are in reach. Raises UnavailableError without the database.
+    Only PBXs whose files are in reach, and only attempts that are not older than call records are
+    kept. Raises UnavailableError without the database.
     """
+    from dialer.policy import load_policy
     from zanc_pipeline.common.database import transaction
+
+    oldest = datetime.now(UTC) - timedelta(days=load_policy(settings.config).guarda.registros_dias)
 
     folders = {
         name: settings.var / "asterisk" / name / "log"
@@ -127,7 +142,8 @@ def compare_all(settings: Settings, campaign: str | None = None) -> Comparison:
             " ORDER BY closed_number",
             {"pbxs": list(folders), "name": campaign},
         )
-        attempts = cursor.fetchall()
+        found = cursor.fetchall()
+        attempts = [row for row in found if row["created_at"] >= oldest]
         cursor.execute("SELECT id FROM attempt")
         ours = {row["id"] for row in cursor.fetchall()}
     records: dict[str, list[Record]] = {}
@@ -140,7 +156,8 @@ def compare_all(settings: Settings, campaign: str | None = None) -> Comparison:
             records[attempt] = [replace(row, cause=causes.get(attempt)) for row in rows]
         if campaign is None:
             strangers[name] = _ids(path) - ours
-    return compare(attempts, records, strangers)
+    left_out = len(found) - len(attempts)
+    return replace(compare(attempts, records, strangers), left_out=left_out)
 
 
 def _ids(path: Path) -> set[str]:

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from dialer import attempt as calls_
 from dialer.attempt import UNANSWERED, Attempt, FindOperator, HangUp, State, advance
+from dialer.draining import drained
 from dialer.gate import Reservations
 from dialer.housekeeping import Housekeeping
 from dialer.live import LONG_AGO, Agent, Call, Campaign, Floor, utc_now
@@ -169,6 +170,8 @@ class Engine:
     async def _restore(self) -> None:
         await self.book.refresh()
         self.book.load_opt_outs(await self.store.opt_outs())
+        for name in await drained(self.store):
+            self.pbxs.drain(name, wanted=True)
         self.campaigns.clear()
         self.floor.agents.clear()
         self.floor.calls.clear()
@@ -213,7 +216,7 @@ class Engine:
                 counted=True,
                 kept=found.attempt.operator is not None,
                 waiting_since=found.attempt.detected_at,
-                unconfirmed=True,
+                doubts=1,
             )
             agent = self.floor.agent_of(call)
             if agent is not None:
@@ -271,21 +274,29 @@ class Engine:
                     log.exception("dialer: attempt %s: %r was not applied", attempt_id, event)
                     call = self.floor.calls.get(attempt_id)
                     if call is not None:
-                        call.unconfirmed = True
+                        call.doubt()
 
     async def _apply(self, attempt_id: str, event: calls_.Event) -> None:
         call = self.floor.calls.get(attempt_id)
         if call is None:
             return
         before = call.attempt
+        if isinstance(event, calls_.Confirmed):
+            call.settled = max(call.settled, event.doubts)
         if call.unconfirmed and not calls_.tells_the_end(before, event):
-            return  # its channel is gone: the reconciler judges it by the records
+            # Its channel is gone: the reconciler judges it by the records.
+            call.attempt = calls_.in_doubt(before, event)
+            call.doubt()  # whatever its PBX was asked before
+            return
         step = advance(before, event)
         call.attempt = step.attempt
         if isinstance(event, calls_.Refused):
             self.pbxs.refused(call, event.reason, utc_now())
         elif step.attempt != before:
             self.pbxs.went_on(call, before, utc_now())
+        if step.attempt.cancel_wanted and not before.cancel_wanted:
+            # Before it is hung up: killed between the two, we must not take it for no answer.
+            await self.persist(lambda: self.store.save_attempt(call.attempt))
         changes: list[OperatorChange] = []
         for command in step.commands:
             changes += self._execute(call, command, event.at)
@@ -299,7 +310,13 @@ class Engine:
             changes += self.switchboard.talking(call, step.attempt)
         if step.attempt.abandoned and not before.abandoned:
             changes += self.switchboard.release(call)
-        if replace(step.attempt, channel_seen=before.channel_seen) != before or changes:
+        stored = replace(
+            before,
+            channel_seen=step.attempt.channel_seen,
+            rang_out=step.attempt.rang_out,
+            cancel_wanted=step.attempt.cancel_wanted,
+        )
+        if step.attempt != stored or changes:
             await self.persist(lambda: self.store.save_attempt(call.attempt))
         for change in changes:
             await self.persist(partial(self.store.set_operator, change))

@@ -54,8 +54,21 @@ class Call:
     """It is in ``rulebook.volumes``."""
     late_until: datetime | None = None
     """The operator's wrap-up is over without a tabulation: until then it may still come."""
-    unconfirmed: bool = False
+    doubts: int = 0
+    """How often we lost sight of it: a restart, a connection that broke, an error of ours."""
+    settled: int = 0
+    """How many of these doubts the PBX has answered since."""
     missing: int = 0
+    """How often in turn its PBX did not list it."""
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether something may have happened to it that we did not hear of."""
+        return self.doubts > self.settled
+
+    def doubt(self) -> None:
+        """Something may have happened to it unheard."""
+        self.doubts += 1
 
     @property
     def on_line(self) -> bool:
@@ -71,6 +84,7 @@ class Call:
         return (
             self.attempt.state is State.WAITING
             and not self.attempt.abandoned
+            and not self.unconfirmed
             and self.operator is None
         )
 

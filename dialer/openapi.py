@@ -262,6 +262,13 @@ def document(version: str) -> dict[str, Any]:
             "post": _operation(summary, 200, 401, 404, 409, 503, parameters=(_ID, _USER))
         }
     for order, summary in (
+        ("drain", "Empty a PBX: no new calls, those it has go on; it outlives a restart"),
+        ("use", "New calls through a PBX again"),
+    ):
+        paths[f"/v1/pbxs/{{id}}/{order}"] = {
+            "post": _operation(summary, 200, 400, 401, 404, 503, parameters=(_ID, _USER))
+        }
+    for order, summary in (
         ("login", "The operator is there"),
         ("logout", "The operator leaves, after the present call"),
         ("pause", "The operator pauses, after the present call"),

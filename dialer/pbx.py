@@ -36,6 +36,10 @@ CLOCK_TOLERANCE = timedelta(seconds=1)
 BOOT_SECONDS = 10.0
 _VERSION = re.compile(r"(?:certified/|GIT-)?(\d+)[.-]", re.ASCII)
 _STATE_RINGING, _STATE_UP = 5, 6
+_REASON_RANG_OUT = "3"
+FAILED_SECONDS = 1.0
+"""Asterisk tells the failure of an order by another way than what happens to its channel: on a
+loaded PBX it could overtake the news that there is a channel at all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,7 +118,8 @@ def translate(
             attempt_id = headers.get("ActionID", "")
             if headers.get("Response") == "Success":
                 return attempt_id, events.Answered(at=at)
-            return attempt_id, events.OriginateFailed(at=at)
+            rang_out = headers.get("Reason") == _REASON_RANG_OUT
+            return attempt_id, events.OriginateFailed(at=at, rang_out=rang_out)
         case "Newchannel":
             return headers.get("Uniqueid", ""), events.Created(at=at)
         case "Newstate":
@@ -443,7 +448,11 @@ class AsteriskPbx:
             self._refused(headers)
             return
         told = translate(headers, now, self._ahead)
-        if told is not None and ATTEMPT_ID.fullmatch(told[0]):
+        if told is None or not ATTEMPT_ID.fullmatch(told[0]):
+            return
+        if isinstance(told[1], events.OriginateFailed) and not told[1].rang_out:
+            asyncio.get_running_loop().call_later(FAILED_SECONDS, self.on_event, *told)
+        else:
             self.on_event(*told)
 
     def _refused(self, headers: Headers) -> None:

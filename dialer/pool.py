@@ -44,6 +44,7 @@ class _Central:
     limits: PbxLimits
     bucket: TokenBucket
     trunks: dict[str, _Trunk]
+    drained: bool = False
 
 
 class PbxPool(dict[str, Pbx]):
@@ -73,6 +74,12 @@ class PbxPool(dict[str, Pbx]):
     def reachable(self) -> bool:
         """Whether any PBX is in reach."""
         return any(pbx.connected for pbx in self.values())
+
+    def drain(self, name: str, *, wanted: bool) -> None:
+        """No new calls through this PBX, or new calls again; what it has goes on."""
+        central = self._centrais.get(name)
+        if central is not None:  # it may have left the configuration
+            central.drained = wanted
 
     # ---- choosing
 
@@ -138,13 +145,16 @@ class PbxPool(dict[str, Pbx]):
         for name, central in self._centrais.items():
             if not central.pbx.connected:
                 continue
+            if central.drained:
+                told.append(f"{name}: sendo esvaziada")
+                continue
             for trunk, one in central.trunks.items():
                 if one.breaker.state(now) != "ok":
                     told.append(f"{name}/{trunk}: {_rest(one.breaker, now)}")
                 elif lines[name, trunk] >= one.limits.lines:
-                    told.append(f"{name}/{trunk}: todas as {one.limits.lines} linhas em uso")
+                    told.append(f"{name}/{trunk}: {_full(one.limits.lines)}")
             if self._in_use(name, lines) >= central.limits.lines:
-                told.append(f"{name}: todas as {central.limits.lines} linhas em uso")
+                told.append(f"{name}: {_full(central.limits.lines)}")
         return "; ".join(told) or "limite de chamadas por segundo"
 
     def _room(
@@ -162,7 +172,7 @@ class PbxPool(dict[str, Pbx]):
     def _central_room(
         self, central: _Central, lines: Counter[tuple[str, str]], now: datetime
     ) -> int:
-        if not central.pbx.connected:
+        if not central.pbx.connected or central.drained:
             return 0
         free = central.limits.lines - self._in_use(central.pbx.name, lines)
         return max(0, min(free, central.bucket.available(now.timestamp())))
@@ -222,8 +232,6 @@ class PbxPool(dict[str, Pbx]):
         found = []
         for name, central in self._centrais.items():
             in_use = self._in_use(name, lines)
-            full = in_use >= central.limits.lines
-            state = "fora" if not central.pbx.connected else "cheia" if full else "ok"
             trunks = [
                 {
                     "name": trunk,
@@ -240,8 +248,9 @@ class PbxPool(dict[str, Pbx]):
                     "name": name,
                     "version": central.pbx.version,
                     "connected": central.pbx.connected,
-                    "state": state,
+                    "state": _state(central, in_use),
                     "why": "" if central.pbx.connected else central.pbx.problem,
+                    "drained": central.drained,
                     "lines": in_use,
                     "capacity": central.limits.lines,
                     "calls_per_second": central.limits.calls_per_second,
@@ -249,6 +258,18 @@ class PbxPool(dict[str, Pbx]):
                 }
             )
         return found
+
+
+def _full(lines: int) -> str:
+    return "a única linha em uso" if lines == 1 else f"todas as {lines} linhas em uso"
+
+
+def _state(central: _Central, lines: int) -> str:
+    if not central.pbx.connected:
+        return "fora"
+    if central.drained:
+        return "esvaziando" if lines else "vazia"
+    return "cheia" if lines >= central.limits.lines else "ok"
 
 
 def _rest(breaker: Breaker, now: datetime) -> str:

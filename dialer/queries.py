@@ -96,7 +96,8 @@ RETURNING id
 UPDATE_ATTEMPT = """
 UPDATE attempt SET state = $2, placed = $3, operator = $4, ringing_at = $5, answered_at = $6,
        detected_at = $7, connected_at = $8, ended_at = $9, hangup_cause = $10, outcome = $11,
-       tabulation = $12, promise_date = $13, promise_amount = $14, callback_at = $15
+       tabulation = $12, promise_date = $13, promise_amount = $14, callback_at = $15,
+       cancel_wanted = $16
 WHERE id = $1
 """
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
-from dialer.attempt import Connected, Event, State
+from dialer.attempt import Confirmed, Connected, Event, State
 from dialer.live import Call, Floor, utc_now
 from dialer.pbx import Pbx
 from dialer.truth import judge
@@ -45,16 +45,21 @@ class Reconciler:
 
     def pbx_changed(self) -> None:
         """A PBX came or went: what its calls are doing must be asked."""
+        changed = set()
         for name, pbx in self._pbxs.items():
             if not pbx.connected:
-                self._away_since.setdefault(name, utc_now())
+                if name not in self._away_since:
+                    self._away_since[name] = utc_now()
+                    changed.add(name)
                 self._connected_at.pop(name, None)
                 self._swept.discard(name)
             elif name not in self._connected_at:
                 self._away_since.pop(name, None)
                 self._connected_at[name] = utc_now()
+                changed.add(name)
         for call in self._floor.calls.values():
-            call.unconfirmed = True
+            if call.pbx in changed:
+                call.doubt()
 
     async def run(self) -> None:
         """Compare for ever."""
@@ -87,8 +92,9 @@ class Reconciler:
             return
         last = self._compared_at.get(pbx.name)
         recent = last is not None and (now - last).total_seconds() < COMPARE_SECONDS
-        if recent and not any(call.unconfirmed for call in mine):
+        if recent and not any(call.unconfirmed or call.missing for call in mine):
             return
+        doubts = {call.attempt.id: call.doubts for call in mine}
         live = await pbx.live()
         self._compared_at[pbx.name] = now
         lost = []
@@ -96,14 +102,16 @@ class Reconciler:
             proofs = live.attempts.get(call.attempt.id)
             if proofs is None:
                 call.missing += 1
-                call.unconfirmed = True
                 # Twice, some time apart: its channel may be about to appear, its record too.
                 if call.missing >= 2:
                     lost.append(call)
                 continue
-            call.missing, call.unconfirmed = 0, False
+            call.missing = 0
             for event in proofs:
                 self._notice(call.attempt.id, event)
+            # After them, in the same queue: an end that is in it already came without them.
+            confirmed = Confirmed(at=now, doubts=doubts[call.attempt.id])
+            self._notice(call.attempt.id, confirmed)
         await self._judge(pbx, lost, live.started_at)
 
     async def _sweep(self, pbx: Pbx) -> None:

@@ -82,6 +82,7 @@ CREATE TABLE IF NOT EXISTS attempt (
     caller_id     text NOT NULL DEFAULT '',  -- the number that was shown
     evidence      jsonb NOT NULL DEFAULT '{}', -- the rules that were asked, their figures, when
     recording     text,                      -- file name in the PBX's folder of recordings
+    cancel_wanted boolean NOT NULL DEFAULT false, -- we meant to hang up before anybody answered
     UNIQUE (lead_id, number)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS attempt_one_at_a_time ON attempt (lead_id) WHERE state <> 'ended';
@@ -126,6 +127,13 @@ CREATE TABLE IF NOT EXISTS calling_hour (
     answered    integer NOT NULL DEFAULT 0,  -- by people
     abandoned   integer NOT NULL DEFAULT 0,
     PRIMARY KEY (name, day, hour, segment)
+);
+
+-- PBXs that get no new calls until somebody says otherwise.
+CREATE TABLE IF NOT EXISTS drained_pbx (
+    name        text PRIMARY KEY,
+    who         text NOT NULL,
+    since       timestamptz NOT NULL DEFAULT now()
 );
 
 -- Who changed what; never altered.

@@ -10,7 +10,7 @@ import signal
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
 
-from dialer import campaign_api, live_api, operator_api, rules_api
+from dialer import campaign_api, live_api, operator_api, pbx_api, rules_api
 from dialer.alo.attach import attach, model_of
 from dialer.desk import Desk
 from dialer.engine import Engine
@@ -110,6 +110,7 @@ class Dialer:
                 (r"/metrics", live_api.Metrics, shared),
                 (r"/v1/live", live_api.Live, shared),
                 (r"/v1/figures", live_api.Figures, shared),
+                (r"/v1/pbxs/([^/]+)/(drain|use)", pbx_api.PbxOrder, shared),
                 (r"/v1/audit", campaign_api.Audit, shared),
                 (r"/v1/leads/withdraw", campaign_api.Withdraw, shared),
                 (r"/v1/opt-outs", rules_api.OptOuts, shared),

@@ -329,6 +329,7 @@ class Store:
                 attempt.outcome and attempt.outcome.value,
                 attempt.tabulation and attempt.tabulation.value,
                 attempt.promise_date, attempt.promise_amount, attempt.callback_at,
+                attempt.cancel_wanted,
             )  # fmt: skip
             if close:
                 await connection.execute(queries.CLOSE_ATTEMPT, attempt.id, int(short))
@@ -707,6 +708,7 @@ def _attempt(row: Any) -> Attempt:
         channel_seen=state is not State.DIALLING,
         # a person who was detected waits or talks; what was detected and only answered is a machine
         machine=state is State.ANSWERED and row["detected_at"] is not None,
+        cancel_wanted=row["cancel_wanted"],
         ringing_at=row["ringing_at"],
         answered_at=row["answered_at"],
         detected_at=row["detected_at"],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dialer.attempt import SILENT_CAUSES, Attempt, Judged, outcome_of_cause
+from dialer.attempt import SILENT_CAUSES, Attempt, Judged, State, outcome_of_cause
 from zanc_pipeline.common.outcomes import Outcome
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -126,7 +126,7 @@ def judge(
     """
     rows = None if records is None else list(records)
     if rows:
-        return _from_records(rows)
+        return _from_records(attempt, rows)
     if rows is None or pbx_started_at is None:
         return Judged(at=now, outcome=Outcome.UNKNOWN, placed=True)
     if pbx_started_at > attempt.created_at - CLOCK_TOLERANCE or attempt.channel_seen:
@@ -135,7 +135,7 @@ def judge(
     return Judged(at=now, outcome=Outcome.CANCELLED, placed=False)
 
 
-def _from_records(rows: list[Record]) -> Judged:
+def _from_records(attempt: Attempt, rows: list[Record]) -> Judged:
     ended_at = max(row.ended_at for row in rows)
     answered = [row.answered_at for row in rows if row.answered_at is not None]
     answered_at = min(answered) if answered else None
@@ -143,7 +143,7 @@ def _from_records(rows: list[Record]) -> Judged:
     operator = talked[-1] if talked else None
     return Judged(
         at=ended_at,
-        outcome=_outcome(rows, answered_at is not None, operator is not None),
+        outcome=_outcome(attempt, rows, answered_at is not None, operator is not None),
         placed=True,
         answered_at=answered_at,
         operator=operator,
@@ -160,16 +160,23 @@ def _talked_to(row: Record) -> str | None:
     return row.extension if row.to_channel.startswith("PJSIP/peer_") else None
 
 
-def _outcome(rows: list[Record], answered: bool, talked: bool) -> Outcome:
+def _outcome(attempt: Attempt, rows: list[Record], answered: bool, talked: bool) -> Outcome:
     if talked:
         return Outcome.HUMAN
     if answered:
         machine = any(row.userfield == Outcome.MACHINE for row in rows)
         return Outcome.MACHINE if machine else Outcome.ABANDONED
     cause = rows[-1].cause
-    if cause is not None and cause not in SILENT_CAUSES:
-        return outcome_of_cause(cause, rang=True)
+    if attempt.cancel_wanted and (cause is None or cause in SILENT_CAUSES):
+        return Outcome.CANCELLED
     dispositions = {row.disposition for row in rows}
+    if cause is not None:
+        if cause == 0 and "NO ANSWER" in dispositions:
+            return Outcome.UNKNOWN  # the PBX was being stopped and ended it by itself
+        # While it was dialled it may have begun to ring unheard. Asterisk 16 says FAILED and no
+        # cause of one that rang until its time was over.
+        rang = attempt.ringing_at is not None or attempt.state is State.DIALLING
+        return outcome_of_cause(cause, rang=rang)
     if "BUSY" in dispositions:
         return Outcome.BUSY
     if "NO ANSWER" in dispositions:

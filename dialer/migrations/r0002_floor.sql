@@ -82,3 +82,13 @@ CREATE TABLE callback (
 CREATE INDEX callback_due ON callback (agreed_at) WHERE status = 'waiting';
 
 ALTER TABLE attempt ADD COLUMN IF NOT EXISTS trunk text NOT NULL DEFAULT '';
+
+-- A call that we hung up ourselves is told as such even when we are killed right afterwards.
+ALTER TABLE attempt ADD COLUMN cancel_wanted boolean NOT NULL DEFAULT false;
+
+-- PBXs that get no new calls until somebody says otherwise.
+CREATE TABLE drained_pbx (
+    name        text PRIMARY KEY,
+    who         text NOT NULL,
+    since       timestamptz NOT NULL DEFAULT now()
+);

@@ -15,6 +15,7 @@ from dialer.attempt import (
     HangUp,
     State,
     advance,
+    in_doubt,
     outcome_of_cause,
     tells_the_end,
 )
@@ -144,6 +145,28 @@ def test_a_call_that_we_cancel_is_hung_up_once_and_ends_as_cancelled() -> None:
     assert ended.placed
 
 
+def test_a_call_whose_cancelling_did_not_arrive_is_hung_up_again() -> None:
+    known = events.Confirmed(at=at(9), doubts=1)
+    _, commands = play(new(cancel_wanted=True), *RINGS, known)
+    assert commands == [HangUp()]
+    _, commands = play(new(cancel_wanted=True), *PERSON, known)
+    assert commands == [FindOperator()]
+
+
+def test_a_call_that_ended_of_itself_before_we_could_cancel_it_is_told_as_it_ended() -> None:
+    ended, _ = play(new(), *RINGS, events.CancelWanted(at=at(2)), events.HungUp(at=at(3), cause=1))
+    assert ended.outcome is Outcome.INVALID_NUMBER
+
+
+def test_a_pbx_that_is_stopped_under_a_ringing_call_does_not_make_it_no_answer() -> None:
+    # Asterisk 16 ends a call that rang long enough with the same cause, but says so before.
+    ended, _ = play(new(), *RINGS, events.HungUp(at=at(3), cause=0))
+    assert ended.outcome is Outcome.UNKNOWN
+    rang_out = events.OriginateFailed(at=at(20), rang_out=True)
+    ended, _ = play(new(), *RINGS, rang_out, events.HungUp(at=at(20), cause=0))
+    assert ended.outcome is Outcome.NO_ANSWER
+
+
 def test_a_call_that_was_answered_is_not_cancelled_any_more() -> None:
     attempt, commands = play(new(), *PERSON, events.CancelWanted(at=at(7)))
     assert commands == [FindOperator()]
@@ -180,7 +203,8 @@ ANY_EVENT = st.one_of(
     st.builds(events.OperatorGone, at=SECONDS, operator=st.just("op01"), talked=st.booleans()),
     st.builds(events.GivenUp, at=SECONDS),
     st.builds(events.CancelWanted, at=SECONDS),
-    st.builds(events.OriginateFailed, at=SECONDS),
+    st.builds(events.OriginateFailed, at=SECONDS, rang_out=st.booleans()),
+    st.builds(events.Confirmed, at=SECONDS, doubts=st.just(1)),
     st.builds(events.HungUp, at=SECONDS, cause=st.integers(0, 127)),
     st.builds(events.Judged, at=SECONDS, outcome=st.sampled_from(Outcome), placed=st.booleans()),
 )
@@ -210,6 +234,7 @@ def test_whatever_comes_in_whatever_order_an_attempt_ends_once_and_stays_consist
     [
         ({}, 17, True),
         ({}, 16, False),
+        ({}, 44, False),  # so Asterisk names a conversation whose sound stopped
         ({"state": State.RINGING, "ringing_at": START}, 0, False),
         ({"state": State.ANSWERED, "answered_at": START}, 17, False),
         ({"state": State.ANSWERED, "answered_at": START, "machine": True}, 16, True),
@@ -222,3 +247,12 @@ def test_after_a_gap_only_a_hangup_that_leaves_no_doubt_is_believed(
     attempt = new(**known)
     assert tells_the_end(attempt, events.HungUp(at=at(9), cause=cause)) is believed
     assert tells_the_end(attempt, events.Ringing(at=at(9)))
+
+
+def test_after_a_gap_a_failed_order_does_not_prove_that_nothing_was_dialled() -> None:
+    failed = events.OriginateFailed(at=at(9))
+    assert not tells_the_end(new(), failed)
+    assert in_doubt(new(), failed) == new()
+    assert tells_the_end(new(), events.OriginateFailed(at=at(9), rang_out=True))
+    # Its channel was there: without a record it is not said that nothing was dialled.
+    assert in_doubt(new(), events.HungUp(at=at(9), cause=16)).channel_seen

@@ -18,6 +18,7 @@ def attempt(outcome: str, **values: Any) -> dict[str, Any]:
     return {
         "id": ID, "pbx": "central", "placed": True, "outcome": outcome, "operator": None,
         "created_at": CREATED, "answered_at": None, "ended_at": CREATED + timedelta(seconds=20),
+        "ringing_at": None, "cancel_wanted": False,
         **values,
     }  # fmt: skip
 

@@ -87,6 +87,32 @@ class World:
         return now
 
 
+def test_an_emptied_pbx_gets_no_new_calls_and_keeps_those_it_has() -> None:
+    world = World(a=limits(), b=limits())
+    first = world.place()
+    assert first is not None
+    world.pool.drain(first.pbx, wanted=True)
+    others = [world.place(NOW + timedelta(seconds=n)) for n in range(1, 4)]
+    assert {call.pbx for call in others if call is not None} == {"a", "b"} - {first.pbx}
+
+    def state() -> str:
+        [found] = [one for one in world.pool.figures(NOW) if one["name"] == first.pbx]
+        return str(found["state"])
+
+    assert state() == "esvaziando"
+    world.end(first, Outcome.HUMAN)
+    assert state() == "vazia"
+    world.pool.drain(first.pbx, wanted=False)
+    assert state() == "ok"
+
+
+def test_when_every_pbx_is_emptied_it_is_said() -> None:
+    world = World(a=limits())
+    world.pool.drain("a", wanted=True)
+    assert world.place() is None
+    assert world.pool.why(NOW) == "a: sendo esvaziada"
+
+
 def limits(lines: int = 1000, rate: float = 1000, **trunks: TrunkLimits) -> PbxLimits:
     wide = {"carrier": TrunkLimits(lines=1000, calls_per_second=1000)}
     return PbxLimits(lines=lines, calls_per_second=rate, trunks=trunks or wide)

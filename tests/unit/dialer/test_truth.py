@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dialer.attempt import Attempt, Judged, advance
+from dialer.attempt import Attempt, Judged, State, advance
 from dialer.truth import Record, judge, read_causes, read_records
 from zanc_pipeline.common.outcomes import Outcome
 
@@ -62,6 +62,30 @@ def test_the_record_of_the_pbx_decides(records: list[Record], outcome: Outcome) 
     verdict = judge(attempt(), records, pbx_started_at=None, now=NOW)
     assert (verdict.outcome, verdict.placed) == (outcome, True)
     assert verdict.at == CREATED + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "outcome"),
+    [
+        ({"cancel_wanted": True}, record("NO ANSWER", cause=16), Outcome.CANCELLED),
+        ({"cancel_wanted": True}, record("NO ANSWER", cause=1), Outcome.INVALID_NUMBER),
+        (
+            {"cancel_wanted": True},
+            record("ANSWERED", answered=True, cause=16),
+            Outcome.ABANDONED,
+        ),
+        # Asterisk 16, of one that rang until its time was over; 22 says 19.
+        ({"ringing_at": CREATED}, record("FAILED", cause=0), Outcome.NO_ANSWER),
+        ({}, record("FAILED", cause=0), Outcome.NO_ANSWER),
+        ({"state": State.ENDED}, record("FAILED", cause=0), Outcome.NETWORK_FAILURE),
+        # Either, of one that rang when it was told to stop.
+        ({"ringing_at": CREATED}, record("NO ANSWER", cause=0), Outcome.UNKNOWN),
+    ],
+)
+def test_what_we_know_ourselves_explains_a_record_without_a_cause(
+    known: dict[str, object], told: Record, outcome: Outcome
+) -> None:
+    assert judge(attempt(**known), [told], pbx_started_at=None, now=NOW).outcome is outcome
 
 
 def test_the_cause_of_the_hangup_is_kept() -> None:
