@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -261,13 +261,6 @@ async def crowd(world: asterisks.World, count: int) -> bool:
     return good
 
 
-def roomy(instance: AsteriskInstance, first: int, calls: int) -> AsteriskInstance:
-    """The same instance with RTP ports for so many calls."""
-    made = replace(instance, rtp_start=first, rtp_end=first + 4 * calls)
-    asterisk.render(made)
-    return made
-
-
 def main() -> int:
     """Print the figures; 1 when one is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -275,12 +268,7 @@ def main() -> int:
     full = parser.parse_args().full
     work = Path(tempfile.mkdtemp(prefix="zanc-calls-"))
     try:
-        world = asterisks.build_world(work)
-        world = replace(
-            world,
-            central=roomy(world.central, 24_000, CROWD),
-            carrier=roomy(world.carrier, 26_000, CROWD),
-        )
+        world = asterisks.build_world(work, calls=CROWD)
         decisions = multiprocessing.Process(target=network, args=(world.agi_port,), daemon=True)
         decisions.start()
         try:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -29,6 +30,8 @@ from zanc_pipeline.stack import asterisk
 from zanc_pipeline.world import carrier
 from zanc_pipeline.world.carrier import CallPlan
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP: to read the machine's certificates takes longer than most calls."""
 PROGRAM = "from zanc_pipeline.cli import main; main()"
 
 SECTION: dict[str, Any] = {
@@ -103,11 +106,15 @@ def telephony(
     homes: dict[str, str] | None = None,
     run_centrais: bool = True,
     talk: tuple[int, int] = (3, 5),
+    operators: int = 10,
+    calls: int | None = None,
+    journal: Path | None = None,
 ) -> Iterator[pbx.World]:
     """One or two PBXs, a carrier whose calls go as ``decide`` says, and phones that registered.
 
     An operator's phone ends a call after a number of seconds between the two of ``talk``.
     Without ``run_centrais`` the PBXs are rendered only, and nobody waits for the phones.
+    ``calls`` as for ``pbx.build_world``; ``journal`` gets what the carrier decided.
     """
     world = pbx.build_world(
         folder,
@@ -116,12 +123,14 @@ def telephony(
         second_version=second,
         homes=homes,
         talk=talk,
+        operators=operators,
+        calls=calls,
     )
     centrais = [one for one in (world.central, world.second) if one is not None and run_centrais]
     stop = threading.Event()
 
     async def network() -> None:
-        async with carrier.running(decide, port=world.agi_port):
+        async with carrier.running(decide, port=world.agi_port, journal=journal):
             await asyncio.to_thread(stop.wait)
 
     thread = threading.Thread(target=lambda: asyncio.run(network()))
@@ -130,7 +139,7 @@ def telephony(
         with pbx.run(*centrais, world.carrier, world.phones):
             for central in centrais:
                 strangers = [home for home in (homes or {}).values() if home != central.name]
-                pbx.wait_for_phones(central, 10 - len(strangers))
+                pbx.wait_for_phones(central, operators - len(strangers))
             yield world
     finally:
         stop.set()
@@ -173,7 +182,9 @@ class DialerProcess:
 
     def healthy(self) -> bool:
         with suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/healthz", trust_env=False).status_code == 200
+            return (
+                httpx.get(f"{self.url}/healthz", trust_env=False, verify=NO_TLS).status_code == 200
+            )
         return False
 
     def kill(self) -> None:
@@ -212,6 +223,7 @@ class DialerProcess:
             f"{self.url}{path}",
             headers=self.headers | (headers_more or {}),
             trust_env=False,
+            verify=NO_TLS,
             timeout=60,
             **options,
         )
@@ -299,11 +311,21 @@ def beside(dialer: DialerProcess, log: Path) -> DialerProcess:
     )
 
 
-async def operate(dialer: DialerProcess, operator: str, tabulations: dict[str, str]) -> None:
-    """Work as one operator: log in, tabulate each conversation (a refusal, or by CPF), for ever."""
+async def operate(
+    dialer: DialerProcess,
+    operator: str,
+    tabulations: dict[str, str],
+    wrapup: Callable[[], float] | None = None,
+) -> None:
+    """Work as one operator: log in, tabulate each conversation (a refusal, or by CPF), for ever.
+
+    Each after the seconds that ``wrapup`` gives.
+    """
     after = 0
     path = f"{dialer.url}/v1/operators/{operator}"
-    async with httpx.AsyncClient(headers=dialer.headers, trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(
+        headers=dialer.headers, trust_env=False, verify=NO_TLS, timeout=30
+    ) as client:
         while True:
             try:
                 answer = await client.get(f"{path}/events", params={"after": after, "timeout": 5})
@@ -313,6 +335,8 @@ async def operate(dialer: DialerProcess, operator: str, tabulations: dict[str, s
                 if card["state"] == "offline":
                     (await client.post(f"{path}/login")).raise_for_status()
                 if card["state"] == "wrapup":
+                    if wrapup is not None:
+                        await asyncio.sleep(wrapup())
                     said = tabulations.get(card["call"]["cpf"], "refusal")
                     body = {"attempt": card["call"]["attempt"], "tabulation": said}
                     if said == "promise":
@@ -327,7 +351,10 @@ async def operate(dialer: DialerProcess, operator: str, tabulations: dict[str, s
 
 @contextmanager
 def crew(
-    dialer: DialerProcess, operators: Sequence[str], tabulations: dict[str, str] | None = None
+    dialer: DialerProcess,
+    operators: Sequence[str],
+    tabulations: dict[str, str] | None = None,
+    wrapup: Callable[[], float] | None = None,
 ) -> Iterator[None]:
     """Operators at work in a thread while the block runs; they log out at its end.
 
@@ -337,7 +364,7 @@ def crew(
 
     async def work() -> None:
         tasks = [
-            asyncio.create_task(operate(dialer, operator, tabulations or {}))
+            asyncio.create_task(operate(dialer, operator, tabulations or {}, wrapup))
             for operator in operators
         ]
         await asyncio.to_thread(stop.wait)

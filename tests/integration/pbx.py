@@ -1,4 +1,4 @@
-"""Real Asterisks for tests: two PBXs and ten phones on loopback, and a raw AMI client."""
+"""Real Asterisks for tests: PBXs and phones on loopback, and a raw AMI client."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ Event = dict[str, str]
 
 REPOSITORY = Path(__file__).parents[2]
 RTP_PORTS = 400
+BENCH_RTP = 24_000
 
 
 def cache_folder() -> Path:
@@ -74,11 +75,14 @@ def build_world(
     second_version: Version | None = None,
     homes: dict[str, str] | None = None,
     voices: Path | None = None,
+    operators: int = 10,
+    calls: int | None = None,
 ) -> World:
     """Describe and render the instances under ``folder``; nothing runs yet.
 
     With ``second_version`` there are two PBXs, ``central`` and ``central2``; phones register at
-    both, but those in ``homes`` at the one named there only.
+    both, but those in ``homes`` at the one named there only. A bench that runs alone
+    has room for ``calls`` at once; others for some fifty, on ports apart from each other's.
     """
     voices = voices or spoken()
     central_sip, carrier_sip, phones_sip, second_sip = free_ports(4, socket.SOCK_DGRAM)
@@ -86,7 +90,11 @@ def build_world(
     agi = agi_port or free_agi
     # Below the ephemeral range, apart for each process that runs tests at the same time.
     rtp = 12000 + (os.getpid() + central_sip) % 12 * 4 * RTP_PORTS // 2
-    secrets = {name: f"{name}-{os.urandom(6).hex()}" for name in asterisk.operator_names(10)}
+    ports = RTP_PORTS // 2
+    if calls is not None:
+        rtp, ports = BENCH_RTP, 4 * calls  # two ports for each side of a call
+    names = asterisk.operator_names(operators)
+    secrets = {name: f"{name}-{os.urandom(6).hex()}" for name in names}
     trunk = os.urandom(8).hex()
 
     def instance(
@@ -99,8 +107,8 @@ def build_world(
             run_dir=folder / name,
             sip_port=sip,
             ami_port=ami,
-            rtp_start=rtp + nth * RTP_PORTS // 2,
-            rtp_end=rtp + (nth + 1) * RTP_PORTS // 2 - 1,
+            rtp_start=rtp + nth * ports,
+            rtp_end=rtp + (nth + 1) * ports - 1,
             ami_user="zanc",
             ami_secret=os.urandom(8).hex(),
             extra={"speech_dir": voices, **extra},
@@ -108,8 +116,8 @@ def build_world(
         asterisk.render(made)
         return made
 
-    operators = {"operators": 10, "operator_secrets": secrets}
-    to_carrier = {"carrier_port": carrier_sip, "trunk_secret": trunk, **operators}
+    people = {"operators": operators, "operator_secrets": secrets}
+    to_carrier = {"carrier_port": carrier_sip, "trunk_secret": trunk, **people}
     centrais = {"central": central_sip}
     peers: dict[str, dict[str, Any]] = {"central": {}, "central2": {}}
     if second_version is not None:
@@ -141,7 +149,7 @@ def build_world(
             "phones", phones_version, phones_sip, phones_ami, 2,
             {
                 "central_ports": centrais, "homes": homes or {},
-                "talk_min": talk[0], "talk_max": talk[1], **operators,
+                "talk_min": talk[0], "talk_max": talk[1], **people,
             },
         ),
         agi_port=agi,
