@@ -251,10 +251,13 @@ def advance(attempt: Attempt, event: Event) -> Step:
                 connected_at=at,
             )
             return Step(attempt=answered)
-        case OperatorGone(operator=operator, talked=talked):
-            if talked or attempt.abandoned or attempt.state is not State.WAITING:
+        case OperatorGone(at=at, operator=operator, talked=talked):
+            reached = attempt.state in (State.ANSWERED, State.WAITING) and not attempt.machine
+            if talked or attempt.abandoned or not reached:
                 return Step(attempt=attempt)  # the hangup of the call itself follows
-            return Step(attempt=attempt, commands=(FindOperator(failed=operator),))
+            # Whom an operator was sent to had been taken for a person, should we have missed that.
+            waiting = replace(attempt, state=State.WAITING, detected_at=attempt.detected_at or at)
+            return Step(attempt=waiting, commands=(FindOperator(failed=operator),))
         case GivenUp(at=at) if attempt.connected_at is None:
             given_up = replace(
                 attempt,

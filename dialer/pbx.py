@@ -429,10 +429,14 @@ class AsteriskPbx:
         if self.log_folder is None or not (self.log_folder / "cdr-csv").is_dir():
             return None
         try:
-            return await asyncio.to_thread(_records, self.log_folder, frozenset(attempts))
+            found = await asyncio.to_thread(_records, self.log_folder, frozenset(attempts))
         except OSError as error:
             log.warning("PBX %s: its call records can't be read: %s", self.name, error)
             return None
+        return {
+            attempt: [_by_our_clock(row, self._ahead) for row in rows]
+            for attempt, rows in found.items()
+        }
 
     def _action_id(self) -> str:
         self._sequence += 1
@@ -477,6 +481,11 @@ def _records(log_folder: Path, attempts: frozenset[str]) -> dict[str, list[Recor
         attempt: [replace(row, cause=causes.get(attempt)) for row in rows]
         for attempt, rows in records.items()
     }
+
+
+def _by_our_clock(row: Record, ahead: timedelta) -> Record:
+    answered_at = None if row.answered_at is None else row.answered_at - ahead
+    return replace(row, answered_at=answered_at, ended_at=row.ended_at - ahead)
 
 
 def _check(pattern: re.Pattern[str], value: str, what: str) -> None:

@@ -396,6 +396,25 @@ async def test_times_of_a_pbx_whose_clock_is_off_are_corrected(
     assert "its clock is +3600" in caplog.text
 
 
+async def test_records_of_a_pbx_whose_clock_is_off_are_corrected_too(tmp_path: Path) -> None:
+    attempt, now = "0" * 32, datetime.now(UTC).replace(microsecond=0)
+    async with fake_ami.running() as fake:
+        fake.ahead = 3600.0
+        async with asterisk(fake) as pbx:
+            await until(lambda: pbx.connected)
+            pbx.log_folder = tmp_path
+            (tmp_path / "cdr-csv").mkdir()
+            its = f"{now + timedelta(hours=1):%Y-%m-%d %H:%M:%S}"
+            row = ["", "", "s", "", "", "", "", "", "", its, its, its, "9", "9", "ANSWERED"]
+            line = ",".join([*row, "", attempt, "machine"])
+            (tmp_path / "cdr-csv" / "Master.csv").write_text(f"{line}\n")
+            records = await pbx.records([attempt])
+    assert records is not None
+    [record] = records[attempt]
+    assert abs((record.ended_at - now).total_seconds()) < 60
+    assert record.answered_at == record.ended_at
+
+
 def self_signed(folder: Path) -> tuple[Path, Path]:
     """A certificate of 127.0.0.1 that only its owner vouches for, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -85,6 +85,16 @@ def test_an_operator_whose_phone_does_not_answer_is_replaced() -> None:
     assert waiting.state is State.WAITING
 
 
+def test_whom_an_operator_was_sent_to_unseen_gets_another_when_that_one_does_not_answer() -> None:
+    answered = (*RINGS, events.Answered(at=at(5)))
+    gone = events.OperatorGone(at=at(8), operator="op01", talked=False)
+    waiting, commands = play(new(), *answered, gone)
+    assert (waiting.state, commands) == (State.WAITING, [FindOperator(failed="op01")])
+    machine = events.Detected(at=at(6), machine=True)
+    _, commands = play(new(), *answered, machine, gone)
+    assert commands == []
+
+
 def test_nobody_else_is_sent_to_a_person_who_already_hears_the_safe_message() -> None:
     _, commands = play(
         new(),
