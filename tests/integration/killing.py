@@ -6,6 +6,7 @@ and proxies between them that are cut or stand still. The carrier is the witness
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import time
@@ -298,6 +299,11 @@ def examine(field: Battlefield, attempts: Sequence[dict[str, Any]]) -> None:
     assert (left_open, recorded) == (0, len(attempts))
     assert any(one["outcome"] == "human" for one in attempts), "nobody talked"
     witness.check(field.world, attempts, TRUTH)
+    # The PBXs' own records say the same of every call that one of them lived to record.
+    told = json.loads(field.dialer.command("reconcile", "--json").stdout)
+    assert told["attempts"] == len(attempts)
+    wrong = [one for one in told["differences"] if one["what"] in ("resultado", "operador")]
+    assert not wrong, wrong
     _pauses(attempts)
     placed = {one["id"] for one in attempts if one["placed"]}
     field.dialer.wait(lambda: set(field.localization.calls) >= placed, "localization has them all")
