@@ -24,8 +24,9 @@ PAD = 32
 _ZEROS = np.uint64(0x3030303030303030)
 _HEAD = np.array([(1 << (8 * size)) - 1 for size in range(9)], dtype=np.uint64)
 _TAIL = np.array([((1 << 64) - 1) ^ ((1 << (64 - 8 * size)) - 1) for size in range(9)], np.uint64)
-_BLANK = np.zeros(256, dtype=np.bool_)
-_BLANK[[9, 32]] = True
+BLANK = np.zeros(256, dtype=np.bool_)
+BLANK[[9, 32]] = True
+"""Which bytes are blanks: those that are no part of a cell at its ends."""
 
 
 def padded(data: bytes | memoryview | Bytes) -> Bytes:
@@ -245,7 +246,7 @@ class ByteCells:
         if not self.rows:
             return self
         if isinstance(self.size, int) and (
-            not self.size or not (_BLANK[self.byte(0)].any() or _BLANK[self.byte(-1)].any())
+            not self.size or not (BLANK[self.byte(0)].any() or BLANK[self.byte(-1)].any())
         ):
             return self
         starts, sizes = self.starts.copy(), self.sizes.copy()
@@ -253,7 +254,7 @@ class ByteCells:
             rows = np.flatnonzero(sizes > 0)
             while len(rows):
                 place = starts[rows] + (sizes[rows] - 1 if at_end else 0)
-                rows = rows[_BLANK[self.buffer[place]]]
+                rows = rows[BLANK[self.buffer[place]]]
                 sizes[rows] -= 1
                 if not at_end:
                     starts[rows] += 1

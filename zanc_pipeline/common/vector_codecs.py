@@ -230,7 +230,7 @@ def _whole_numbers(
     tables: Sequence[tuple[int, npt.NDArray[np.uint32]]],
     digits: npt.NDArray[np.uint32],
 ) -> Decided | None:
-    """Cells of ``size`` bytes that are all valid numbers as they stand; None when one may not be."""
+    """Cells of ``size`` bytes which all are valid numbers as they stand; None if one may not be."""
     if cells.even_size != size or not cells.rows:
         return None
     total = np.zeros(cells.rows, dtype=np.uint32)

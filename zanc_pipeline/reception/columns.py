@@ -83,13 +83,12 @@ class EncodingWitness:
         self._is_utf8 = True
         self._beyond_ascii = False
 
-    def see(self, data: bytes, *, last: bool = False) -> None:
+    def see(self, data: bytes | memoryview, *, ascii_only: bool, last: bool = False) -> None:
         """Take the next bytes of the file."""
-        ascii_only = data.isascii()
         self._beyond_ascii = self._beyond_ascii or not ascii_only
         if self._is_utf8 and not (ascii_only and self._utf8.getstate()[0] == b""):
             try:
-                self._utf8.decode(data, last)
+                self._utf8.decode(bytes(data), last)
             except UnicodeDecodeError:
                 self._is_utf8 = False
 

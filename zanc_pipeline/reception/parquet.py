@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-GROUP_ROWS = 100_000
+from zanc_pipeline.common.byte_cells import validity
+
+GROUP_ROWS = 50_000
 """Rows of a row group: what a reader of the file holds in memory at once."""
 
 _SAMPLED = 10_000
@@ -30,7 +33,7 @@ class RowsWriter:
 
     def write(self, rows: pa.Table) -> None:
         """Take rows; they may wait for more."""
-        self._waiting.append(rows)
+        self._waiting.append(_narrowed(rows))
         self._rows += rows.num_rows
         if self._rows >= GROUP_ROWS:
             self._flush()
@@ -48,7 +51,8 @@ class RowsWriter:
 
     def _flush(self) -> None:
         if self._writer is None:
-            self._written = self._waiting[0].schema if self._waiting else self._schema
+            empty = _narrowed(self._schema.empty_table())
+            self._written = (self._waiting[0] if self._waiting else empty).schema
             options = _options(self._written, self._waiting)
             self._writer = pq.ParquetWriter(self._path, self._written, **options)
             # What is read again are the columns of the schema, however they were written.
@@ -58,6 +62,33 @@ class RowsWriter:
             table = pa.concat_tables(_as(self._written, rows) for rows in self._waiting)
             self._writer.write_table(table, row_group_size=table.num_rows)
         self._waiting, self._rows = [], 0
+
+
+_NARROW = 18
+"""Digits that 64 bits hold."""
+
+
+def _narrowed(rows: pa.Table) -> pa.Table:
+    """The rows with decimals in 64 bits: as Parquet keeps them, and half of what waits."""
+    columns, arrays = list(rows.schema), list(rows.columns)
+    for place, column in enumerate(columns):
+        kind = column.type
+        if pa.types.is_decimal128(kind) and kind.precision <= _NARROW:
+            narrow = pa.decimal64(kind.precision, kind.scale)
+            columns[place] = column.with_type(narrow)
+            parts = [_low_half(part, narrow) for part in arrays[place].chunks]
+            arrays[place] = pa.chunked_array(parts, type=narrow)
+    return pa.Table.from_arrays(arrays, schema=pa.schema(columns))
+
+
+def _low_half(values: pa.Array, narrow: pa.DataType) -> pa.Array:
+    """Decimals of 128 bits in 64; they hold no more digits than that."""
+    first, count = values.offset, len(values)
+    words = np.frombuffer(values.buffers()[1], dtype=np.int64)[2 * first : 2 * (first + count)]
+    valid = (
+        validity(values.is_valid().to_numpy(zero_copy_only=False)) if values.null_count else None
+    )
+    return pa.Array.from_buffers(narrow, count, [valid, pa.py_buffer(words[::2].copy())])
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -299,10 +299,9 @@ class _Pass:
             if wrong and spec.blanked_when_invalid:
                 result.warnings[spec.name] += int(np.count_nonzero(column.invalid & keep))
             if spec.type in {"dinheiro", "inteiro"}:
-                kept = column.values if whole else column.values.filter(pa.array(keep))
-                total = pc.sum(kept).as_py()
                 before = result.totals.get(spec.name, Decimal(0))
-                result.totals[spec.name] = before + Decimal(total or 0)
+                kept = column.values if whole else column.values.filter(pa.array(keep))
+                result.totals[spec.name] = before + _total(kept)
         for fault in faults:
             count = int(np.count_nonzero(fault.rows))
             self._note(fault.spec.name, fault.problem, count)
@@ -388,6 +387,20 @@ def _remember(key: KeyHashes, values: pa.Array, lines: Integers, keep: Mask) -> 
         key.add(values, lines)
     else:
         key.add(values.filter(pa.array(keep)), lines[keep])
+
+
+def _total(values: pa.Array) -> Decimal:
+    """The sum of amounts or whole numbers."""
+    kind = values.type
+    if values.null_count or not pa.types.is_decimal128(kind) or kind.precision > _SUMMED:
+        return Decimal(pc.sum(values).as_py() or 0)
+    first, count = values.offset, len(values)
+    words = np.frombuffer(values.buffers()[1], dtype=np.int64)[2 * first : 2 * (first + count)]
+    return Decimal(int(words[::2].sum())).scaleb(-kind.scale)
+
+
+_SUMMED = 14
+"""Digits of an amount of which a batch's sum is still within 64 bits."""
 
 
 def _mask(values: pa.Array) -> Mask:

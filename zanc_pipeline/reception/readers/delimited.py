@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zanc_pipeline.common.byte_cells import ByteCells, Mask
+from zanc_pipeline.common.byte_cells import ByteCells, Bytes, Mask
 from zanc_pipeline.common.masking import mask_text
 from zanc_pipeline.reception.columns import decoded, trimmed
 from zanc_pipeline.reception.fields import DDD_MARK
@@ -66,15 +66,13 @@ def _with_last(every: Iterator[Chunk]) -> Iterator[tuple[Chunk, bool]]:
 
 def _without_mark(chunk: Chunk) -> Chunk:
     """The chunk without the byte order mark that may start a file."""
-    if chunk.offset or not chunk.data.startswith(BOM_UTF8):
+    if chunk.offset or not chunk.body[: len(BOM_UTF8)].tobytes().startswith(BOM_UTF8):
         return chunk
-    return replace(chunk, data=chunk.data[len(BOM_UTF8) :], offset=len(BOM_UTF8))
+    return Chunk.of(chunk.data[len(BOM_UTF8) :], offset=len(BOM_UTF8), line=chunk.line)
 
 
 def _joined(first: Chunk, second: Chunk) -> Chunk:
-    return replace(
-        first, data=first.data + second.data, line_ends=first.line_ends + second.line_ends
-    )
+    return Chunk.of(first.data + second.data, offset=first.offset, line=first.line)
 
 
 class _Piece:
@@ -85,13 +83,13 @@ class _Piece:
     ) -> None:
         self._chunk, self._layout, self._titles = chunk, layout, titles
         tokens = find_tokens(
-            chunk.data,
+            chunk,
             len(titles),
             _byte(layout.delimiter) if layout.quote.isascii() else None,
             _byte(layout.quote),
         )
         self._tokens = tokens
-        self._lines = _Lines(chunk.data, tokens.line_starts, tokens.line_ends, layout.encoding)
+        self._lines = _Lines(chunk.body, tokens.line_starts, tokens.line_ends, layout.encoding)
         self._end = max(self._before_footer(), first)
         self._last = last
         self._careful: list[Row] = []
@@ -146,20 +144,20 @@ class _Piece:
         if self._end == len(self._lines):
             return None
         at = int(self._tokens.line_starts[self._end])
-        data = self._chunk.data[at:]
-        return Chunk(
-            data=data,
+        return Chunk.of(
+            self._chunk.body[at:].tobytes(),
             offset=self._chunk.offset + at,
             line=self._chunk.line + self._end,
-            line_ends=data.count(b"\n"),
         )
 
     def _column(self, place: int, order: Integers | None) -> pa.Array:
-        texts = decoded(self._clean.texts(place), self._layout.encoding)
+        texts = self._clean.texts(place)
+        if texts.type != pa.string():
+            texts = decoded(texts, self._layout.encoding)
         if order is None:
-            return texts
+            return trimmed(texts) if self._clean.has_blanks(place) else texts
         careful = pa.array([row.cells[place] for row in self._careful], type=pa.string())
-        return pa.concat_arrays([texts, careful]).take(pa.array(order))
+        return trimmed(pa.concat_arrays([texts, careful]).take(pa.array(order)))
 
     def _before_footer(self) -> int:
         """How many lines stand before those that are, or may yet be, the footer."""
@@ -216,14 +214,14 @@ class _Piece:
 class _Lines(Sequence[str]):
     """The lines of a chunk as text, each decoded when it is asked for."""
 
-    def __init__(self, data: bytes, starts: Integers, ends: Integers, encoding: str) -> None:
+    def __init__(self, data: Bytes, starts: Integers, ends: Integers, encoding: str) -> None:
         self._data, self._starts, self._ends, self._encoding = data, starts, ends, encoding
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        raw = self._data[self._starts[index] : self._ends[index]]
+        raw = self._data[self._starts[index] : self._ends[index]].tobytes()
         return raw.decode(self._encoding, "replace").rstrip("\r")
 
     def start(self, index: int) -> int:
@@ -416,11 +414,9 @@ def _field_cells(field: ColumnField, layout: DelimitedLayout, columns: Lazy[pa.A
 
 def field_cells(field: ColumnField, columns: dict[str, pa.Array]) -> pa.Array:
     """The texts of a field; a DDD of its own column goes before the phone, with a mark between."""
-    ddd = columns[field.ddd_column] if field.ddd_column is not None else None
-    return _with_ddd(columns[field.title], ddd)
+    ddd = trimmed(columns[field.ddd_column]) if field.ddd_column is not None else None
+    return _with_ddd(trimmed(columns[field.title]), ddd)
 
 
 def _with_ddd(cells: pa.Array, ddd: pa.Array | None) -> pa.Array:
-    if ddd is None:
-        return trimmed(cells)
-    return pc.binary_join_element_wise(trimmed(ddd), trimmed(cells), DDD_MARK)
+    return cells if ddd is None else pc.binary_join_element_wise(ddd, cells, DDD_MARK)

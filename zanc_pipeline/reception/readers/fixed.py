@@ -82,7 +82,7 @@ def raw_fields(block: Block, fields: Iterable[PositionField]) -> Mapping[str, By
 
 def to_block(chunk: Chunk, size: int, encoding: str) -> Block:
     """Gather the lines of exactly ``size`` bytes; blank lines are no rows, the others broken."""
-    buffer = padded(chunk.data)
+    buffer = chunk.buffer
     inner = buffer[PAD:-PAD]
     even = _even_lines(chunk, inner, size)
     if even:

@@ -7,16 +7,19 @@ two cells, whatever the other lines hold. The other lines are read one by one, w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, Integers, Mask, padded
+from zanc_pipeline.common.byte_cells import BLANK, PAD, ByteCells, Bytes, Integers, Mask, padded
+from zanc_pipeline.reception.readers.base import Chunk
 
 _MARKED_AT_ONCE = 256 * 1024
+
+_TURNED_AT_ONCE = 512
 
 _LEAST_BLOCK = 2
 """Neighbouring columns that must be of even sizes for their bytes to be gathered together."""
@@ -53,20 +56,16 @@ class Tokens:
     ends: Integers
     tight: bool
     """Whether one separator alone parts every cell from the next."""
+    ascii: bool
+    """Whether all bytes of the chunk are ASCII."""
 
     def without(self, lines: Mask) -> Tokens:
         """The same without some of the lines among the clean ones."""
         kept = ~lines[self.clean]
         if kept.all():
             return self
-        return Tokens(
-            buffer=self.buffer,
-            line_starts=self.line_starts,
-            line_ends=self.line_ends,
-            clean=self.clean[kept],
-            before=self.before[:, kept],
-            ends=self.ends[:, kept],
-            tight=self.tight,
+        return replace(
+            self, clean=self.clean[kept], before=self.before[:, kept], ends=self.ends[:, kept]
         )
 
     def cells(self, column: int) -> ByteCells:
@@ -126,40 +125,53 @@ class Tokens:
         return Block(first=first, last=last, buffer=padded(gathered.view(np.uint8)), distance=size)
 
     def texts(self, column: int) -> pa.Array:
-        """The same as a binary array.
+        """The same as a binary array, or one of texts where all bytes are ``ascii``.
 
         The cells and what stands between them are one array over the buffer itself, of which
         every second is taken: nothing is copied before.
         """
         rows = len(self.clean)
         if not rows:
-            return pa.array([], type=pa.binary())
+            return pa.array([], type=pa.string() if self.ascii else pa.binary())
         edges = np.empty(2 * rows, dtype=np.int32)
         edges[0::2], edges[1::2] = self.before[column], self.ends[column]
         edges[0::2] += 1
         inner = pa.py_buffer(self.buffer[PAD:])
         every = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, pa.py_buffer(edges), inner])
-        return every.take(pa.array(np.arange(0, 2 * rows, 2)))
+        taken = every.take(self._seconds)
+        if not self.ascii:
+            return taken
+        return pa.Array.from_buffers(pa.string(), rows, taken.buffers())
+
+    def has_blanks(self, column: int) -> bool:
+        """Whether a cell of the column may begin or end with a blank."""
+        first = self.buffer.take(self.before[column] + np.int64(PAD + 1))
+        last = self.buffer.take(self.ends[column] + np.int64(PAD - 1))
+        return bool((BLANK.take(first) | BLANK.take(last)).any())
+
+    @cached_property
+    def _seconds(self) -> pa.Array:
+        return pa.array(np.arange(0, 2 * len(self.clean), 2))
 
 
-def find_tokens(data: bytes, width: int, delimiter: int | None, quote: int | None) -> Tokens:
-    """The tokens of ``data`` for lines of ``width`` cells.
+def find_tokens(chunk: Chunk, width: int, delimiter: int | None, quote: int | None) -> Tokens:
+    """The tokens of a chunk for lines of ``width`` cells.
 
     Without a ``delimiter`` of one byte, no line is clean.
     """
-    buffer = padded(data)
-    inner = buffer[PAD:-PAD]
-    marks, line_count = _marks(inner, delimiter if width > 1 else None)
+    buffer, inner = chunk.buffer, chunk.body
+    line_count = chunk.line_ends
+    marks = _marks(inner, delimiter if width > 1 else None, line_count * width)
     if len(inner) and inner[-1] != 10:
         marks, line_count = np.append(marks, len(inner)), line_count + 1
-    wanted = np.arange(width - 1, len(marks), width)
-    if len(marks) == line_count * width and (inner[marks[wanted[:-1]]] == 10).all():
+    wanted = marks[width - 1 :: width]
+    if len(marks) == line_count * width and (inner.take(wanted[:-1]) == 10).all():
         # As many line ends as lines, each in its place: there is none within a line.
-        newlines = wanted
+        newlines, line_ends = np.arange(width - 1, len(marks), width), wanted.copy()
     else:
         ends_line = np.append(inner, np.uint8(10))[marks] == 10
         newlines = np.flatnonzero(ends_line)
-    line_ends = marks[newlines]
+        line_ends = marks[newlines]
     line_starts = np.concatenate((np.zeros(1, dtype=np.int64), line_ends[:-1] + 1))[
         : len(line_ends)
     ]
@@ -169,52 +181,55 @@ def find_tokens(data: bytes, width: int, delimiter: int | None, quote: int | Non
     good = (count == width) & (width > 1) & (delimiter is not None)
     good &= (buffer[PAD + ends_cells - 1] != 13) | (ends_cells == line_starts)
     clean = np.flatnonzero(good)
-    # The mark before the first cell of a line is the end of the line before.
-    previous = np.concatenate((np.full(1, -1, dtype=np.int64), marks))
+    # Row by row the end of a cell is the place before the next one; the last is a line's end.
+    edges = np.empty((width + 1, len(clean)), dtype=np.int64)
+    edges[0] = line_starts[clean] - 1
     if len(clean) * width == len(marks):
-        ends = marks.reshape(-1, width).T
-        before = previous[: len(marks)].reshape(-1, width).T
-        if carriage.any():
-            ends = ends.copy(order="K")
-            ends[-1] = ends_cells[clean]
+        rows = marks.reshape(-1, width)
+        for start in range(0, len(rows), _TURNED_AT_ONCE):
+            some = slice(start, start + _TURNED_AT_ONCE)
+            edges[1:width, some] = rows[some, :-1].T
     else:
-        places = (newlines[clean] - width + 1) + np.arange(width)[:, None]
-        ends, before = marks[places], previous[places]
-        if len(clean):
-            ends[-1] = ends_cells[clean]
+        edges[1:width] = marks[(newlines[clean] - width + 1) + np.arange(width - 1)[:, None]]
+    edges[width] = ends_cells[clean]
     found = Tokens(
         buffer=buffer,
         line_starts=line_starts,
         line_ends=line_ends,
         clean=clean,
-        before=before,
-        ends=ends,
+        before=edges[:-1],
+        ends=edges[1:],
         tight=True,
+        ascii=chunk.ascii,
     )
-    if quote is None or quote not in data:
+    if quote is None:
         return found
-    return _unquoted(found, np.flatnonzero(inner == quote), quote)
+    quotes = np.flatnonzero(inner == quote).astype(np.int64, copy=False)
+    return _unquoted(found, quotes, quote) if len(quotes) else found
 
 
-def _marks(data: Bytes, delimiter: int | None) -> tuple[Integers, int]:
-    """The places of all line ends and separators, and how many line ends there are.
+def _marks(data: Bytes, delimiter: int | None, expected: int) -> Integers:
+    """The places of all line ends and separators; there is room for ``expected`` at first.
 
     Some bytes at a time: what is compared stays in the core's own cache.
     """
     marked, other = np.empty((2, min(len(data), _MARKED_AT_ONCE)), dtype=np.bool_)
-    found, line_count = [np.zeros(0, dtype=np.int64)], 0
+    marks, found = np.empty(expected, dtype=np.int64), 0
     for start in range(0, len(data), _MARKED_AT_ONCE):
         piece = data[start : start + _MARKED_AT_ONCE]
         here, there = marked[: len(piece)], other[: len(piece)]
         np.equal(piece, 10, out=here)
-        line_count += int(np.count_nonzero(here))
         if delimiter is not None:
             np.equal(piece, delimiter, out=there)
             np.logical_or(here, there, out=here)
         places = np.flatnonzero(here)
-        places += start
-        found.append(places)
-    return np.concatenate(found), line_count
+        until = found + len(places)
+        if until > len(marks):
+            room = max(until, 2 * len(marks))
+            marks = np.concatenate((marks[:found], np.empty(room - found, dtype=np.int64)))
+        np.add(places, start, out=marks[found:until])
+        found = until
+    return marks[:found]
 
 
 def _unquoted(found: Tokens, quotes: Integers, quote: int) -> Tokens:
@@ -226,12 +241,6 @@ def _unquoted(found: Tokens, quotes: Integers, quote: int) -> Tokens:
     around &= ends - before >= 3
     elsewhere = np.zeros(lines, dtype=np.bool_)
     elsewhere[found.clean] = 2 * around.sum(axis=0) != held[found.clean]
-    return Tokens(
-        buffer=found.buffer,
-        line_starts=found.line_starts,
-        line_ends=found.line_ends,
-        clean=found.clean,
-        before=before + around,
-        ends=ends - around,
-        tight=False,
-    ).without(elsewhere)
+    return replace(found, before=before + around, ends=ends - around, tight=False).without(
+        elsewhere
+    )
