@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -76,9 +79,7 @@ def read_detected(path: Path) -> Table:
     if is_workbook(path):
         return _read_workbook(path)
     with unzipped(path) as inner:
-        if is_workbook(inner):
-            return _read_workbook(inner)
-        table = table_in(inner)
+        table = _read_workbook(inner) if is_workbook(inner) else table_in(inner)
         table.rows = list(table.rows)  # the folder of ``inner`` goes away
         return table
 
@@ -95,20 +96,48 @@ def titles_in(rows: list[list[str]]) -> bool:
 
 
 def _read_workbook(path: Path) -> Table:
-    from zanc_pipeline.reception.readers.spreadsheet import cell_text, sheet_rows
+    """The first sheet as a table: its rows are read again while they are taken, never all held."""
+    from zanc_pipeline.reception.detect import SAMPLE_LINES
 
-    rows = [[cell_text(value, None) for value in values] for _, values in sheet_rows(path, None)]
-    if not rows:
+    head: list[list[str]] = []
+    width = 0
+    for row in _sheet_texts(path):
+        width = max(width, len(row))
+        if len(head) <= SAMPLE_LINES:
+            head.append(row)
+    if not head:
         return Table(header=[], rows=[], notes=["a planilha está vazia"])
-    width = max(len(row) for row in rows)
-    rows = [[*row, *[""] * (width - len(row))] for row in rows]
+    head = [[*row, *[""] * (width - len(row))] for row in head]
     notes = []
-    titled = titles_in(rows)
-    titles = [cell.strip() for cell in rows[0]] if titled else []
+    titled = titles_in(head)
+    titles = [cell.strip() for cell in head[0]] if titled else []
     if not titled:
         notes.append("não há cabeçalho: as colunas foram numeradas")
     titles += [f"coluna_{place + 1}" for place in range(len(titles), width)]
-    return Table(header=titles, rows=rows[1:] if titled else rows, notes=notes)
+    return Table(header=titles, rows=_SheetRows(path, width, skipped=int(titled)), notes=notes)
+
+
+@dataclass(frozen=True)
+class _SheetRows:
+    """The rows of a workbook in one width, as often as they are asked for."""
+
+    path: Path
+    width: int
+    skipped: int
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for row in islice(_sheet_texts(self.path), self.skipped, None):
+            yield [*row, *[""] * (self.width - len(row))]
+
+
+def _sheet_texts(path: Path) -> Iterator[list[str]]:
+    from zanc_pipeline.reception.readers.spreadsheet import cell_text, sheet_rows
+
+    for _, values in sheet_rows(path, None):
+        filled = len(values)
+        while values[filled - 1] in (None, ""):
+            filled -= 1
+        yield [cell_text(value, None) for value in values[:filled]]
 
 
 def _require(path: Path) -> None:

@@ -273,7 +273,7 @@ def _damaged_header(
 ) -> tuple[int, list[str]]:
     """The header may be the one row that lost or gained a separator, or has another one."""
     row = head[first].cells
-    if not first or head[first].after_blank or not profile.rows or len(row) != dialect.width:
+    if not first or head[first].after_blank or len(row) != dialect.width:
         return first, row
     if is_header(row, profile, head[first + 1 :]):
         return first, row

@@ -232,7 +232,7 @@ def test_a_formula_with_a_saved_value_is_accepted_and_said(tmp_path: Path) -> No
                 'table:number-columns-repeated="9"><text:p>x</text:p></table:table-cell>'
                 "</table:table-row>",
             ),
-            "se repete 900000 vezes",
+            "repete linhas ou células mais de 1000000 vezes",
         ),
         ("x.csv", b"a;b\n1;2\n", "não é uma planilha"),
     ],

@@ -20,7 +20,10 @@ _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _CELLS = {f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"}
 
 MAX_REPEATED_CELLS = 1_000_000
-"""A row written once may stand for many; for so many cells it is no portfolio but a bomb."""
+"""A row or cell written once may stand for many; for so many it is no portfolio but a bomb."""
+
+_MANY = 100
+"""Equal cells beside one another are written once; up to so many are a table like any other."""
 
 MIMETYPE = b"application/vnd.oasis.opendocument.spreadsheet"
 
@@ -53,7 +56,7 @@ def _rows(content: Any, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...
     parents: list[Element] = []
     names: list[str] = []
     depth_of_table = 0
-    number = 0
+    number = copies = 0
     # Entities can not be declared without a DOCTYPE, which was refused.
     for event, element in iterparse(content, events=("start", "end")):  # noqa: S314
         if event == "start":
@@ -79,10 +82,12 @@ def _rows(content: Any, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...
                         f"a planilha diz ter mais de {MAX_ROWS} linhas, o que não é normal: não "
                         "foi lida; confirme com o credor o que ele enviou"
                     )
-                if repeated > 1 and repeated * len(values) > MAX_REPEATED_CELLS:
+                copies += (repeated - 1) * len(values) + _copied(element)
+                if copies > MAX_REPEATED_CELLS:
                     raise FileRejected(
-                        f"a linha {number + 1} da planilha se repete {repeated} vezes, o que não é "
-                        "normal: não foi lida; confirme com o credor o que ele enviou"
+                        f"a planilha repete linhas ou células mais de {MAX_REPEATED_CELLS} vezes "
+                        f"(até a linha {number + 1}), o que não é normal: não foi lida; confirme "
+                        "com o credor o que ele enviou"
                     )
                 for extra in range(repeated):
                     yield number + extra + 1, values
@@ -95,6 +100,16 @@ def _rows(content: Any, sheet: str | None) -> Iterator[tuple[int, tuple[Any, ...
             f"a planilha não tem a aba '{sheet}' (tem: {', '.join(names)}): confirme com o credor "
             "se o layout mudou"
         )
+
+
+def _copied(row: Element) -> int:
+    """The copies that long runs of one filled cell stand for."""
+    runs = (
+        int(cell.get(f"{_TABLE}number-columns-repeated", "1"))
+        for cell in row
+        if cell.tag in _CELLS and len(cell)
+    )
+    return sum(run for run in runs if run > _MANY)
 
 
 def _values(row: Element) -> tuple[Any, ...]:
