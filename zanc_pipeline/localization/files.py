@@ -11,7 +11,7 @@ from typing import Any
 
 from zanc_pipeline.common.codecs import DDDS
 from zanc_pipeline.common.errors import DataError
-from zanc_pipeline.common.masking import mask_text
+from zanc_pipeline.common.masking import mask, mask_text
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 from zanc_pipeline.localization.calls import (
     CALL_ID,
@@ -22,6 +22,7 @@ from zanc_pipeline.localization.calls import (
     EARLIEST,
     LONGEST_SECONDS,
 )
+from zanc_pipeline.localization.csv_lines import broken, line_of
 
 REQUIRED = ("crm", "call_id", "cpf", "phone", "started_at", "talk_seconds", "outcome")
 OPTIONAL = ("ring_seconds", "tabulation", "convenio")
@@ -30,6 +31,42 @@ PART_ROWS = 1_000_000
 KEPT_ROWS = 2_000_000
 """A file of so many rows stays in memory between its check and its load; a larger one is read
 twice."""
+
+
+_AGAIN = "nothing was loaded: correct the file and load it again"
+_LONGEST_FOUND = 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """Some rows of a file as they were read; ``first`` is the number of the first, from 0."""
+
+    path: Path
+    first: int
+    rows: Any
+
+    def refuse(self, wrong: Any, column: str, expected: str) -> None:
+        """DataError that names the first of the ``wrong`` rows and what it holds, if any is."""
+        import pyarrow.compute as pc
+
+        position = pc.index(wrong, True).as_py()
+        if position < 0:
+            return
+        row = self.first + position
+        in_csv = self.path.suffix.lower() == ".csv"
+        place = f"line {line_of(self.path, row)}" if in_csv else f"row {row + 1}"
+        raise DataError(
+            f"{self.path}, {place}, column {column}: expected {expected}, found "
+            f"{_found(self.rows[column][position].as_py(), column)}; {_AGAIN}"
+        )
+
+
+def _found(value: object, column: str) -> str:
+    """The value in a message: nobody's CPF or phone."""
+    if value is None or value == "":
+        return "nothing"
+    text = str(value)[:_LONGEST_FOUND]
+    return mask(text) if column in ("cpf", "phone") else repr(mask_text(text))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +82,8 @@ class CallFile:
         if self.kept:
             yield from self.kept
             return
-        for _, raw in _read(self.path):
-            yield _cast_all(raw, self.path, 0)
+        for part in _read(self.path):
+            yield _cast_all(part)
 
 
 def check_calls(path: Path, *, now: datetime, crms: frozenset[str]) -> CallFile:
@@ -54,13 +91,13 @@ def check_calls(path: Path, *, now: datetime, crms: frozenset[str]) -> CallFile:
 
     ``crm`` must be one of ``crms``; times need their UTC offset; phones are DDD + subscriber,
     digits only. Raises DataError that names the file, the first wrong line (row of a Parquet file,
-    from 1) and the column.
+    from 1), the column, what is there and what should be.
     """
     rows, kept = 0, []
-    for first_line, raw in _read(path):
-        table = _cast_all(raw, path, first_line)
-        _check_values(table, path, first_line, crms)
-        _check_ranges(table, path, first_line, now)
+    for part in _read(path):
+        table = _cast_all(part)
+        _check_values(part, table, crms)
+        _check_ranges(part, table, now)
         rows += table.num_rows
         kept.append(table)
         if rows > KEPT_ROWS:
@@ -68,13 +105,10 @@ def check_calls(path: Path, *, now: datetime, crms: frozenset[str]) -> CallFile:
     return CallFile(path=path, rows=rows, kept=tuple(kept) if rows <= KEPT_ROWS else ())
 
 
-def _cast_all(table: Any, path: Path, first_line: int) -> Any:
+def _cast_all(part: _Part) -> Any:
     import pyarrow as pa
 
-    kinds = _types(pa)
-    return pa.table(
-        {name: _cast(table, name, kind, path, first_line) for name, kind in kinds.items()}
-    )
+    return pa.table({name: _cast(part, name, kind) for name, kind in _types(pa).items()})
 
 
 def _types(pa: Any) -> dict[str, Any]:
@@ -92,24 +126,27 @@ def _types(pa: Any) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Iterator[tuple[int, Any]]:
-    """Parts of the file, each with the line of its first row."""
+def _read(path: Path) -> Iterator[_Part]:
+    """The rows of the file, so many at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise DataError(f"{path} does not exist")
+    kind = path.suffix.lower()
     try:
-        if path.suffix.lower() == ".parquet":
+        if kind == ".parquet":
             with pq.ParquetFile(path) as file:
-                yield from _parts(file.schema_arrow.names, _parquet(file), path, 1)
-        elif path.suffix.lower() == ".csv":
-            yield from _parts(None, _csv(path), path, 2)
+                yield from _parts(file.schema_arrow.names, _parquet(file), path)
+        elif kind == ".csv":
+            yield from _parts(None, _csv(path), path)
         else:
             raise DataError(f"{path}: expected a .csv or a .parquet file")
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        # The first line says what is wrong, and may hold the row.
-        raise DataError(f"{path}: {mask_text(str(error).splitlines()[0])}") from None
+        why = broken(path) if kind == ".csv" else None
+        # Its first line says what is wrong, and may hold the row.
+        why = why or mask_text(str(error).splitlines()[0])
+        raise DataError(f"{path}, {why}; {_AGAIN}") from None
 
 
 def _parquet(file: Any) -> Iterator[Any]:
@@ -122,7 +159,9 @@ def _csv(path: Path) -> Iterator[Any]:
     import pyarrow.csv as pc
 
     convert = pc.ConvertOptions(
-        column_types=dict.fromkeys(_types(pa), pa.string()), strings_can_be_null=True
+        column_types=dict.fromkeys(_types(pa), pa.string()),
+        strings_can_be_null=True,
+        null_values=[""],
     )
     blocks = pc.ReadOptions(block_size=PART_ROWS * 100)
     with pc.open_csv(path, read_options=blocks, convert_options=convert) as reader:
@@ -130,36 +169,60 @@ def _csv(path: Path) -> Iterator[Any]:
         yield from reader
 
 
-def _parts(
-    names: list[str] | None, batches: Iterator[Any], path: Path, first_line: int
-) -> Iterator[tuple[int, Any]]:
+def _parts(names: list[str] | None, batches: Iterator[Any], path: Path) -> Iterator[_Part]:
     import pyarrow as pa
 
+    first = 0
     for batch in batches:
-        part = batch if isinstance(batch, pa.Table) else pa.table(batch)
-        names = names or part.column_names
-        missing = [name for name in REQUIRED if name not in names]
-        if missing:
-            raise DataError(f"{path}: lacks the columns {', '.join(missing)}")
-        yield first_line, part
-        first_line += part.num_rows
+        rows = batch if isinstance(batch, pa.Table) else pa.table(batch)
+        if first == 0:
+            _check_names(names or rows.column_names, path)
+        yield _Part(path=path, first=first, rows=rows)
+        first += rows.num_rows
 
 
-def _cast(table: Any, name: str, kind: Any, path: Path, first_line: int) -> Any:
+def _check_names(names: list[str], path: Path) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise DataError(
+            f"{path}: lacks the columns {', '.join(missing)}; expected their names in the header, "
+            "and commas between them"
+            if path.suffix.lower() == ".csv"
+            else f"{path}: lacks the columns {', '.join(missing)}"
+        )
+    twice = [name for name in (*REQUIRED, *OPTIONAL) if names.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}: has the column {twice[0]} twice; {_AGAIN}")
+
+
+def _cast(part: _Part, name: str, kind: Any) -> Any:
     import pyarrow as pa
 
-    if name not in table.column_names:
-        return pa.nulls(table.num_rows, kind)
-    column = table[name]
-    if pa.types.is_timestamp(column.type) and column.type.tz is None:
-        raise DataError(f"{path}: the times in {name} have no UTC offset")
+    rows = part.rows
+    if name not in rows.column_names:
+        return pa.nulls(rows.num_rows, kind)
+    column, types = rows[name], pa.types
+    held = column.type.value_type if types.is_dictionary(column.type) else column.type
+    if types.is_timestamp(kind):
+        zoned = types.is_timestamp(held) and held.tz is not None
+        if not (zoned or types.is_string(held) or types.is_large_string(held)):
+            raise DataError(
+                f"{part.path}: the times in {name} are of type {held} and have no UTC offset: "
+                f"expected timestamps with a time zone, or texts; {_AGAIN}"
+            )
     try:
         return column.cast(kind)
     except pa.ArrowException:
         pass
-    castable = [_castable(value, kind) for value in column]
-    expected = "a time with its UTC offset" if name == "started_at" else f"a value of type {kind}"
-    return _refuse(pa.array([not one for one in castable]), path, first_line, name, expected)
+    wrong = pa.array([not _castable(value, kind) for value in column])
+    expected = (
+        "a time with its UTC offset, as in 2026-11-23T14:05:00-03:00"
+        if types.is_timestamp(kind)
+        else "a number, with a point"
+        if types.is_floating(kind)
+        else "a text"
+    )
+    return part.refuse(wrong, name, expected)
 
 
 def _castable(value: Any, kind: Any) -> bool:
@@ -172,7 +235,7 @@ def _castable(value: Any, kind: Any) -> bool:
     return True
 
 
-def _check_values(table: Any, path: Path, first_line: int, crms: frozenset[str]) -> None:
+def _check_values(part: _Part, table: Any, crms: frozenset[str]) -> None:
     import numpy as np
     import pyarrow as pa
 
@@ -186,7 +249,7 @@ def _check_values(table: Any, path: Path, first_line: int, crms: frozenset[str])
     }
     for name in REQUIRED:
         if table[name].null_count:
-            _refuse(table[name].is_null(), path, first_line, name, "a value")
+            part.refuse(table[name].is_null(), name, "a value")
     for name, (are_valid, expected) in checks.items():
         # Each distinct value is checked once: a file of calls repeats its CPFs and phones.
         encoded = table[name].combine_chunks().dictionary_encode()
@@ -194,9 +257,9 @@ def _check_values(table: Any, path: Path, first_line: int, crms: frozenset[str])
         if not verdicts.all():
             wrong = pa.array(np.append(~verdicts, False))
             places = encoded.indices.fill_null(len(verdicts))
-            _refuse(wrong.take(places), path, first_line, name, expected)
+            part.refuse(wrong.take(places), name, expected)
     verdicts = _matching(CALL_ID)(table["call_id"])
-    _refuse(pa.array(~verdicts), path, first_line, "call_id", CALL_ID_FORM)
+    part.refuse(pa.array(~verdicts), "call_id", CALL_ID_FORM)
 
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[Any], Any]:
@@ -252,29 +315,18 @@ def _digits(texts: Any, size: int) -> tuple[Any, Any]:
     return rows[good], digits[good]
 
 
-def _check_ranges(table: Any, path: Path, first_line: int, now: datetime) -> None:
+def _check_ranges(part: _Part, table: Any, now: datetime) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     kind = table["started_at"].type
     earliest, latest = pa.scalar(EARLIEST, kind), pa.scalar(now + CLOCK_SKEW, kind)
     wrong = pc.or_(pc.less(table["started_at"], earliest), pc.greater(table["started_at"], latest))
-    _refuse(wrong, path, first_line, "started_at", "a time after 1999 and not in the future")
+    part.refuse(wrong, "started_at", "a time after 1999 and not in the future")
     for name in ("ring_seconds", "talk_seconds"):
         # "Not within" rather than "outside": a NaN is not within.
         within = pc.and_(
             pc.greater_equal(table[name], 0.0), pc.less_equal(table[name], LONGEST_SECONDS)
         )
         wrong = pc.fill_null(pc.invert(within), False)
-        _refuse(wrong, path, first_line, name, f"0 to {LONGEST_SECONDS:.0f} seconds")
-
-
-def _refuse(wrong: Any, path: Path, first_line: int, column: str, expected: str) -> None:
-    import pyarrow.compute as pc
-
-    position = pc.index(wrong, True).as_py()
-    if position >= 0:
-        raise DataError(
-            f"{path}, line {position + first_line}, column {column}: expected {expected}; "
-            "nothing was loaded"
-        )
+        part.refuse(wrong, name, f"0 to {LONGEST_SECONDS:.0f} seconds")
