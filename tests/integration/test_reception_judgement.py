@@ -291,6 +291,24 @@ def test_a_contract_with_another_cpf_costs_its_row_only(
     assert (last.status, last.rows_accepted) == ("accepted", 120)
 
 
+def test_a_contract_of_another_convenio_costs_its_row_only(
+    stack: Settings, send: Send, in_crm: Callable[..., None]
+) -> None:
+    rows = [row(number) for number in range(120)]
+    in_crm(rows[:100])
+    in_crm(rows[110:112], "energia_sul")
+    in_crm(rows[112:114], "telecom_brisa")
+    with transaction(stack, "zanc") as cursor:  # sold: that creditor does not send it any more
+        cursor.execute("UPDATE crm.contract SET status = 'removed' WHERE convenio LIKE 'tele%'")
+    done = send("AURORA_20261123.csv", aurora(rows))
+    assert (done.status, done.rows_accepted, done.rows_rejected) == ("accepted", 118, 2)
+    assert "como do convênio 'energia_sul': confirme" in report(stack, done)
+    again = service.resubmit(stack, done.id, corrected(stack, done, lambda cells: cells))
+    assert (again.status, again.rules) == ("quarantined", ["remetente"])
+    last = service.accept(stack, again.id, ["remetente"], by="Ana", reason="cessão da dívida")
+    assert (last.status, last.rows_accepted) == ("accepted", 120)
+
+
 def corrected(
     stack: Settings,
     delivery: service.Delivery,

@@ -54,6 +54,8 @@ def accepted_schema(layout: AnyLayout) -> pa.Schema:
         for spec in layout.fields:
             names |= set(PHONES if spec.name == "telefones" else CANONICAL.get(spec.name, ())[:1])
         canonical = [column for column in canonical if column.name in names]
+    if layout.content != "carteira" and "cpf" not in {spec.name for spec in layout.fields}:
+        canonical = [one.with_nullable(one.nullable or one.name == "cpf") for one in canonical]
     extras = [
         pa.field(EXTRA + spec.name, arrow_type(spec))
         for spec in layout.fields

@@ -7,12 +7,10 @@ layout while one of these is there.
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -20,22 +18,17 @@ from typing import Any
 
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.detect import detect
-from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of, guessed_name
+from zanc_pipeline.reception.infer_columns import columns_of
+from zanc_pipeline.reception.infer_content import content_of, missing, names_in, required
+from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of
+from zanc_pipeline.reception.infer_json import json_fields
+from zanc_pipeline.reception.infer_lines import record_lines
 from zanc_pipeline.reception.infer_records import Type, record_shape
-from zanc_pipeline.reception.infer_types import (
-    SAMPLE_ROWS,
-    Guess,
-    described,
-    field_name,
-    guess_type,
-    named_type,
-    with_century,
-)
-from zanc_pipeline.reception.layout import REQUIRED
+from zanc_pipeline.reception.infer_types import SAMPLE_ROWS
+from zanc_pipeline.reception.infer_write import field_lines, quoted
 from zanc_pipeline.reception.layout_schema import SCHEMA_FILE
 from zanc_pipeline.reception.names import NameFacts, NamePattern, day_of
 from zanc_pipeline.reception.read import rows_of, titles_in
-from zanc_pipeline.reception.readers.jsonl import steps
 from zanc_pipeline.reception.readers.sheet_cells import cell_text
 from zanc_pipeline.reception.readers.spreadsheet import first_sheets, is_sheet, sheet_rows
 from zanc_pipeline.reception.readers.unzip import is_gzip, ungzipped, unzipped
@@ -46,13 +39,10 @@ __all__ = ["boundaries", "draft", "file_pattern"]
 SAMPLE_BYTES = 4 * 1024 * 1024
 _SMALLEST_LINE = 20
 _NEAR_DAYS = 1_000
-_FEWEST_PHONES = 3
 _LETTERS = {byte: chr(0x180 + byte - 0x100) for byte in range(0x80, 0x100)}
 _BYTES = {ord(letter): byte for byte, letter in _LETTERS.items()}
 """Bytes of UTF-8 beyond ASCII as letters (of which no other stands there), and back."""
 _PLAIN = frozenset({";", "|", "\t", ","})
-_YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-"""Names that YAML would not read as text."""
 
 
 def draft(path: Path, *, today: date) -> str:
@@ -61,28 +51,34 @@ def draft(path: Path, *, today: date) -> str:
         raise DataError(f"{path}: o arquivo não existe")
     pattern = file_pattern(path.name, today=today)
     facts = NamePattern.parse(pattern).match(path.name) or NameFacts()
+    body = _body(path, facts, today)
+    content = content_of(names_in(body))
+    version = "1"
+    if content != "carteira":
+        body, version = [f"conteudo: {content}", *required(body, content)], f"{content}-1"
     head = [
         f"# yaml-language-server: $schema=../{SCHEMA_FILE}",
         f"# Rascunho feito a partir de {path.name}. Confira cada comentário antes de usar.",
         "# Campo com 'confirmar: sim' é palpite: acerte o nome e o tipo e apague 'confirmar: sim'.",
-        'versao: "1"',
+        f"versao: {quoted(version)}",
         f"vigencia: {facts.reference_date or today}",
-        f"arquivos: {_quoted(pattern)}",
+        f"arquivos: {quoted(pattern)}",
     ]
+    return "\n".join([*head, *body, *(missing(body) if content == "carteira" else [])]) + "\n"
+
+
+def _body(path: Path, facts: NameFacts, today: date) -> list[str]:
+    """Everything after the name of the files."""
     if is_sheet(path):
-        body = _sheet(path, today)
-    elif zipfile.is_zipfile(path):
+        return _sheet(path, today)
+    if zipfile.is_zipfile(path):
         with unzipped(path) as inner:
-            body = [
-                "zip: sim",
-                *(_sheet(inner, today) if is_sheet(inner) else _text(inner, facts, today)),
-            ]
-    elif is_gzip(path):
+            rest = _sheet(inner, today) if is_sheet(inner) else _text(inner, facts, today)
+            return ["zip: sim", *rest]
+    if is_gzip(path):
         with ungzipped(path) as inner:
-            body = ["gz: sim", *_text(inner, facts, today)]
-    else:
-        body = _text(path, facts, today)
-    return "\n".join([*head, *body, *_missing(body)]) + "\n"
+            return ["gz: sim", *_text(inner, facts, today)]
+    return _text(path, facts, today)
 
 
 def file_pattern(name: str, *, today: date) -> str:
@@ -127,7 +123,7 @@ def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
     if not any(line.strip() for line in lines):
         raise DataError(f"{path.name}: a amostra está vazia")
     if lines[0].lstrip().startswith("{"):
-        return _json(path.name, lines, today)
+        return json_fields(path.name, lines, today)
     layout_encoding = {"utf-8-sig": "utf-8", "ascii": "latin-1"}.get(encoding, encoding)
     if layout_encoding.startswith(("utf-16", "utf-32")):
         raise DataError(
@@ -145,6 +141,9 @@ def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
         else sizes
     )
     lettered = not even and len(raw) > 1 and len(letters) == 1 and min(letters) >= _SMALLEST_LINE
+    records = record_lines(lines, facts, today) if not even else []
+    if records:
+        return ["formato: registros_delimitados", *common, *records]
     delimited = _delimited(lines[:SAMPLE_ROWS], today, even=even or lettered)
     if delimited:
         return ["formato: delimitado", *common, *delimited]
@@ -183,7 +182,7 @@ def _delimited(lines: list[str], today: date, *, even: bool) -> list[str]:
     titled = titles_in(table)
     if even and (dialect.delimiter not in _PLAIN or (not titled and len(widths) > 1)):
         return []
-    out = [f"separador: {_quoted(dialect.delimiter)}"]
+    out = [f"separador: {quoted(dialect.delimiter)}"]
     if before:
         out.append(f"linhas_antes: {_physical(lines, before)}")
     if after and len(lines) < SAMPLE_ROWS:
@@ -191,7 +190,7 @@ def _delimited(lines: list[str], today: date, *, even: bool) -> list[str]:
     if not titled:
         out.append("cabecalho: não")
     titles = [cell.strip() for cell in table[0]] if titled else []
-    return [*out, *_columns(titles, table[1:] if titled else table, width, today)]
+    return [*out, *columns_of(titles, table[1:] if titled else table, width, today)]
 
 
 def _physical(lines: Sequence[str], records: int) -> int:
@@ -218,10 +217,10 @@ def _sheet(path: Path, today: date) -> list[str]:
             titles.pop()
         out = ["formato: planilha"]
         if place:
-            out.append(f"aba: {_quoted(sheet)}")
+            out.append(f"aba: {quoted(sheet)}")
         if before:
             out.append(f"linhas_antes: {before}")
-        return [*out, *_columns(titles, rows[before + 1 :], len(titles), today)]
+        return [*out, *columns_of(titles, rows[before + 1 :], len(titles), today)]
     raise DataError(
         f"{path.name}: a planilha não tem uma linha de títulos: peça ao credor que a ponha"
     )
@@ -239,148 +238,6 @@ def _table(path: Path, sheet: str | None) -> tuple[int, list[list[str]]] | None:
         if sum(bool(cell) for cell in rows[place]) > 1 and titles_in(rows[place:]):
             return place, rows
     return None
-
-
-def _columns(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], width: int, today: date
-) -> list[str]:
-    taken: set[str] = set()
-    out = ["campos:"]
-    ddds = _ddd_columns(titles, rows) if titles else _bare_ddd_columns(rows, width)
-    for place in range(width):
-        if place in ddds.values():
-            continue
-        values = [row[place] for row in rows[:SAMPLE_ROWS] if place < len(row)]
-        title = titles[place] if titles else ""
-        if place in ddds:
-            guess = guess_type(_joined(rows, ddds[place], place))
-            guess = replace(guess, type="telefone")
-        else:
-            guess = named_type(title, values) if titles else guess_type(values)
-        name, doubt = ("", "") if titles else guessed_name(guess, values, taken, today)
-        if not name or name in taken:
-            name = field_name(title or f"coluna_{place + 1}", guess.type, taken)
-        elif doubt:
-            guess = replace(guess, doubt="; ".join(part for part in (doubt, guess.doubt) if part))
-        taken.add(name)
-        keys: dict[str, Any] = {}
-        if not titles:
-            keys["posicao"] = place + 1
-        elif title != name:
-            keys["coluna"] = title
-        if place in ddds:
-            keys |= (
-                {"coluna_ddd": titles[ddds[place]]} if titles else {"posicao_ddd": ddds[place] + 1}
-            )
-        guess = with_century(guess, name, today)
-        out += _field(name, guess, keys, values)
-    return out
-
-
-def _ddd_columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[int, int]:
-    """Column of a phone → column of its DDD, where together they are phones (DDD1, FONE1)."""
-    found: dict[int, int] = {}
-    for place, title in enumerate(titles[:-1]):
-        following = titles[place + 1]
-        ddd = re.fullmatch(r"(?i)(?:cod_?)?ddd[\s_-]*(.*)", title.strip())
-        phone = re.fullmatch(r"(?i)(?:tele?fone|fone|tel|cel|celular|numero)[\s_-]*(.*)", following)
-        if ddd and phone and titles.count(title) == titles.count(following) == 1:
-            joined = _joined(rows, place, place + 1)
-            if guess_type(joined).type == "telefone" or not any(joined):
-                found[place + 1] = place
-    return found
-
-
-def _bare_ddd_columns(rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
-    """The same for columns without titles, where the values alone must prove it."""
-    found: dict[int, int] = {}
-    for place in range(width - 1):
-        pairs = [(row[place].strip(), row[place + 1].strip()) for row in rows[:SAMPLE_ROWS]]
-        shaped = [
-            re.fullmatch(r"0{0,2}[1-9]\d", code) and re.fullmatch(r"0{0,2}[2-9]\d{7,8}", number)
-            for code, number in pairs
-            if number
-        ]
-        if place in found or len(shaped) < _FEWEST_PHONES or not all(shaped):
-            continue
-        if guess_type(_joined(rows, place, place + 1)).type == "telefone":
-            found[place + 1] = place
-    return found
-
-
-def _joined(rows: Sequence[Sequence[str]], ddd: int, phone: int) -> list[str]:
-    pairs = [(row[ddd].strip(), row[phone].strip()) for row in rows[:SAMPLE_ROWS]]
-    return [code + number if number else "" for code, number in pairs]
-
-
-def _json(name: str, lines: Sequence[str], today: date) -> list[str]:
-    values: dict[str, list[str]] = {}
-    for number, line in enumerate(lines[:SAMPLE_ROWS]):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError:
-            raise DataError(f"{name}: a linha {number + 1} não é JSON") from None
-        for path, value in _leaves(record, ""):
-            values.setdefault(path, []).append(cell_text(value, None))
-    out, taken = ["formato: jsonl", "campos:"], set[str]()
-    ddds = _ddd_paths(values)
-    for path, texts in values.items():
-        if path in ddds.values():
-            continue
-        keys = {"caminho": path}
-        if path in ddds:
-            keys["caminho_ddd"] = ddds[path]
-            guess = Guess(type="telefone")
-        else:
-            guess = named_type(_last(path), texts)
-        title = _last(path)
-        if _plain_number(title):  # 'titulo.numero' is the contract, 'telefones[0].numero' a phone
-            above = path.rpartition(".")[0]
-            title = _last(above) if above else title
-        field = field_name(title, guess.type, taken)
-        taken.add(field)
-        guess = with_century(guess, field, today)
-        out += _field(field, guess, {} if path == field else keys, texts)
-    return out
-
-
-def _last(path: str) -> str:
-    return str(next((step for step in reversed(steps(path)) if isinstance(step, str)), path))
-
-
-def _plain_number(title: str) -> bool:
-    return title.lower() in {"numero", "número", "codigo", "código", "id", "nro", "num"}
-
-
-def _ddd_paths(values: dict[str, list[str]]) -> dict[str, str]:
-    """Path of a phone's number → path of its DDD, beside it in the same object."""
-    found: dict[str, str] = {}
-    for path, codes in values.items():
-        if _last(path).lower() not in {"ddd", "codigo_area", "area"}:
-            continue
-        above = path.rpartition(".")[0]
-        for other, numbers in values.items():
-            beside = other != path and other.rpartition(".")[0] == above
-            if not beside or len(numbers) != len(codes) or other in found:
-                continue
-            joined = [a + b if b else "" for a, b in zip(codes, numbers, strict=True)]
-            if guess_type(joined).type == "telefone":
-                found[other] = path
-                break
-    return found
-
-
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else key)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{place}]")
-    else:
-        yield path, value
 
 
 def _fixed(common: list[str], lines: list[str], facts: NameFacts, today: date) -> list[str]:
@@ -410,7 +267,7 @@ def _fixed(common: list[str], lines: list[str], facts: NameFacts, today: date) -
 
 
 def _record(one: Type, title: str, indent: str) -> list[str]:
-    out = [title, f"{indent}codigo: {_quoted(one.code)}"]
+    out = [title, f"{indent}codigo: {quoted(one.code)}"]
     if one.segment:
         out.append(f'{indent}quando: [{{onde: 14, igual: "{one.segment}"}}]')
     if one.required:
@@ -427,7 +284,9 @@ def _placed(found: Found, more: dict[str, Any]) -> list[str]:
     keys = {"inicio": found.start + 1, "tamanho": found.size, **more}
     if "igual" in keys:
         keys["igual"] = _as_written(keys["igual"])
-    return _field(found.name, found.guess, keys, [_as_written(value) for value in found.values])
+    return field_lines(
+        found.name, found.guess, keys, [_as_written(value) for value in found.values]
+    )
 
 
 def _as_written(text: str) -> str:
@@ -435,38 +294,3 @@ def _as_written(text: str) -> str:
     if not any(ord(char) in _BYTES for char in text):
         return text
     return text.translate(_BYTES).encode("latin-1").decode("utf-8", "replace")
-
-
-def _field(name: str, guess: Guess, keys: dict[str, Any], values: Sequence[str]) -> list[str]:
-    every: dict[str, Any] = {"nome": name, "tipo": guess.type, **keys, **guess.keys}
-    if guess.doubt:
-        every["confirmar"] = True
-    written = ", ".join(f"{key}: {_value(key, value)}" for key, value in every.items())
-    return [f"  # {described(name, guess, values)}", f"  - {{{written}}}"]
-
-
-def _value(key: str, value: Any) -> str:
-    if value is True:
-        return "sim"
-    if isinstance(value, int):
-        return str(value)
-    if key in {"tipo", "formato", "confere", "de", "sinal"} or (
-        key == "nome" and value not in _YAML_WORDS
-    ):
-        return str(value)
-    return _quoted(value)
-
-
-def _missing(body: Sequence[str]) -> list[str]:
-    names = set(re.findall(r"\{nome: \"?(\w+)", "\n".join(body)))
-    missing = [name for name in REQUIRED if name not in names]
-    if not missing:
-        return []
-    return [
-        f"# FALTA dizer qual campo é: {', '.join(missing)}",
-        "# (troque o 'nome' do campo certo por um destes)",
-    ]
-
-
-def _quoted(text: Any) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -45,6 +45,8 @@ _SHORTEST_SIGNED = 4
 _SHORTEST_CODE = 3
 _FEWEST_DIGITS = 7
 """A number of so many digits, nearly all of one length, is no amount but a number of something."""
+_A_MILLION = 100_000_000
+"""In cents: no debt of a person, but a number of something."""
 _NAME = re.compile(r"[^\W\d_]{2,}[.']?( [^\W\d_]+(['-][^\W\d_]+)*[.']?)+")
 
 
@@ -346,7 +348,8 @@ def _fixed_type(values: Sequence[str]) -> Guess:
     if guess.type in {"texto", "sim_nao"} and len(values[0]) >= 6 and len(set(numbers)) > 1:
         share = len(numbers) / len(filled)
         padded = sum(value.startswith("00") for value in numbers) >= SURE * len(numbers)
-        if padded and share >= SURE and not _one_length(numbers):
+        huge = _too_great(numbers)
+        if padded and share >= SURE and not huge and not _one_length(numbers):
             doubt = "algarismos com zeros à esquerda: os 2 últimos seriam centavos?"
             return Guess(type="dinheiro", keys={"decimais": 2}, share=share, doubt=doubt)
     return replace(guess, doubt="") if guess.type == "sim_nao" else guess
@@ -366,6 +369,12 @@ def _one_length(numbers: Sequence[str]) -> bool:
     length, count = lengths.most_common(1)[0]
     alone = len(set(numbers)) == len(numbers)
     return alone and length >= _FEWEST_DIGITS and count >= SURE * len(numbers)
+
+
+def _too_great(numbers: Sequence[str]) -> bool:
+    """Whether all differ and, as cents, half of them would be more than a million reais."""
+    ordered = sorted(int(number) for number in numbers)
+    return len(set(numbers)) == len(numbers) and ordered[len(ordered) // 2] > _A_MILLION
 
 
 def guessed_name(

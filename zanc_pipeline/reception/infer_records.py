@@ -9,11 +9,15 @@ from datetime import date
 from itertools import groupby
 
 from zanc_pipeline.common.codecs import parse_date
+from zanc_pipeline.reception.infer_cnab import cnab_fields
 from zanc_pipeline.reception.infer_fixed import Found, boundaries, fields_of
 from zanc_pipeline.reception.infer_types import Guess
 from zanc_pipeline.reception.names import NameFacts, day_of
 
 _CNAB_240, _CNAB_400, _SEGMENT = 240, 400, 13
+_SENDERS = {_CNAB_240: (72, 30), _CNAB_400: (46, 30)}
+"""Where CNAB's header has the creditor's name, from 0, and its size."""
+_SHORTEST_SENDER = 4
 _FEWEST_LINES = 6
 _FIRST_PLACES = 12
 _MOST_TYPES = 5
@@ -60,7 +64,7 @@ def record_shape(lines: Sequence[str], facts: NameFacts, *, today: date) -> Shap
     body = _body(kinds, cnab=cnab)
     details = [line for line, kind in zip(lines, kinds, strict=True) if kind == body[0]]
     skip = start + size if start < 2 else 0
-    parent = fields_of(details[:MAX_SAMPLE], today=today, skip=skip)
+    parent = _fields(details, body[0], skip, today)
     taken = {found.name for found in parent}
     fields, checks = _of_header(lines[0], skip, facts)
     types = [Type(key="cabecalho", code=codes[0], fields=fields, checks=checks)]
@@ -71,9 +75,7 @@ def record_shape(lines: Sequence[str], facts: NameFacts, *, today: date) -> Shap
     types.append(Type(key="detalhe", code=body[0][0], segment=body[0][1], fields=parent))
     for kind in body[1:]:
         own = [line for line, other in zip(lines, kinds, strict=True) if other == kind]
-        fields = [
-            _apart(found, taken) for found in fields_of(own[:MAX_SAMPLE], today=today, skip=skip)
-        ]
+        fields = [_apart(found, taken) for found in _fields(own, kind, skip, today)]
         taken |= {found.name for found in fields}
         counts = list(_per_parent(kinds, body[0], kind))
         types.append(
@@ -94,6 +96,12 @@ def record_shape(lines: Sequence[str], facts: NameFacts, *, today: date) -> Shap
     _name_the_sum(parent, fields, checks)
     types.append(Type(key="rodape", code=codes[-1], fields=fields, checks=checks))
     return Shape(start=start, types=types)
+
+
+def _fields(lines: Sequence[str], kind: tuple[str, str], skip: int, today: date) -> list[Found]:
+    """The fields of the records of one type: CNAB's own where they prove to be there."""
+    sample = lines[:MAX_SAMPLE]
+    return cnab_fields(sample, *kind) or fields_of(sample, today=today, skip=skip)
 
 
 def _discriminator(lines: Sequence[str]) -> tuple[int, int] | None:
@@ -184,9 +192,14 @@ def _of_header(line: str, skip: int, facts: NameFacts) -> Described:
     """The sender, and the date and the number that the file's name has too."""
     fields: list[Found] = []
     checks: Checks = {}
+    start, size = _SENDERS.get(len(line), (0, 0))
+    sender = line[start : start + size].strip()
+    if len(sender) >= _SHORTEST_SENDER and not sender.isdigit():
+        fields.append(_one(line, start, size, "remetente", Guess(type="texto")))
+        checks["remetente"] = {"igual": sender}
     for start, run in _runs(line, skip):
         if not run.isdigit():
-            if len(run) >= 4 and "remetente" not in checks:
+            if len(run) >= _SHORTEST_SENDER and "remetente" not in checks:
                 fields.append(_one(line, start, len(run), "remetente", Guess(type="texto")))
                 checks["remetente"] = {"igual": run}
             continue

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from zanc_pipeline.reception.fields import convert, masked
 from zanc_pipeline.reception.layout import CANONICAL, ColumnField
+from zanc_pipeline.reception.layout_fields import PAYMENT
 
 SAMPLE_ROWS = 2_000
 SURE = 0.9
@@ -66,31 +67,49 @@ _MASKED = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"
 _JOINING = frozenset({"de", "do", "da", "dos", "das", "em", "no", "na"})
 _SYNONYMS = {
     "cpf": ("cpf", "cpfcliente", "cpfdevedor", "documento", "cpfcgc", "nrcpf", "numcpf", "cpfcnpj",
-            "doc", "numdocumento", "nrdocumento"),
-    "nome": ("nome", "cliente", "nomecliente", "devedor", "nomedevedor", "razaosocial", "sacado"),
+            "doc", "numdocumento", "nrdocumento", "document", "taxid"),
+    "nome": ("nome", "cliente", "nomecliente", "devedor", "nomedevedor", "razaosocial", "sacado",
+             "name", "customer", "fullname", "customername"),
     "contrato": (
         "contrato", "nrcontrato", "numerocontrato", "numcontrato", "nocontrato", "ncontrato",
-        "titulo", "instalacao", "idcontrato", "codcontrato",
+        "titulo", "instalacao", "idcontrato", "codcontrato", "contract", "contractid",
+        "contractnumber",
     ),
-    "produto": ("produto", "plano", "servico", "carteira", "modalidade"),
+    "produto": ("produto", "plano", "servico", "carteira", "modalidade", "product"),
     "valor": (
         "valor", "saldo", "valordivida", "vlr", "vlrdivida", "valoraberto", "saldodevedor",
-        "vlrsaldo", "vlraberto", "valordevido", "vldivida", "valortotal", "vlrtotal",
+        "vlrsaldo", "vlraberto", "valordevido", "vldivida", "valortotal", "vlrtotal", "amount",
+        "balance", "amountdue", "saldoaberto", "valoratualizado",
     ),
     "vencimento": (
         "vencimento", "datavencimento", "dtvenc", "dtvencimento", "venc", "datavenc", "vencto",
-        "dtvencto", "datavencto", "vencimentooriginal", "dtvcto", "vcto",
+        "dtvencto", "datavencto", "vencimentooriginal", "dtvcto", "vcto", "duedate",
     ),
-    "nascimento": ("nascimento", "datanascimento", "dtnasc", "dtnascimento", "datanasc"),
+    "nascimento": ("nascimento", "datanascimento", "dtnasc", "dtnascimento", "datanasc",
+                   "birthdate", "dateofbirth"),
     "email": ("email", "enderecoeletronico", "correio"),
-    "cidade": ("cidade", "municipio"),
-    "uf": ("uf", "estado", "siglauf"),
+    "cidade": ("cidade", "municipio", "city"),
+    "uf": ("uf", "estado", "siglauf", "state"),
     "telefone_1": ("telefone", "telefone1", "fone", "fone1", "celular", "celular1", "tel1", "tel"),
     "telefone_2": ("telefone2", "fone2", "celular2", "tel2"),
     "telefone_3": ("telefone3", "fone3", "celular3", "tel3"),
     "telefones": ("telefones", "fones", "contatos"),
     "obito": ("obito", "falecido"),
+    "pago_em": (
+        "pagoem", "datapagamento", "dtpagamento", "dtpagto", "datapagto", "datapgto", "dtpgto",
+        "databaixa", "dtbaixa", "dataliquidacao", "dtliquidacao", "paidat", "paymentdate",
+    ),
+    "valor_pago": (
+        "valorpago", "vlrpago", "vlpago", "valorpagamento", "vlrpagamento", "valorpagto",
+        "valorrecebido", "vlrrecebido", "amountpaid", "paidamount",
+    ),
+    "quitado": ("quitado", "quitou", "liquidado", "quitacao"),
 }  # fmt: skip
+
+_OTHER_TYPES = {
+    **{name: frozenset({kind}) for name, kind in PAYMENT.items()},
+    "quitado": frozenset({"sim_nao"}),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,7 +232,7 @@ def named_type(title: str, values: Sequence[str]) -> Guess:
         words = {value.strip().upper() for value in values if value.strip()}
         if words and words <= {"S", "N", "SIM", "NÃO", "NAO"}:
             return Guess(type="sim_nao")
-    dates = {"vencimento", "nascimento"}
+    dates = {"vencimento", "nascimento", "pago_em"}
     if found.type == "data_hora" and any(plain in _SYNONYMS[name] for name in dates):
         return replace(found, type="data")
     return found
@@ -230,7 +249,7 @@ def field_name(title: str, kind: str, taken: set[str]) -> str:
     """Our name for a column: a canonical one when title and type agree, else the title itself."""
     plain = _plain(title)
     for name, synonyms in _SYNONYMS.items():
-        if plain in synonyms and kind in CANONICAL[name][1] and name not in taken:
+        if plain in synonyms and kind in _types(name) and name not in taken:
             return name
     if kind == "telefone":
         phones = (f"telefone_{place}" for place in (1, 2, 3))
@@ -245,6 +264,11 @@ def field_name(title: str, kind: str, taken: set[str]) -> str:
     while name in taken:
         name, number = f"{base}_{number}", number + 1
     return name
+
+
+def _types(name: str) -> frozenset[str]:
+    """The types that a field of this name may have."""
+    return CANONICAL[name][1] if name in CANONICAL else _OTHER_TYPES[name]
 
 
 def described(name: str, guess: Guess, values: Sequence[str]) -> str:
@@ -264,7 +288,8 @@ def described(name: str, guess: Guess, values: Sequence[str]) -> str:
 
 def _plain(title: str) -> str:
     """A title as the synonyms are written: ``Nº do Contrato`` is ``nocontrato``."""
-    words = re.findall(r"[a-z0-9]+", _unaccented(title).lower())
+    bare = re.sub(r"\([^)]*\)|r\$", " ", _unaccented(title).lower()) or title
+    words = re.findall(r"[a-z0-9]+", bare)
     return "".join(word for word in words if word not in _JOINING)
 
 

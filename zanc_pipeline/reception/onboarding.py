@@ -39,7 +39,8 @@ def onboard(
     yield f"{output}: rascunho escrito"
     layout = load_any_layout(output)
     names = {field.name for field in layout.fields}
-    if missing := [name for name in REQUIRED if name not in names]:
+    whole = layout.content == "carteira"
+    if missing := [name for name in REQUIRED if whole and name not in names]:
         yield f"  falta dizer qual campo é: {', '.join(missing)} (troque o 'nome' do campo certo)"
     if doubtful := unconfirmed(layout):
         yield (

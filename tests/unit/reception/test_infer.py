@@ -307,7 +307,7 @@ def test_the_ddd_of_a_json_number_and_the_number_of_a_contract(tmp_path: Path) -
     one = {"fone": {"ddd": "84", "numero": "987654321"}, "contrato": {"numero": "C1"}}
     text = drafted(tmp_path, "x.jsonl", json.dumps(one).encode() + b"\n")
     assert 'tipo: telefone, caminho: "fone.numero", caminho_ddd: "fone.ddd"' in text
-    assert '{nome: contrato, tipo: texto, caminho: "contrato.numero"}' in text
+    assert '{nome: contrato, tipo: texto, caminho: "contrato.numero"' in text
 
 
 def test_a_code_of_two_digits_and_the_trailer_after_it(tmp_path: Path) -> None:
