@@ -128,6 +128,7 @@ def test_a_value_beyond_the_last_title_rejects_its_row(judge: Judge) -> None:
         (packed(book(row()), name="../../etc/passwd"), "aponta para fora"),
         (packed(book(row()), name="C:\\windows\\x.xlsx"), "aponta para fora"),
         (packed(b"\0" * 50_000_000), "não é normal"),
+        (packed(b"x", **{f"{n}{'x' * 200}": b"" for n in range(5_000)}), "milhares de arquivos"),
     ],
 )
 def test_an_archive_that_is_not_what_it_should_be_is_rejected(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import io
 import shutil
 import tempfile
 import zipfile
@@ -19,11 +20,35 @@ MAX_RATIO = 200
 RATIO_MATTERS_FROM = 32 * 1024**2
 
 
+MAX_INDEX_BYTES = 1024 * 1024
+"""Of a zip's own list of what is in it, 46 bytes a member and its name: some 15,000 of them."""
+
+
+class _Archive(io.BufferedReader):
+    """The file of a zip whose list is refused before it is read, when it is absurdly long.
+
+    A member is an object of half a kilobyte once it is listed; nobody sends so many in good faith.
+    What the archive says of their number binds nothing, so the list's size is what is limited.
+    """
+
+    listed = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Up to ``size`` bytes; FileRejected for too many before the list was read."""
+        if not self.listed and size is not None and size > MAX_INDEX_BYTES:
+            raise FileRejected(
+                f"o zip traz milhares de arquivos (só a lista deles tem {size} bytes), o que não é "
+                "normal: não foi aberto; confirme com o credor o que ele enviou"
+            )
+        return super().read(size)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """The archive, to read from; FileRejected when it proves damaged, then or now."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Archive(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+            file.listed = True
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise _damaged(error) from None
