@@ -456,16 +456,25 @@ def test_a_crm_that_is_down_holds_back_only_itself(
 
     def larga_is_down(given: Settings, crm: str) -> Any:
         if crm == "larga":
-            raise UnavailableError("PostgreSQL", "10.0.0.1:5432/crm_larga")
+            raise error
         return real(given, crm)
 
+    monkeypatch.setattr(service, "_RETURNED_AT_ONCE", 2)
+    error: Exception = UnavailableError("PostgreSQL", "10.0.0.1:5432/crm_larga")
     with monkeypatch.context() as patched:
         patched.setattr(service, "adapter_for", larga_is_down)
         with pytest.raises(UnavailableError, match="crm_larga"):
             service.return_outcomes(settings, outcomes)
-    assert taken(settings) == {"norma": 3, "larga": 0, "leve": 3, "remessa": 3}
-    assert service.return_outcomes(settings, []) == 3
-    assert taken(settings) == {"norma": 3, "larga": 3, "leve": 3, "remessa": 3}
+        assert taken(settings) == {"norma": 3, "larga": 0, "leve": 3, "remessa": 3}
+        # a day of them piles up, while the others get theirs, whatever it is that fails
+        error = ConfigError("config/crms/larga.yaml: tabelas.carteira: falta a coluna 'cpf'")
+        more = [outcome(n, crm) for crm in settings.crms for n in range(3, 8)]
+        with pytest.raises(ConfigError, match="larga"):
+            service.return_outcomes(settings, more)
+    assert taken(settings) == {"norma": 8, "larga": 0, "leve": 8, "remessa": 8}
+    assert service.return_outcomes(settings, []) == 8
+    assert service.return_outcomes(settings, [*outcomes, *more]) == 0
+    assert taken(settings) == {"norma": 8, "larga": 8, "leve": 8, "remessa": 8}
 
 
 def test_outcomes_that_a_crm_took_before_a_crash_are_not_doubled(

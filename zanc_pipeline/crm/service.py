@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
-from itertools import groupby
 from typing import Any
 
 from zanc_pipeline.common.database import copy_rows, transaction
-from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
+from zanc_pipeline.common.errors import ConflictError, DataError, ZancError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.crm import ledger, mirror
 from zanc_pipeline.crm.adapters import adapter_for
@@ -43,6 +42,9 @@ __all__ = [
     "return_outcomes",
     "rollback",
 ]
+
+
+_RETURNED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,8 +223,8 @@ def reconcile(settings: Settings) -> list[Reconciliation]:
 def return_outcomes(settings: Settings, outcomes: Iterable[CallOutcome]) -> int:
     """Record the outcomes and give every pending one to the CRM of its debt; how many it took.
 
-    At least once, without duplicates. A CRM that is down holds back only itself: its outcomes stay
-    pending, the other CRMs are served, and then UnavailableError is raised.
+    At least once, without duplicates. A CRM that is down, or whose tables do not fit, holds back
+    only itself: its outcomes stay pending, the other CRMs are served, and then its error is raised.
     """
     _record(settings, list(outcomes))
     with transaction(settings, "zanc") as cursor:
@@ -230,11 +232,11 @@ def return_outcomes(settings: Settings, outcomes: Iterable[CallOutcome]) -> int:
             "SELECT DISTINCT crm FROM crm.outcome WHERE returned_at IS NULL ORDER BY crm"
         )
         pending = [row["crm"] for row in cursor.fetchall()]
-    returned, failures = 0, []
+    returned, failures = 0, list[ZancError]()
     for crm in pending:
         try:
             returned += _return_to(settings, crm)
-        except UnavailableError as error:
+        except ZancError as error:
             failures.append(error)
     if failures:
         raise failures[0]
@@ -358,18 +360,33 @@ def _return_to(settings: Settings, crm: str) -> int:
 
 
 def _batches(settings: Settings, crm: str) -> Iterator[tuple[int, list[CallOutcome]]]:
-    """Pending outcomes in batches; those of an earlier try keep the batch they were given then."""
+    """Pending outcomes in batches; those of an earlier try keep the batch they were given then.
+
+    However much waits, as after a day without the CRM, one batch is in memory at a time.
+    """
     with transaction(settings, "zanc") as cursor:
+        numbered = 1
+        while numbered:
+            cursor.execute(
+                "UPDATE crm.outcome SET return_batch = (SELECT nextval('crm.return_batch')) "
+                "WHERE call_id IN (SELECT call_id FROM crm.outcome WHERE crm = %s "
+                "AND returned_at IS NULL AND return_batch IS NULL "
+                "ORDER BY started_at, call_id LIMIT %s)",
+                (crm, _RETURNED_AT_ONCE),
+            )
+            numbered = cursor.rowcount
         cursor.execute(
-            "UPDATE crm.outcome SET return_batch = (SELECT nextval('crm.return_batch')) "
-            "WHERE crm = %s AND returned_at IS NULL AND return_batch IS NULL",
+            "SELECT DISTINCT return_batch FROM crm.outcome WHERE crm = %s AND returned_at IS NULL "
+            "ORDER BY return_batch",
             (crm,),
         )
-        cursor.execute(
-            "SELECT * FROM crm.outcome WHERE crm = %s AND returned_at IS NULL "
-            "ORDER BY return_batch, started_at, call_id",
-            (crm,),
-        )
-        rows = cursor.fetchall()
-    for batch, group in groupby(rows, key=lambda row: int(row["return_batch"])):
-        yield batch, [CallOutcome.from_row(row) for row in group]
+        batches = [int(row["return_batch"]) for row in cursor.fetchall()]
+    for batch in batches:
+        with transaction(settings, "zanc") as cursor:
+            cursor.execute(
+                "SELECT * FROM crm.outcome WHERE crm = %s AND returned_at IS NULL "
+                "AND return_batch = %s ORDER BY started_at, call_id",
+                (crm, batch),
+            )
+            outcomes = [CallOutcome.from_row(row) for row in cursor.fetchall()]
+        yield batch, outcomes
