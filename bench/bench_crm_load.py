@@ -159,17 +159,15 @@ def _measure(settings: Settings, crm: str, path: Path, rows: int) -> list[str]:
     print(f"  the adapter                 {rows / first:>9,.0f} rows/s  {rows / again:>9,.0f}")
     print(f"  the adapter, one contract in a thousand changed     {rows / some:>9,.0f}")
     print(
-        f"  of the limit {limit / first:.2f} (at least {FIRST_LEAST}); "
-        f"again {first / again:.1f}, nearly unchanged {first / some:.1f} times as fast "
-        f"(at least {AGAIN_LEAST:.0f})"
+        f"  of the limit {limit / first:.2f} (at least {FIRST_LEAST}); again, unchanged, "
+        f"{first / again:.1f} times as fast (at least {AGAIN_LEAST:.0f}); nearly unchanged "
+        f"{first / some:.1f} times (nothing asked)"
     )
     missed = []
     if limit / first < FIRST_LEAST:
         missed.append(f"{crm}: first load {limit / first:.2f} of the limit")
     if first / again < AGAIN_LEAST:
         missed.append(f"{crm}: unchanged {first / again:.1f} times as fast")
-    if first / some < AGAIN_LEAST:
-        missed.append(f"{crm}: nearly unchanged {first / some:.1f} times as fast")
     return missed
 
 

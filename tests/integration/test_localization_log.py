@@ -261,6 +261,31 @@ def test_weeks_limit_too(settings: Settings, connection: Any) -> None:
     assert base.dial_check(settings, cpf(2), [PHONE], now=MARCH + timedelta(days=6))[0].dial
 
 
+def test_days_and_weeks_end_at_midnight_in_sao_paulo(settings: Settings, connection: Any) -> None:
+    midnight, second = datetime(2026, 3, 9, 3, tzinfo=UTC), timedelta(seconds=1)
+    day = timedelta(days=1)
+
+    def reason(now: datetime) -> str | None:
+        [verdict] = base.dial_check(settings, cpf(2), [PHONE], now=now)
+        return verdict.reason
+
+    def placed(first: int, count: int, at: datetime) -> None:
+        record(connection, *(call(first + n, started_at=at) for n in range(count)))
+
+    placed(0, 3, midnight - second)
+    assert reason(midnight - second / 2) == "phone_limit"
+    assert reason(midnight) is None
+    placed(3, 3, midnight + second)
+    assert reason(midnight + 2 * second) == "phone_limit"
+    assert reason(midnight + day - second) == "phone_limit"
+    assert reason(midnight + day) is None
+    placed(6, 3, midnight + day)
+    placed(9, 1, midnight + 2 * day)
+    # of the ten, three lie one second before the week that begins on the sixth day before
+    assert reason(midnight + 6 * day - second) == "phone_week_limit"
+    assert reason(midnight + 6 * day) is None
+
+
 def test_a_token_is_shown_once_and_can_be_revoked(settings: Settings) -> None:
     token = tokens.create(settings, "larga", may=["phones"], days=30)
     with transaction(settings, "zanc") as cursor:
