@@ -60,7 +60,7 @@ def row_of(attempt: Mapping[str, Any]) -> dict[str, str]:
 def safe_cell(value: str) -> str:
     """A text that no spreadsheet takes for a formula, in one line."""
     line = " ".join(value.split())
-    return f"'{line}" if value.startswith(_FORMULA) else line
+    return f"'{line}" if line.startswith(_FORMULA) else line
 
 
 def write(path: Path, attempts: Iterable[Mapping[str, Any]]) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialer.audit_export import HEADER, RULES, row_of, safe_cell, write
@@ -29,6 +29,8 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @given(st.text())
+@example(" =1+1")
+@example("\x0c=1+1")
 def test_no_cell_is_a_formula_or_breaks_its_line(text: str) -> None:
     cell = safe_cell(text)
     assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
