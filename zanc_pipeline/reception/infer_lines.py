@@ -36,7 +36,7 @@ def record_lines(lines: Sequence[str], facts: NameFacts, today: date) -> list[st
     """The keys of a layout of delimited records; empty when the lines are none.
 
     The first column of each line is a short code, lines of one code have one number of columns,
-    and the codes differ in that number or one of them comes only first and another only last.
+    and the codes differ in that number, or what comes only first and only last does.
     """
     lines = [line for line in lines[:SAMPLE_ROWS] if line.strip("\x1a\x00 \t")]
     separator = _separator(lines)
@@ -81,6 +81,7 @@ def _separator(lines: Sequence[str]) -> str:
         widths = {width for code, width in shapes if code in body}
         several = len(body) > 1 and len(widths) > 1
         framed = bool(body) and all(codes[code] == 1 for code in ends) and len(ends) == 2
+        framed = framed and not widths & {width for code, width in shapes if code in ends}
         short = all(_CODE.fullmatch(code) for code in codes) and len(codes) <= _MOST_TYPES
         if short and len(shapes) == len(codes) and len(codes) > 1 and (several or framed):
             return separator

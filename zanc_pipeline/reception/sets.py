@@ -79,9 +79,12 @@ class _Join:
         schema = accepted_schema(self._layout)
         accepted = pa.Table.from_arrays(
             [self._column(item, table.num_rows) for item in schema], names=schema.names
-        ).filter(pa.array(keep))
+        )
+        self._columns.clear()
+        if not keep.all():  # a copy of all rows
+            accepted = accepted.filter(pa.array(keep))
         return SetJoin(
-            accepted=accepted.cast(schema).combine_chunks(),
+            accepted=accepted.cast(schema),
             rejected={name: self._rejected(name) for name in self._tables},
         )
 

@@ -173,9 +173,10 @@ def judge_file(
             "o arquivo não traz nenhuma linha de dados: peça ao credor que o envie de novo"
         )
     if not result.rows_accepted:
+        known = "" if layout.content == "carteira" else "se o CRM já tem a carteira e "
         raise FileRejected(
-            f"nenhuma das {total} linhas é válida: {_most_common(result)}; confira se o layout "
-            "mudou"
+            f"nenhuma das {total} linhas é válida: {_most_common(result)}; confira {known}se o "
+            "layout mudou"
         )
     if rejected > total * limits.rejected_share and "rejeicao" not in decided:
         raise FileRejected(
@@ -323,7 +324,8 @@ class _Pass:
             for trouble in problems:
                 self._note(trouble.field, trouble.problem, 1)
         rows = self._rejected_rows(batch, faults, repeated, objections, np.flatnonzero(~keep))
-        for row in merge(batch.broken, rows, key=lambda row: row.line):
+        ordered = merge(batch.broken, rows, key=lambda row: row.line) if len(batch.broken) else rows
+        for row in ordered:
             if len(result.rejected) < KEPT_ROWS:
                 result.rejected.append(row)
             result.examples += row.problems[: KEPT_EXAMPLES - len(result.examples)]
@@ -350,36 +352,49 @@ class _Pass:
     ) -> Iterator[RejectedRow]:
         names = [spec.name for spec in self._layout.fields]
         specs = {spec.name: spec for spec in self._layout.fields}
+        places = {name: place for place, name in enumerate(names)}
         for start in range(0, len(wrong), _SHOWN_AT_ONCE):
             some = wrong[start : start + _SHOWN_AT_ONCE]
             taken = pa.array(some)
-            texts = {name: batch.cells[name].take(taken).to_pylist() for name in names}
-            for place, index in enumerate(some.tolist()):
-                line = int(batch.line[index])
-                found = [(fault.spec, fault.problem) for fault in faults if fault.rows[index]]
+            columns = [_shown_texts(batch.cells[name].take(taken)) for name in names]
+            failed = [
+                (fault.spec, fault.problem, columns[places[fault.spec.name]], which)
+                for fault in faults
+                if any(which := fault.rows[some].tolist())
+            ]
+            lines, offsets = batch.line[some].tolist(), batch.offset[some].tolist()
+            for place, (index, line) in enumerate(zip(some.tolist(), lines, strict=True)):
+                found = [
+                    (spec, problem, texts[place])
+                    for spec, problem, texts, which in failed
+                    if which[place]
+                ]
                 found += [
                     (
                         specs[name],
                         f"repete o valor da linha {first}, a única aceita: confirme com o "
                         "credor qual das duas vale",
+                        columns[places[name]][place],
                     )
                     for name, first in repeated.get(index, {}).items()
                 ]
+                problems = [
+                    RowProblem(
+                        line=line, field=spec.name, found=masked(spec, text), problem=problem
+                    )
+                    for spec, problem, text in found
+                ]
                 yield RejectedRow(
                     line=line,
-                    offset=int(batch.offset[index]),
-                    cells=tuple(texts[name][place].replace(DDD_MARK, " ") for name in names),
-                    problems=tuple(
-                        RowProblem(
-                            line=line,
-                            field=spec.name,
-                            found=masked(spec, texts[spec.name][place]),
-                            problem=problem,
-                        )
-                        for spec, problem in found
-                    )
-                    + tuple(objections.get(index, ())),
+                    offset=offsets[place],
+                    cells=tuple([texts[place] for texts in columns]),
+                    problems=(*problems, *objections.get(index, ())),
                 )
+
+
+def _shown_texts(texts: pa.Array) -> list[str]:
+    shown: list[str] = pc.replace_substring(texts, DDD_MARK, " ").to_pylist()
+    return shown
 
 
 def _remember(key: KeyHashes, values: pa.Array, lines: Integers, keep: Mask) -> None:

@@ -131,6 +131,17 @@ def test_delimited_records_with_children_are_told_apart(creditor: Creditor, tmp_
     assert (rows.num_rows, rows["phone_2"].null_count < rows.num_rows) == (contracts, True)
 
 
+def test_a_table_whose_first_column_is_short_is_no_file_of_records(
+    creditor: Creditor, tmp_path: Path
+) -> None:
+    lines = ["UF;CPF;NOME;CONTRATO;VALOR;VENCTO"]
+    for place in range(ROWS):
+        state = "AC" if place == ROWS - 1 else creditor.town()[1]
+        debt = f"{creditor.number(6)};{creditor.cents() // 100},10;{creditor.day():%d/%m/%Y}"
+        lines.append(f"{state};{creditor.cpf()};{creditor.name()};{debt}")
+    assert drafted(tmp_path, "base_20261123.csv", lines)[1].kind == "delimitado"
+
+
 def test_payments_and_phones_are_drafted_as_such(creditor: Creditor, tmp_path: Path) -> None:
     lines = ["NR_CONTRATO;DT_PAGTO;VLR_PAGO;QUITADO"]
     lines += [
