@@ -246,6 +246,17 @@ def test_what_is_no_spreadsheet_is_refused(
         judged(path, layout_of())
 
 
+def test_cells_that_stand_for_very_many_are_refused_without_a_layout_too(tmp_path: Path) -> None:
+    row = (
+        '<table:table-row><table:table-cell table:number-columns-repeated="16000">'
+        "<text:p>x</text:p></table:table-cell></table:table-row>"
+    )
+    path = tmp_path / "x.ods"
+    path.write_bytes(ods([], body=row * 80))
+    with pytest.raises(FileRejected, match="repete linhas ou células"):
+        read_detected(path)
+
+
 @pytest.mark.parametrize("sample", [xls([TITLES, ["a", "b", "c", 1.0, 2.0]]), ods([TITLES, ROW])])
 @given(place=st.integers(0, 3000), noise=st.binary(max_size=40), keep=st.integers(0, 60))
 @QUIET

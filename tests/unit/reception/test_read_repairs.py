@@ -1,6 +1,8 @@
 """One damaged row among regular ones: what its columns prove is put back, the rest is told."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zanc_pipeline.reception.read import table_of
 
@@ -86,3 +88,20 @@ def test_doubled_quotes_tell_that_a_text_is_quoted() -> None:
     rows[7][1] = '"item 7'
     table = table_of("\n".join(["n\ttext\tnote", *lines, ""]).encode())
     assert list(table.rows) == rows
+
+
+@given(
+    place=st.integers(0, len(ROWS) - 1),
+    where=st.integers(0, 120),
+    sign=st.sampled_from([";", '"', '""', ";;", " ", "'", "", "\\", "\x00"]),
+    gone=st.integers(0, 4),
+)
+@settings(max_examples=30, deadline=None)
+def test_damage_to_one_row_leaves_the_others_as_they_were(
+    place: int, where: int, sign: str, gone: int
+) -> None:
+    line = ";".join(ROWS[place])
+    at = where % (len(line) + 1)
+    rows = read_with(place, line[:at] + sign + line[at + gone :])
+    others = [row for turn, row in enumerate(CLEAN) if turn != place]
+    assert [row for row in others if row not in [found[: len(row)] for found in rows]] == []
