@@ -28,9 +28,9 @@ class Patience:
 
     person: float = 0.12
     machine: float = 0.95
-    machine_at_the_end: float = 0.85
+    machine_at_the_end: float = 0.9
     least_seconds: float = 0.5
-    speech_seconds: float = 1.6
+    speech_seconds: float = 1.5
     call_seconds: float = 3.3
 
 
@@ -89,7 +89,7 @@ class Trees:
         match self._calibration["kind"]:
             case "platt":
                 safe = min(max(raw, 1e-6), 1 - 1e-6)
-                return float(1 / (1 + np.exp(-(x[0] * np.log(safe / (1 - safe)) + x[1]))))
+                return float(1 / (1 + np.exp(-(x[0] * np.log(safe / (1 - safe)) + y[0]))))
             case "isotonic":
                 return float(np.interp(raw, x, y))
         return raw

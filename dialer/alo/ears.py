@@ -163,6 +163,9 @@ class Ears:
                     break  # the sound stopped
             log.warning("attempt %s: its sound does not come: taken for a person", attempt_id)
             self._told(attempt_id, "human")
+        except Exception:
+            log.exception("attempt %s: it can't be judged: taken for a person", attempt_id)
+            self._told(attempt_id, "human")
         finally:
             transport.close()
 

@@ -44,6 +44,8 @@ _SPECTRUM = np.fft.rfftfreq(FRAME, 1 / RATE)
 _WINDOW = np.hanning(FRAME)
 _QUIET = 40.0
 """RMS of 16-bit samples under which nothing is voice, however quiet the line is."""
+_NO_SOUND = 8.5
+"""RMS of the silence that a network makes itself: A-law has no 0, its codes are ±8 and more."""
 _ABOVE_NOISE = 4.0
 """Voice is this many times louder than the noise floor (12 dB)."""
 _AT_LEAST = 2.0
@@ -87,7 +89,7 @@ class Listener:
 
 def _measure(blocks: Frames) -> list[tuple[float, float, float, float, float]]:
     """Of each frame: level (RMS), peak of the spectrum in Hz, its share, centroid, crossings."""
-    level = np.sqrt((blocks * blocks).mean(axis=1))
+    level = np.maximum(np.sqrt((blocks * blocks).mean(axis=1)), _NO_SOUND)
     power = np.abs(np.fft.rfft(blocks * _WINDOW, axis=1)) ** 2 + 1e-9
     total = power.sum(axis=1)
     top = power.argmax(axis=1)
@@ -105,7 +107,9 @@ def _voiced(level: Frames) -> NDArray[np.bool_]:
     """Which frames are voice: well above the quietest tenth of what was heard so far."""
     if not len(level):
         return np.zeros(0, dtype=bool)
-    floor = min(float(np.quantile(level, 0.1)), float(np.median(level[:5])) + _QUIET)
+    # Before the called end is through, the network sends no sound at all: that is not its noise.
+    line = level[int((level > _NO_SOUND).argmax()) :]
+    floor = min(float(np.quantile(line, 0.1)), float(np.median(line[:5])) + _QUIET)
     loudest = float(level.max())
     if loudest < _AT_LEAST * floor:  # the same all the time: a line, however loud
         return np.zeros(len(level), dtype=bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import wave
 from datetime import UTC, datetime
@@ -11,15 +12,17 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import xgboost
 from numpy.typing import NDArray
 
 from dialer import attempt as events
 from dialer.alo.attach import attach
-from dialer.alo.decision import Patience, decide
+from dialer.alo.decision import Patience, Trees, decide
 from dialer.alo.ears import ALAW, Ears, Stream, packet
 from dialer.alo.listening import FEATURES, RATE, Listener
 from dialer.alo.table import MOMENTS, table
 from zanc_pipeline.common.errors import DataError, UnavailableError
+from zanc_pipeline.scoring.calibration import Calibration
 
 Sound = NDArray[np.int16]
 
@@ -102,7 +105,7 @@ def heard(*parts: Sound) -> NDArray[np.float32]:
         (0.02, (silence(0.3), voice(0.3), silence(0.6)), "human"),
         (0.5, (silence(0.3), voice(0.3), silence(0.6)), None),
         (0.5, (silence(0.3), voice(1.8)), "human"),  # the doubt is for the person
-        (0.9, (silence(0.3), voice(1.8)), "machine"),
+        (0.92, (silence(0.3), voice(1.8)), "machine"),
         (0.5, (silence(3.4),), "human"),  # nobody speaks
     ],
 )
@@ -165,6 +168,57 @@ async def test_a_call_that_is_not_heard_is_a_person(monkeypatch: pytest.MonkeyPa
     await ears.close()
 
 
+async def test_a_call_that_cannot_be_judged_is_a_person() -> None:
+    class Broken:
+        def machine(self, features: NDArray[np.float32]) -> float:
+            raise IndexError
+
+    told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    ears = Ears(Broken(), "127.0.0.1", lambda *one: told.put_nowait(one))
+    ports: list[int] = []
+    await ears.listen("a1", lambda _, port: ports.append(port))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        for number in range(60):
+            frame = voice(1.2)[number * 160 : (number + 1) * 160]
+            wire.sendto(packet(number, frame), ("127.0.0.1", ports[0]))
+            await asyncio.sleep(0)
+        assert await asyncio.wait_for(told.get(), 10) == ("a1", "human")
+    await ears.close()
+
+
+@pytest.mark.parametrize(
+    "calibration",
+    [
+        Calibration(),
+        Calibration(kind="platt", x=(1.3,), y=(-0.4,)),
+        Calibration(kind="isotonic", x=(0.0, 0.5, 1.0), y=(0.1, 0.2, 0.9)),
+    ],
+)
+def test_the_exported_model_says_what_the_trained_one_does(
+    calibration: Calibration, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(1)
+    rows = random.random((80, len(FEATURES)), dtype=np.float32)
+    data = xgboost.DMatrix(rows, label=rows[:, 0] > 0.5)
+    booster = xgboost.train({"objective": "binary:logistic", "max_depth": 2}, data, 5)
+    content = {
+        "features": list(FEATURES),
+        "trees": json.loads(booster.save_raw("json")),
+        "calibration": calibration.to_json(),
+    }
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(content))
+    said = [Trees(path).machine(row) for row in rows[:5]]
+    assert said == pytest.approx(calibration.apply(booster.predict(data)[:5]), abs=1e-5)
+
+
+def test_the_silence_before_the_line_is_through_is_not_its_noise() -> None:
+    street = np.random.default_rng(1).normal(0, 300, 2 * RATE).astype(np.int16)
+    listener = Listener()
+    listener.feed(np.concatenate([np.zeros(RATE // 2, np.int16), street]))
+    assert listener.voice_began() is None
+
+
 def recorded(path: Path, sound: Sound, rate: int = RATE) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
@@ -174,7 +228,7 @@ def recorded(path: Path, sound: Sound, rate: int = RATE) -> None:
         file.writeframes(sound.tobytes())
 
 
-def test_recordings_become_a_table_in_the_order_of_the_folders(tmp_path: Path) -> None:
+def test_recordings_become_a_rowsin_the_order_of_the_folders(tmp_path: Path) -> None:
     recorded(tmp_path / "held" / "machine" / "h-0000.wav", voice(4))
     recorded(tmp_path / "train" / "human" / "t-0000.wav", np.concatenate([voice(1), silence(3)]))
     made = table([tmp_path / "train", tmp_path / "held"])
