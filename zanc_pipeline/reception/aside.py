@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import pyarrow as pa
 
@@ -21,6 +21,9 @@ from zanc_pipeline.reception.corrections import LINE, ORIGINAL_LINE, PROBLEM_COL
 from zanc_pipeline.reception.layout import Layout, SetLayout
 from zanc_pipeline.reception.parquet import RowsWriter
 from zanc_pipeline.reception.problems import RejectedRow
+
+if TYPE_CHECKING:
+    from _csv import Writer as CsvWriter
 
 ACCEPTED = "accepted.parquet"
 REJECTED = "rejeitadas.csv"
@@ -36,6 +39,7 @@ class AsideFiles:
         self._rejected_lines = array("q")
         self._parquet: RowsWriter | None = None
         self._csv: TextIO | None = None
+        self._rows: CsvWriter | None = None
         self._names: list[str] = []
 
     def start(self, layout: Layout) -> None:
@@ -45,9 +49,8 @@ class AsideFiles:
         self._parquet = RowsWriter(self.folder / ACCEPTED, accepted_schema(layout))
         # ``;``, UTF-8 with BOM: what a Brazilian spreadsheet opens by a double click.
         self._csv = (self.folder / REJECTED).open("w", encoding="utf-8-sig", newline="")
-        csv.writer(self._csv, delimiter=";").writerow(
-            [LINE, *PROBLEM_COLUMNS, *self._names, ORIGINAL_LINE]
-        )
+        self._rows = csv.writer(self._csv, delimiter=";")
+        self._rows.writerow([LINE, *PROBLEM_COLUMNS, *self._names, ORIGINAL_LINE])
         self._rejected_lines = array("q")
 
     def accept_as(self, layout: SetLayout) -> None:
@@ -69,12 +72,13 @@ class AsideFiles:
         whole = len(row.cells) != len(self._names)
         cells: list[Any] = [
             row.line,
-            ", ".join(problem.field for problem in row.problems),
-            " / ".join(problem.problem for problem in row.problems),
+            ", ".join([problem.field for problem in row.problems]),
+            " / ".join([problem.problem for problem in row.problems]),
             *([""] * len(self._names) if whole else map(protected, row.cells)),
             protected(row.cells[0]) if whole else "",
         ]
-        csv.writer(self._csv, delimiter=";").writerow(cells)  # type: ignore[arg-type]
+        if self._rows is not None:
+            self._rows.writerow(cells)
         self._rejected_lines.append(row.line)
 
     @property
@@ -98,7 +102,7 @@ class AsideFiles:
             self._parquet.close()
         if self._csv is not None:
             self._csv.close()
-        self._parquet = self._csv = None
+        self._parquet = self._csv = self._rows = None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import re
 
 MARK = "'"
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_RUN = (MARK, "=", "+", "-", "@", "\t", "\r")
 _SAFE_NUMBER = re.compile(r"[1-9]\d{0,10}|0|(?:0|[1-9]\d{0,2}(?:\.\d{3}){0,3}),\d{2}", re.ASCII)
 _DATE = re.compile(r"\d{2}/\d{2}/\d{4}", re.ASCII)
 _HARMLESS = re.compile(
@@ -19,6 +19,7 @@ _HARMLESS = re.compile(
 )
 """What most cells are; it only saves time."""
 
+_DIGIT = re.compile(r"[0-9]")
 _SHORT = 25
 _SCIENTIFIC = re.compile(r"\s*\d+(?:[.,]\d+)?E\+?\d+\s*", re.ASCII | re.IGNORECASE)
 
@@ -42,8 +43,8 @@ def _endangered(cell: str) -> bool:
     if _HARMLESS.fullmatch(cell):
         return False
     start = cell.lstrip(" \t\r\n")
-    if cell.startswith((MARK, *_FORMULA)) or start.startswith((MARK, *_FORMULA)):
+    if cell.startswith(_RUN) or start.startswith(_RUN):
         return True
-    if len(cell) > _SHORT or not any(char.isdigit() for char in cell):
+    if len(cell) > _SHORT or not (_DIGIT.search(cell) or any(map(str.isdigit, cell))):
         return False
     return not (_SAFE_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell) or "@" in cell)

@@ -324,15 +324,19 @@ class _Pass:
             for trouble in problems:
                 self._note(trouble.field, trouble.problem, 1)
         rows = self._rejected_rows(batch, faults, repeated, objections, np.flatnonzero(~keep))
-        ordered = merge(batch.broken, rows, key=lambda row: row.line) if len(batch.broken) else rows
-        for row in ordered:
+        if len(batch.broken):
+            rows = merge(self._noted(batch.broken), rows, key=lambda row: row.line)
+        for row in rows:
             if len(result.rejected) < KEPT_ROWS:
                 result.rejected.append(row)
             result.examples += row.problems[: KEPT_EXAMPLES - len(result.examples)]
             self._sink.reject(row)
-        for row in batch.broken:
+
+    def _noted(self, broken: Iterable[RejectedRow]) -> Iterator[RejectedRow]:
+        for row in broken:
             for trouble in row.problems:
                 self._note(trouble.field, trouble.problem, 1)
+            yield row
 
     def _note(self, name: str, problem: str, count: int) -> None:
         """Count a problem; of lines of very many sizes only the first kinds are told apart."""
