@@ -45,6 +45,8 @@ from zanc_pipeline.reception.validate import judge_file, validate  # noqa: E402
 HELD_OUT_LAYOUT = "delimited, held out"
 ADAPTED, PROPOSED = 0.95, 0.80
 MAX_FALSE_ALARMS = 0.01
+MAX_HELD = 0.02
+HONEST_DAYS, SMALL_FILE = 6, 24
 UNCHANGED = Kind(name="(nothing changed)", family="file", right="harmless", make=lambda *_: None)
 HASHER = Hasher("a secret of the bench")
 
@@ -217,6 +219,27 @@ def run(
     return results
 
 
+def honest(layouts: Sequence[str], seeds: Sequence[int], sizes: Sequence[int]) -> dict[str, str]:
+    """Layout → "held/files" of files in which nothing changed but the portfolio, day after day."""
+    told: dict[str, str] = {}
+    held = files = 0
+    with tempfile.TemporaryDirectory(prefix="bench-drift-") as folder:
+        for name in layouts:
+            here = Counter[bool]()
+            for seed in seeds:
+                for size in sizes:
+                    creditor = Creditor(name, seed, size, Path(folder))
+                    rows = creditor.rows
+                    for day in range(3, 3 + HONEST_DAYS):
+                        found = creditor.judge(creditor.file.content(rows))
+                        here[found.kind not in {"fits", "adapt"}] += 1
+                        creditor.before = remembered(found)  # a person accepts what is held
+                        rows = next_day(rows, seed, day)
+            told[name] = f"{here[True]}/{here.total()}"
+            held, files = held + here[True], files + here.total()
+    return told | {"all": f"{held}/{files}"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="All layouts, 5 seeds, 1,500 rows.")
@@ -232,11 +255,15 @@ def main() -> None:
     kinds = [kind for kind in KINDS if arguments.kind in kind.name]
     rows = arguments.rows or (1_500 if arguments.full else 250)
     results = run(layouts, seeds, kinds, rows, arguments.show)
-    sys.exit(report(results, kinds, time.perf_counter() - began))
+    held = honest(layouts, range(11, 12 + len(seeds)), (SMALL_FILE, rows))
+    sys.exit(report(results, held, kinds, time.perf_counter() - began))
 
 
 def report(
-    results: dict[tuple[str, str], list[Outcome]], kinds: Sequence[Kind], seconds: float
+    results: dict[tuple[str, str], list[Outcome]],
+    held: dict[str, str],
+    kinds: Sequence[Kind],
+    seconds: float,
 ) -> int:
     """Print the table by kind and the figures beside their limits; 1 when one is missed."""
     print(
@@ -247,17 +274,25 @@ def report(
         found = [one for (name, _), ones in results.items() if name == kind.name for one in ones]
         if found:
             _line(("* " if kind.held_out else "") + kind.name, kind.right, found)
-    held = {kind.name for kind in kinds if kind.held_out}
+    kept_out = {kind.name for kind in kinds if kind.held_out}
     groups: dict[str, list[Outcome]] = defaultdict(list)
     for (name, layout), ones in results.items():
         groups["all"] += ones
-        groups["kinds kept out"] += ones if name in held else []
+        groups["kinds kept out"] += ones if name in kept_out else []
         groups["layout kept out"] += ones if layout == HELD_OUT_LAYOUT else []
     print()
     missed = 0
     for group, found in groups.items():
         missed += _figures(group, found) if group == "all" else 0 * _figures(group, found)
-    files = len(groups["all"])
+    print("\nhonest files held, of small and usual files of the next days, by layout:")
+    for name, told in held.items():
+        print(f"    {name:44}{told:>10}")
+    count, _, total = held["all"].partition("/")
+    share = int(count) / max(int(total), 1)
+    missed += _figure(
+        "honest files held", int(count), int(total), f"<= {MAX_HELD:.0%}", share <= MAX_HELD
+    )
+    files = len(groups["all"]) + int(total)
     print(f"{files} files in {seconds:.0f} s, {seconds / max(files, 1) * 1000:.0f} ms each")
     return 1 if missed else 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zanc_pipeline.reception.drift.chance import apart, is_new, too_few
+from zanc_pipeline.reception.drift.chance import apart, at_least, is_new, more_than_before, too_few
 from zanc_pipeline.reception.drift.keys import as_columns, keyed_table
 from zanc_pipeline.reception.drift.looks import looks, strange
 from zanc_pipeline.reception.drift.relations import broken, relations
@@ -29,6 +29,10 @@ def test_a_difference_counts_beyond_what_chance_makes_of_it() -> None:
     assert apart({"a": 1.0}, {"b": 1.0}, 150, 150) > 0.9
     assert is_new(15, 150, 150)
     assert not is_new(2, 150, 150)
+    assert not is_new(6, 150, 150)
+    assert is_new(6, 150, 150, alone=True)  # where nothing else can judge the rows
+    assert at_least(1, 4, 0.01) == pytest.approx(1 - 0.99**4)
+    assert more_than_before(10, 18, 2, 36) < 0.001 < more_than_before(2, 18, 2, 36)
 
 
 NAMES = ["Ana Sá", "João Luz", "Eva Paz", "Léo Reis", "Ivo Góes"] * 8
@@ -45,7 +49,7 @@ NAMES = ["Ana Sá", "João Luz", "Eva Paz", "Léo Reis", "Ivo Góes"] * 8
 )
 def test_the_small_print_of_a_column(kind: str, texts: list[str]) -> None:
     before = NAMES if kind != "ends" else [str(number) for number in range(100, 140)]
-    assert kind in {found for found, _ in strange(looks(texts), looks(before))}
+    assert kind in {found for found, *_ in strange(looks(texts), looks(before))}
     assert not list(strange(looks(before), looks(before)))
 
 
@@ -68,7 +72,7 @@ def test_laws_between_fields_hold_or_are_broken() -> None:
     usual = relations(kinds, rows(swapped=False))
     assert json.loads(json.dumps(usual)) == usual
     assert not list(broken(usual, usual))
-    said = {(field, kind) for field, kind, _ in broken(relations(kinds, rows(swapped=True)), usual)}
+    said = {(field, kind) for field, kind, *_ in broken(relations(kinds, rows(swapped=True)), usual)}
     assert {("valor", "relation"), ("valor", "sum"), ("d", "relation")} <= said
 
 

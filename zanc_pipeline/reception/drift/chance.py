@@ -8,7 +8,8 @@ from collections.abc import Mapping
 UNLIKELY = 0.004
 """Below this probability a count is no accident."""
 
-_NEW = 1e-3
+_NEW, _NEW_ALONE, _NEW_OF_FEW = 1e-3, 0.02, 0.13
+_FEW_ROWS = 60
 
 
 def too_few(found: int, rows: int, share: float) -> bool:
@@ -19,16 +20,52 @@ def too_few(found: int, rows: int, share: float) -> bool:
     log, log_other = math.log(share), math.log1p(-share)
     total = 0.0
     for count in range(found + 1):
-        ways = math.lgamma(rows + 1) - math.lgamma(count + 1) - math.lgamma(rows - count + 1)
-        total += math.exp(ways + count * log + (rows - count) * log_other)
+        total += math.exp(_ways(rows, count) + count * log + (rows - count) * log_other)
     return total < UNLIKELY
 
 
-def is_new(count: int, rows: int, rows_before: int) -> bool:
-    """Whether what was never seen in ``rows_before`` and now in ``count`` of ``rows`` is news."""
+def is_new(count: int, rows: int, rows_before: int, *, alone: bool = False) -> bool:
+    """Whether what was never seen in ``rows_before`` and now in ``count`` of ``rows`` is news.
+
+    ``alone``: most of the rows are of new contracts, which nothing else can judge.
+    """
     if count < 2 or not rows_before:
         return False
-    return bool((rows / (rows + rows_before)) ** count < _NEW)
+    limit = (_NEW_OF_FEW if rows < _FEW_ROWS else _NEW_ALONE) if alone else _NEW
+    return bool((rows / (rows + rows_before)) ** count < limit)
+
+
+def at_least(found: int, rows: int, share: float) -> float:
+    """The probability of ``found`` or more of ``rows``, where each is found by ``share``."""
+    if found <= 0:
+        return 1.0
+    share = min(max(share, 1e-6), 1 - 1e-6)
+    log, log_other = math.log(share), math.log1p(-share)
+    return min(
+        1.0,
+        sum(
+            math.exp(_ways(rows, count) + count * log + (rows - count) * log_other)
+            for count in range(found, rows + 1)
+        ),
+    )
+
+
+def more_than_before(count: int, rows: int, count_before: int, rows_before: int) -> float:
+    """The probability that chance alone put so many, or more, of all that were found into now."""
+    every, found = rows + rows_before, count + count_before
+    ways = _ways(every, found)
+    return min(
+        1.0,
+        sum(
+            math.exp(_ways(rows, one) + _ways(rows_before, found - one) - ways)
+            for one in range(count, min(rows, found) + 1)
+            if found - one <= rows_before
+        ),
+    )
+
+
+def _ways(rows: int, count: int) -> float:
+    return math.lgamma(rows + 1) - math.lgamma(count + 1) - math.lgamma(rows - count + 1)
 
 
 def apart(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from zanc_pipeline.reception.drift.compare import ENOUGH, distance
+from zanc_pipeline.reception.drift.doubts import ENOUGH, distance
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.notation import Reading, read_as, settled
 from zanc_pipeline.reception.drift.raw import RawTable

@@ -7,14 +7,15 @@ but a person has to decide. ``quarantine``: no layout explains it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from zanc_pipeline.reception.drift.candidates import Candidate, candidates
-from zanc_pipeline.reception.drift.compare import ENOUGH, Comparison, Doubt, compare
+from zanc_pipeline.reception.drift.compare import Comparison, compare
 from zanc_pipeline.reception.drift.content import content_of
+from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt
 from zanc_pipeline.reception.drift.ending import CUT, OPEN, ending
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.sample import Hasher
@@ -67,15 +68,17 @@ def diagnose(
     attempt: Attempt,
     *,
     older: Iterable[Layout] = (),
+    earlier: Sequence[Fingerprint] = (),
 ) -> Diagnosis:
     """Judge a file that ``first`` read by the layout in force, beside the last accepted one.
 
     ``older`` are other versions of the layout, the best first: a creditor may be back to one.
+    ``earlier`` are fingerprints from before ``before``, the newest first.
     """
     if before is None:
         kind: Kind = "quarantine" if first.refusal else "fits"
         return Diagnosis(kind=kind, layout=first.layout, trial=first)
-    comparison = compare(first.seen, before) if first.seen is not None else None
+    comparison = compare(first.seen, before, earlier) if first.seen is not None else None
     if first.refusal is None and comparison is not None and not comparison.doubts:
         return Diagnosis(kind="fits", layout=first.layout, trial=first, comparison=comparison)
     readable = first.refusal is None or first.ruled
@@ -84,11 +87,11 @@ def diagnose(
         return Diagnosis(kind="quarantine", layout=first.layout, trial=first, comparison=comparison)
     best: Diagnosis | None = None
     for layout in older:
-        back = _back_to(layout, attempt(layout), before)
+        back = _back_to(layout, attempt(layout), before, earlier)
         if back is not None and ending(first.layout, layout, path) is None:
             return back
     for candidate in candidates(first.layout, path, before, hasher):
-        found = _judged(candidate, attempt(candidate.layout), before, first.layout, path)
+        found = _judged(candidate, attempt(candidate.layout), before, earlier, first.layout, path)
         if found is not None and (best is None or _rank(found) > _rank(best)):
             best = found
         if best is not None and best.kind == "adapt":
@@ -100,11 +103,13 @@ def diagnose(
     )
 
 
-def _back_to(layout: Layout, trial: Trial, before: Fingerprint) -> Diagnosis | None:
+def _back_to(
+    layout: Layout, trial: Trial, before: Fingerprint, earlier: Sequence[Fingerprint]
+) -> Diagnosis | None:
     """Another version of the layout, when it reads the file and nothing speaks against it."""
     if trial.refusal is not None or trial.seen is None:
         return None
-    comparison = compare(trial.seen, before)
+    comparison = compare(trial.seen, before, earlier)
     if comparison.doubts:
         return None
     proved = comparison.linked >= ENOUGH and trial.rejected <= REJECTED_SHARE * trial.rows
@@ -123,7 +128,12 @@ def _rank(found: Diagnosis) -> tuple[bool, int]:
 
 
 def _judged(
-    candidate: Candidate, trial: Trial, before: Fingerprint, own: Layout, path: Path
+    candidate: Candidate,
+    trial: Trial,
+    before: Fingerprint,
+    earlier: Sequence[Fingerprint],
+    own: Layout,
+    path: Path,
 ) -> Diagnosis | None:
     if trial.refusal is not None or trial.seen is None:
         return None
@@ -132,7 +142,7 @@ def _judged(
     end = ending(own, candidate.layout, path)
     if end == CUT:
         return None
-    comparison = compare(trial.seen, before)
+    comparison = compare(trial.seen, before, earlier)
     why = _not_proved(candidate, trial, comparison, before)
     if not why and end == OPEN:
         why = "o arquivo não termina com quebra de linha: confirme com o credor se veio inteiro"
@@ -186,5 +196,8 @@ def remembered(found: Diagnosis) -> Fingerprint:
     if found.comparison is None:
         return seen
     return replace(
-        seen, agreement=found.comparison.agreement, overlap=round(found.comparison.overlap, 4)
+        seen,
+        agreement=found.comparison.agreement,
+        overlap=round(found.comparison.overlap, 4),
+        history=found.comparison.history,
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zanc_pipeline.reception.drift.compare import ENOUGH, percent
 from zanc_pipeline.reception.drift.content import content_of
 from zanc_pipeline.reception.drift.diagnose import Diagnosis
+from zanc_pipeline.reception.drift.doubts import ENOUGH, percent
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.layout import Layout
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from zanc_pipeline.reception.drift.looks import Looks, looks
 from zanc_pipeline.reception.drift.relations import Relations, relations
 from zanc_pipeline.reception.drift.sample import (
+    KEY,
     Hasher,
     Sample,
     Sampler,
@@ -22,7 +23,9 @@ from zanc_pipeline.reception.fields import masked
 from zanc_pipeline.reception.layout import FieldSpec, Layout
 from zanc_pipeline.reception.readers.base import Batch
 
-FORMAT = 2
+FORMAT = 3
+_FORMATS = frozenset({2, FORMAT})
+"""Formats that can be compared: the older one knows less."""
 _PERSONAL_TYPES = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"})
 _PERSONAL_NAMES = frozenset({"nome", "email", "contrato", "nascimento"})
 
@@ -39,7 +42,8 @@ class FieldPrint:
     whole: float = 0.0
     """Share of the amounts without cents."""
     span: tuple[int, ...] = ()
-    """Of a date: ordinals of the first two days, the one in the middle and the last two."""
+    """Of a date: ordinals of the first two days, the one in the middle and the last two; of an
+    amount: the same of the cents above nought."""
     turnable: int = 0
     """Dates that are none as the layout writes them, but are with day and month exchanged."""
     looks: Looks = field(default_factory=Looks)
@@ -62,6 +66,11 @@ class Fingerprint:
     """Share of the contracts of the delivery before that came again."""
     relations: Relations = field(default_factory=dict)
     """What always holds between fields of one row."""
+    repeats: int = 0
+    """Rows of the sample whose contract had come already, with other data."""
+    history: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Field → rows that agreed with the delivery before, of how many, over all deliveries; of two
+    fields ("one|other"): rows in which they changed places."""
 
     @property
     def names(self) -> list[str]:
@@ -99,12 +108,18 @@ class Fingerprint:
             "agreement": {name: round(share, 4) for name, share in self.agreement.items()},
             "overlap": self.overlap,
             "relations": self.relations,
+            "repeats": self.repeats,
+            "history": {
+                name: [round(count, 2), round(rows, 2)]
+                for name, (count, rows) in self.history.items()
+                if rows
+            },
         }
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Fingerprint | None:
         """What ``to_json`` gave; None for one of another format, which proves nothing now."""
-        if content.get("format") != FORMAT:
+        if content.get("format") not in _FORMATS:
             return None
         return cls(
             rows=content["rows"],
@@ -128,6 +143,10 @@ class Fingerprint:
             agreement=content["agreement"],
             overlap=content["overlap"],
             relations=content["relations"],
+            repeats=content.get("repeats", 0),
+            history={
+                name: (count, rows) for name, (count, rows) in content.get("history", {}).items()
+            },
         )
 
 
@@ -168,9 +187,9 @@ def fingerprint(
             invalid=sum(invalid) / (len(texts) or 1),
             days=_days(values) if spec.type == "data" else {},
             whole=_whole(values) if spec.type == "dinheiro" else 0.0,
-            span=_span(values) if spec.type == "data" else (),
+            span=_span(spec.type, values),
             turnable=_turnable(spec, texts, invalid),
-            looks=looks(_as_meant(values)),
+            looks=looks(_as_meant(values), key=spec.name == KEY),
             examples=tuple(masked(spec, text)[:20] for text in _some(texts)),
         )
         found[spec.name] = values
@@ -183,6 +202,7 @@ def fingerprint(
         links=links,
         file=file or {},
         relations=relations({name: one.type for name, one in fields.items()}, found),
+        repeats=sample.repeats,
     )
 
 
@@ -200,8 +220,13 @@ def _days(values: list[Any]) -> dict[str, float]:
     return {str(day): found.count(day) / len(found) for day in sorted(set(found))}
 
 
-def _span(values: list[Any]) -> tuple[int, ...]:
-    days = sorted(value.toordinal() for value in values if value is not None)
+def _span(kind: str, values: list[Any]) -> tuple[int, ...]:
+    if kind == "data":
+        days = sorted(value.toordinal() for value in values if value is not None)
+    elif kind == "dinheiro":
+        days = sorted(int(value.scaleb(2)) for value in values if value is not None and value > 0)
+    else:
+        return ()
     if len(days) < 2:
         return ()
     return (days[0], days[1], days[len(days) // 2], days[-2], days[-1])

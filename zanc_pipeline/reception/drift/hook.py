@@ -15,7 +15,7 @@ from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.drift import store
-from zanc_pipeline.reception.drift.compare import overlap
+from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.content import content_of, written
 from zanc_pipeline.reception.drift.diagnose import Diagnosis, Trial, diagnose, remembered
 from zanc_pipeline.reception.drift.evidence import evidence, summary
@@ -75,11 +75,12 @@ def _judged(
     if result.findings and all(one.rule in _OF_ITS_TURN for one in result.findings):
         return result, None  # too old, out of turn or of another size: the layout is not to blame
     with transaction(settings, "zanc", application="reception") as cursor:
-        before = _lasting(store.previous(cursor, delivery, own.content), own)
+        past = [_lasting(one, own) for one in store.past(cursor, delivery, own.content)]
+    before, earlier = (past[0], past[1:]) if past else (None, [])
     first = _trial(own, result, witness, content)
     crm = known(settings, delivery.convenio, witness.sample())
     if RULE in decided or before is None:
-        found = Diagnosis(kind="fits", layout=own, trial=_with_overlap(first, before))
+        found = Diagnosis(kind="fits", layout=own, trial=_taught(first, before))
         return result, _accepted(result, first, found)
 
     def attempt(layout: Layout) -> Trial:
@@ -93,7 +94,7 @@ def _judged(
     if first.refusal is None and crm is not None and crm.doubts:
         first = replace(first, refusal=crm.doubts[0].text)
     older = _other_versions(settings, delivery, own)
-    found = diagnose(first, content, before, hasher, attempt, older=older)
+    found = diagnose(first, content, before, hasher, attempt, older=older, earlier=earlier)
     if found.kind == "fits":
         return result, _accepted(result, first, found)
     if found.kind == "quarantine":
@@ -152,9 +153,9 @@ def _otherwise(
     return result, finding
 
 
-def _lasting(before: Fingerprint | None, layout: Layout) -> Fingerprint | None:
+def _lasting(before: Fingerprint, layout: Layout) -> Fingerprint:
     """``before`` without what is another one every day: the dates of payments."""
-    if before is None or layout.content == "carteira":
+    if layout.content == "carteira":
         return before
     days = {field.name for field in layout.fields if field.type in {"data", "data_hora"}}
     kept = [place for place, name in enumerate(before.names) if name not in days]
@@ -216,12 +217,13 @@ def _trial(layout: Layout, result: Processed, witness: Witness, content: Path) -
     )
 
 
-def _with_overlap(trial: Trial, before: Fingerprint | None) -> Trial:
-    """What a person accepted teaches how many contracts come again in this creditor's files."""
+def _taught(trial: Trial, before: Fingerprint | None) -> Trial:
+    """What a person accepted teaches how many contracts come again, and how many values change."""
     if trial.seen is None or before is None:
         return trial
-    share = round(overlap(trial.seen, before), 4)
-    return replace(trial, seen=replace(trial.seen, overlap=share))
+    found = compare(trial.seen, before)
+    overlap = round(found.overlap, 4)
+    return replace(trial, seen=replace(trial.seen, overlap=overlap, history=found.history))
 
 
 def _accepted(result: Processed, first: Trial, found: Diagnosis) -> store.Finding | None:

@@ -12,7 +12,7 @@ from zanc_pipeline.common.codecs import parse_cpf
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception.drift.compare import ENOUGH, Doubt, percent
+from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt, percent
 from zanc_pipeline.reception.drift.sample import KEY, Sample
 
 SAME_PERSON = 0.95

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zanc_pipeline.reception.drift.compare import ENOUGH, same
+from zanc_pipeline.reception.drift.doubts import ENOUGH
+from zanc_pipeline.reception.drift.rows import same
 from zanc_pipeline.reception.drift.sample import Hasher, Token, plain, tokens, typed
 from zanc_pipeline.reception.drift.traits import DATE_SHAPES
 from zanc_pipeline.reception.layout import FieldSpec

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from zanc_pipeline.reception.drift.compare import ENOUGH
+from zanc_pipeline.reception.drift.doubts import ENOUGH
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.notation import Reading, read_as, settled
 from zanc_pipeline.reception.drift.sample import KEY, Hasher, Token, loose

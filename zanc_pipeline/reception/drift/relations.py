@@ -22,10 +22,19 @@ _ORDERED = {"dinheiro": "dinheiro", "decimal": "dinheiro", "data": "data"}
 _MOST_FIELDS = 10
 _MOST_IN_SUMS = 6
 _SUM_HOLDS = 0.95
+_SUM_ROWS = 2
+"""Sums to the cent of different values: two of them are no accident."""
 _CELLS = ("<", "=", ">", "a", "b")
 _APART = 0.12
+_NEWS, _NEWS_ALONE = 0.08, 0.01
+"""Share of the rows from which what never was is news; known contracts do move, a few a day."""
 _RATIO_ROOM = 5.0
 _RATIO_ROWS = 20
+_RATIO_ALONE, _RATIO_FEW_ROWS = 20.0, 6
+"""A single row may be that many times out of the proportion of all rows before."""
+_RATIO_EXACT, _RATIO_EXACT_ROOM = 1.2, 1.5
+"""Amounts that are a fixed share of each other: rounding alone moves their ratio."""
+_MOST_STEPS, _STEP_ROWS = 12, 12
 _SAID = {
     "<": "'{a}' menor que '{b}'",
     "=": "'{a}' igual a '{b}'",
@@ -50,6 +59,10 @@ def relations(kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> 
         names = [name for name in names if name in columns][:_MOST_FIELDS]
         for one, other in combinations(names, 2):
             found = _pair(columns[one], columns[other], ordered=family != "telefone")
+            if found and family == "data":
+                steps = _steps(columns[one], columns[other])
+                if len(steps) <= _MOST_STEPS:
+                    found["steps"] = steps
             if found:
                 pairs[f"{one}|{other}"] = found
     money = [name for name, kind in kinds.items() if kind == "dinheiro" and name in columns]
@@ -99,6 +112,13 @@ def _pair(one: Numbers, other: Numbers, *, ordered: bool) -> dict[str, Any]:
     return found
 
 
+def _steps(one: Numbers, other: Numbers) -> dict[str, float]:
+    """Rows by the days between two dates, when these are few and none of them is rare."""
+    both = one[1] & other[1]
+    days, times = np.unique((other[0] - one[0])[both], return_counts=True)
+    return {str(int(day)): int(count) for day, count in zip(days, times, strict=True)}
+
+
 def _sums(names: Sequence[str], columns: Mapping[str, Numbers]) -> dict[str, dict[str, Any]]:
     found = {}
     for whole, one, other in permutations(names, 3):
@@ -107,7 +127,7 @@ def _sums(names: Sequence[str], columns: Mapping[str, Numbers]) -> dict[str, dic
         there = columns[whole][1] & columns[one][1] & columns[other][1]
         there &= (columns[one][0] != 0) & (columns[other][0] != 0)
         rows = int(there.sum())
-        if rows < 5:
+        if rows < _SUM_ROWS:
             continue
         apart_by = columns[whole][0] - columns[one][0] - columns[other][0]
         share = float((np.abs(apart_by[there]) <= 1).mean())
@@ -115,45 +135,71 @@ def _sums(names: Sequence[str], columns: Mapping[str, Numbers]) -> dict[str, dic
     return found
 
 
-def broken(now: Relations, before: Relations) -> Iterator[tuple[str, str, str]]:
-    """(field, kind, text in Portuguese) of each law of ``before`` that does not hold ``now``."""
+def broken(
+    now: Relations, before: Relations, *, alone: bool = False
+) -> Iterator[tuple[str, str, str, bool]]:
+    """(field, kind, text in Portuguese, whether it may be chance) of each law of ``before``
+    that does not hold ``now``. ``alone``: most of the contracts are new."""
     for key, law in before.get("pairs", {}).items():
         found = now.get("pairs", {}).get(key)
         if found is not None:
             one, other = key.split("|")
-            yield from _broken_pair(one, other, found, law)
+            yield from _broken_pair(one, other, found, law, alone)
     for key, law in before.get("sums", {}).items():
         whole, one, other = key.split("|")
         found = now.get("sums", {}).get(key)
         if found is None or law["share"] < _SUM_HOLDS:
             continue
-        if too_few(round(found["share"] * found["rows"]), found["rows"], law["share"] - 0.02):
+        wrong = round((1 - found["share"]) * found["rows"])
+        exact = law["share"] == 1 and wrong >= 2
+        if exact or too_few(found["rows"] - wrong, found["rows"], law["share"] - 0.02):
             yield (
                 whole,
                 "sum",
                 f"'{whole}' era a soma de '{one}' e '{other}' em {law['share'] * 100:.0f} % das "
                 f"linhas e agora em {found['share'] * 100:.0f} %",
+                False,
             )
 
 
 def _broken_pair(
-    a: str, b: str, found: Mapping[str, Any], law: Mapping[str, Any]
-) -> Iterator[tuple[str, str, str]]:
+    a: str, b: str, found: Mapping[str, Any], law: Mapping[str, Any], alone: bool
+) -> Iterator[tuple[str, str, str, bool]]:
     rows, rows_before = found["rows"], law["rows"]
     cells, usual = found["cells"], law["cells"]
     for cell in _CELLS:
         share, was = cells.get(cell, 0.0), usual.get(cell, 0.0)
-        new = was < 0.002 and share >= 0.01 and is_new(round(share * rows), rows, rows_before)
+        count = round(share * rows)
+        rare = was < 0.002 and share >= (_NEWS_ALONE if alone else _NEWS)
+        new = rare and is_new(count, rows, rows_before, alone=alone)
         if new or (share > was and 2 * apart({"": share}, {"": was}, rows, rows_before) > _APART):
             said = _SAID[cell].format(a=a, b=b)
-            yield (
-                a,
-                "relation",
-                f"{said} em {share * 100:.0f} % das linhas (antes, {was * 100:.0f} %)",
-            )
+            text = f"{said} em {share * 100:.0f} % das linhas (antes, {was * 100:.0f} %)"
+            yield a, "relation", text, False
             return
-    if min(found.get("ratio_rows", 0), law.get("ratio_rows", 0)) < _RATIO_ROWS:
+    if alone:
+        yield from _new_steps(a, b, found.get("steps"), law.get("steps"))
+    few = min(found.get("ratio_rows", 0), law.get("ratio_rows", 0))
+    if few < _RATIO_FEW_ROWS:
         return
+    text = f"'{a}' está fora da proporção que sempre teve com '{b}'"
     low, high = law["ratios"]
-    if found["outer"][0] < low / _RATIO_ROOM or found["outer"][1] > high * _RATIO_ROOM:
-        yield a, "scale", f"'{a}' está fora da proporção que sempre teve com '{b}'"
+    room = _RATIO_EXACT_ROOM if high < low * _RATIO_EXACT else _RATIO_ALONE
+    single = found["ratios"][0] < low / room or found["ratios"][1] > high * room
+    outer = found["outer"][0] < low / _RATIO_ROOM or found["outer"][1] > high * _RATIO_ROOM
+    if single or (outer and few >= _RATIO_ROWS):
+        yield a, "scale", text, False
+
+
+def _new_steps(
+    a: str, b: str, found: Mapping[str, int] | None, law: Mapping[str, int] | None
+) -> Iterator[tuple[str, str, str, bool]]:
+    """Other differences between two dates than the few that there were."""
+    if not law or min(law.values()) < 2 or sum(law.values()) < _STEP_ROWS:
+        return
+    rows = sum(found.values()) if found else 0
+    news = sum(found[days] for days in found if days not in law) if found else 0
+    if found is None or news:
+        days = ", ".join(sorted(law))
+        text = f"de '{a}' a '{b}' sempre havia {days} dias; agora há outros prazos"
+        yield a, "steps", text, found is not None and news < max(2, _NEWS * rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -125,6 +126,8 @@ class Sample:
     rows_total: int = 0
     keys: list[int] = field(default_factory=list)
     cells: dict[str, list[str]] = field(default_factory=dict)
+    repeats: int = 0
+    """Rows whose contract had come already, with other cells."""
 
     @property
     def names(self) -> list[str]:
@@ -138,6 +141,7 @@ class Sampler:
     def __init__(self, hasher: Hasher, *, size: int = SAMPLE_ROWS) -> None:
         self._hasher, self._size = hasher, size
         self._rows: dict[int, list[str]] = {}
+        self._repeats: Counter[int] = Counter()
         self._limit: int | None = None
         self._names: list[str] = []
         self._total = 0
@@ -145,6 +149,7 @@ class Sampler:
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches, looked at in passing from the start; memory is the sample's."""
         self._rows, self._limit, self._total = {}, None, 0
+        self._repeats.clear()
         for batch in batches:
             self.see(batch.cells)
             yield batch
@@ -166,9 +171,9 @@ class Sampler:
             return
         taken = {name: cells[name].take(pa.array(chosen)).to_pylist() for name in self._names}
         for place, index in enumerate(chosen):
-            self._rows.setdefault(
-                int(hashes[index]), [taken[name][place] or "" for name in self._names]
-            )
+            key, row = int(hashes[index]), [taken[name][place] or "" for name in self._names]
+            if self._rows.setdefault(key, row) != row:
+                self._repeats[key] += 1
         self._trim()
 
     def sample(self) -> Sample:
@@ -178,7 +183,8 @@ class Sampler:
         cells = {
             name: list(columns[place]) if keys else [] for place, name in enumerate(self._names)
         }
-        return Sample(rows_total=self._total, keys=keys, cells=cells)
+        repeats = sum(self._repeats[key] for key in keys)
+        return Sample(rows_total=self._total, keys=keys, cells=cells, repeats=repeats)
 
     def _trim(self) -> None:
         if len(self._rows) < self._size:

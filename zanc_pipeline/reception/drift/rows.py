@@ -1,0 +1,342 @@
+"""The same contracts in two files, row by row: what each field may change, and how.
+
+A contract keeps its debtor, its dates and its text; what does change, changes in few rows and as
+it changed before. A value that came from another field, another row, another scale or another
+order of the date is no news of the debt: it is a file that was made wrongly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from zanc_pipeline.reception.drift.chance import at_least, too_few
+from zanc_pipeline.reception.drift.doubts import ENOUGH, SMALL, Doubt, percent
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint
+from zanc_pipeline.reception.drift.sample import KEY, Token, swapped_date
+
+NEAR = 0.02
+"""Relative difference within which two amounts are the same debt, a little later."""
+
+_STABLE = {
+    "cpf": 0.97,
+    "cnpj": 0.97,
+    "cpf_cnpj": 0.97,
+    "texto": 0.85,
+    "codigo": 0.85,
+    "data": 0.6,
+    "dinheiro": 0.5,
+    "telefone": 0.5,
+    "telefones": 0.5,
+    "email": 0.6,
+    "uf": 0.85,
+    "inteiro": 0.3,
+    "sim_nao": 0.93,
+}
+"""Share of the rows in common that agree, at least, by type: below it something else changed."""
+
+_STABLE_NAMES = {KEY: 0.99, "nascimento": 0.85}
+
+_MOVES = {
+    "cpf": 0.0025,
+    "cnpj": 0.0025,
+    "cpf_cnpj": 0.0025,
+    "texto": 0.015,
+    "codigo": 0.025,
+    "uf": 0.015,
+    "sim_nao": 0.015,
+    "dinheiro": 0.15,
+}
+"""Share of the rows of a day that get another value, by type, before the convênio's own is known;
+the rest, a tenth."""
+_MOVES_NAMES = {KEY: 0.0025, "nome": 0.0025, "nascimento": 0.0025}
+_USUAL_MOVES = 0.1
+_PRIOR_ROWS = 4
+"""How many rows that share weighs beside the rows that were compared up to now."""
+_LEAST_MOVES = 0.2
+"""Part of that share that stays possible however long a field kept still."""
+_UNLIKELY, _DOUBTFUL = 0.02, 0.2
+_UNLIKELY_STABLE = 0.05
+"""Of names, places and codes, where few rows are known: they must answer for all others."""
+
+_USUAL_ROOM = 0.1
+"""How far below its usual share of agreement a field may fall."""
+_CROSS_MARGIN = 0.25
+_SCALES = (10, 100, 1000)
+_SCALED_SHARE = 0.004
+_TURNED_EACH = 400
+_CROSSED_SHARE = {"telefone": 0.2, "telefones": 0.2, "email": 0.2}
+"""Creditors put another phone first in many rows; amounts, dates and texts do not change places."""
+_CROSSED_USUAL = 0.005
+_CROSSED_PRIOR_ROWS = 2
+_CROSSED_UNLIKELY = 0.004
+_OTHER_PERSON_ROWS = 2
+_DIVERSE, _UNIQUE = 0.5, 0.9
+_ONES_OWN = frozenset({"cpf", "cnpj", "cpf_cnpj", "texto", "telefone", "email"})
+"""Types of values that two contracts seldom share by chance."""
+_TOGETHER = 0.1
+"""Share of the known rows that may get one and the same new value."""
+
+History = Mapping[str, tuple[float, float]]
+"""Field (or "one|other", of two that changed places) → rows that agreed (changed), of how many."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldComparison:
+    """``linked`` rows had a value on either day in both files; ``agreement`` of them agree."""
+
+    name: str
+    linked: int
+    agreement: float
+    wanted: float
+    expected: float
+    like: str | None = None
+    """Another field of the last file that these values agree with much better."""
+
+    @property
+    def changed(self) -> int:
+        """Rows whose value is another one."""
+        return round((1 - self.agreement) * self.linked)
+
+
+def agreement(new: dict[int, Token], old: dict[int, Token], common: list[int]) -> tuple[int, float]:
+    """(rows with a value on either day, share of them that agree)."""
+    filled = [key for key in common if new[key] is not None or old[key] is not None]
+    if not filled:
+        return 0, 0.0
+    return len(filled), sum(same(new[key], old[key]) for key in filled) / len(filled)
+
+
+def same(one: Token, other: Token) -> bool:
+    """Whether two tokens are the same value; two amounts, nearly the same."""
+    if isinstance(one, int) and isinstance(other, int) and max(abs(one), abs(other)) > 100:
+        return abs(one - other) <= NEAR * max(abs(one), abs(other))
+    return one == other and one is not None
+
+
+def comparable(kind: str, other: str) -> bool:
+    """Whether fields of these types could hold each other's values."""
+    texts = {"texto", "codigo", "email", "uf"}
+    return kind == other or (kind in texts and other in texts)
+
+
+def compare_field(
+    name: str,
+    new: dict[int, Token],
+    old: dict[str, dict[int, Token]],
+    common: list[int],
+    seen: Fingerprint,
+    before: Fingerprint,
+) -> FieldComparison:
+    """One field of the contracts in ``common`` beside what it, and any other field, held."""
+    linked, share = agreement(new, old[name], common)
+    kind = seen.fields[name].type
+    wanted = _STABLE_NAMES.get(name, _STABLE.get(kind, 0.6))
+    usual = before.agreement.get(name)
+    expected = usual if usual is not None else min(0.98, wanted + _USUAL_ROOM)
+    if usual is not None and name != KEY:
+        wanted = max(0.05, usual - _USUAL_ROOM)
+    like, best = None, share + _CROSS_MARGIN
+    for other in before.names:
+        if other == name or not comparable(kind, before.fields[other].type):
+            continue
+        rows, cross = agreement(new, old[other], common)
+        if rows >= ENOUGH and cross > best and not _constant(old[other]):
+            like, best = other, cross
+    return FieldComparison(
+        name=name, linked=linked, agreement=share, wanted=wanted, expected=expected, like=like
+    )
+
+
+def _constant(column: dict[int, Token]) -> bool:
+    counts = Counter(column.values())
+    return counts.most_common(1)[0][1] > 0.9 * len(column) if counts else True
+
+
+def field_doubts(
+    one: FieldComparison,
+    new: dict[int, Token],
+    old: dict[int, Token],
+    common: list[int],
+    seen: Fingerprint,
+    before: Fingerprint,
+) -> Iterator[Doubt]:
+    """What the contracts in ``common`` say against a field."""
+    kind = seen.fields[one.name].type
+    if one.linked >= ENOUGH and one.like:
+        yield Doubt(
+            field=one.name,
+            kind="swapped",
+            text=f"traz os valores que o campo '{one.like}' trazia no último arquivo",
+        )
+    else:
+        yield from _changed(one, kind, before.history, alone=2 * len(common) < len(seen.links))
+    if not one.linked:
+        return
+    yield from _not_its_own(one, kind, new, old, common)
+    if kind == "data":
+        turned = sum(swapped_date(new[key], old[key]) for key in common)
+        if turned >= 1 + one.linked // _TURNED_EACH:
+            yield Doubt(
+                field=one.name,
+                kind="date_order",
+                text=f"em {turned} de {one.linked} contratos já conhecidos o dia e o mês "
+                "trocaram de lugar",
+                weak=turned == 1 and one.linked >= SMALL and _moved(one.name, before.history),
+            )
+    if kind == "dinheiro":
+        scaled, factor = _scaled(new, old, common)
+        if scaled >= max(2, _SCALED_SHARE * one.linked):
+            yield Doubt(
+                field=one.name,
+                kind="scale",
+                text=f"em {scaled} de {one.linked} contratos já conhecidos o valor é {factor}",
+            )
+
+
+def _changed(one: FieldComparison, kind: str, history: History, *, alone: bool) -> Iterator[Doubt]:
+    """More rows with another value than this field has had up to now."""
+    many = too_few(round(one.agreement * one.linked), one.linked, one.wanted)
+    usual = usual_moves(one.name, kind, history)
+    chance = at_least(one.changed, one.linked, usual)
+    if one.linked < SMALL:
+        stable = _MOVES_NAMES.get(one.name, _MOVES.get(kind, _USUAL_MOVES)) < _USUAL_MOVES
+        many = many or chance < (
+            _UNLIKELY_STABLE if stable and (alone or one.linked < ENOUGH) else _UNLIKELY
+        )
+    text = (
+        f"só {percent(one.agreement)} dos contratos já conhecidos trazem o mesmo valor do último "
+        f"arquivo (o usual passa de {percent(min(one.wanted, 1 - usual))})"
+    )
+    if many or _other_person(one):
+        yield Doubt(field=one.name, kind="changed", text=text)
+    elif one.changed and one.linked < SMALL and chance < _DOUBTFUL:
+        yield Doubt(field=one.name, kind="changed", text=text, weak=True)
+
+
+def usual_moves(name: str, kind: str, history: History) -> float:
+    """The share of rows that get another value from one file to the next."""
+    prior = _MOVES_NAMES.get(name, _MOVES.get(kind, _USUAL_MOVES))
+    agreed, linked = history.get(name, (0.0, 0.0))
+    moved = (linked - agreed + prior * _PRIOR_ROWS) / (linked + _PRIOR_ROWS)
+    return max(moved, _LEAST_MOVES * prior)
+
+
+def _moved(name: str, history: History) -> bool:
+    """Whether a field ever got other values: then one of them may look turned by chance."""
+    agreed, linked = history.get(name, (0.0, 0.0))
+    return agreed < linked
+
+
+def _other_person(one: FieldComparison) -> bool:
+    """Whether more than one known contract came with another CPF: contracts keep their debtor."""
+    if one.name != "cpf" or one.expected < _STABLE["cpf"] - _USUAL_ROOM:
+        return False
+    return one.changed >= _OTHER_PERSON_ROWS and one.changed > 0.01 * one.linked
+
+
+def _not_its_own(
+    one: FieldComparison,
+    kind: str,
+    new: dict[int, Token],
+    old: dict[int, Token],
+    common: list[int],
+) -> Iterator[Doubt]:
+    """New values that are all the same one, or that other contracts had."""
+    held = Counter(token for token in old.values() if token is not None)
+    if not held or len(held) < _DIVERSE * held.total():
+        return
+    news = [new[key] for key in common if new[key] is not None and not same(new[key], old[key])]
+    if not news:
+        return
+    token, times = Counter(news).most_common(1)[0]
+    if times >= 2 and times > _TOGETHER * one.linked and token != 0:
+        yield Doubt(
+            field=one.name,
+            kind="together",
+            text=f"{times} de {one.linked} contratos já conhecidos receberam um mesmo valor novo",
+        )
+    if len(held) < _UNIQUE * held.total() or kind not in _ONES_OWN:
+        return
+    others = sum(token in held for token in news)
+    if others:
+        yield Doubt(
+            field=one.name,
+            kind="of_others",
+            text=f"{others} de {one.linked} contratos já conhecidos trazem o valor que era de "
+            "outro contrato",
+            weak=others < 2 or others < 0.01 * one.linked,
+        )
+
+
+def crossings(
+    seen: Fingerprint,
+    before: Fingerprint,
+    old: dict[str, dict[int, Token]],
+    common: list[int],
+) -> dict[str, int]:
+    """ "one|other" → rows in which the two fields hold each other's values of the last file."""
+    names = [name for name in seen.names if name in old]
+    new = {name: seen.column(name) for name in names}
+    found = {}
+    for one, other in combinations(names, 2):
+        if comparable(seen.fields[one].type, seen.fields[other].type):
+            found[f"{one}|{other}"] = sum(
+                _crossed(new[one][key], new[other][key], old[one][key], old[other][key])
+                for key in common
+            )
+    return found
+
+
+def _crossed(one: Token, other: Token, old_one: Token, old_other: Token) -> bool:
+    """Whether two values are each other's of the last file; one of them may have been empty."""
+    if old_one is None or old_other is None:
+        moved = old_one if old_other is None else old_other
+        at, left = (other, one) if old_other is None else (one, other)
+        return moved is not None and left is None and same(at, moved)
+    return same(one, old_other) and same(other, old_one) and not same(one, old_one)
+
+
+def crossed(
+    crossings: Mapping[str, int], seen: Fingerprint, linked: int, history: History
+) -> Iterator[Doubt]:
+    """Two fields that changed places in more of the rows than they ever did."""
+    for pair, rows in crossings.items():
+        one, other = pair.split("|")
+        share = _CROSSED_SHARE.get(seen.fields[one].type, _CROSSED_USUAL)
+        past, of = history.get(pair, (0.0, 0.0))
+        usual = (past + share * _CROSSED_PRIOR_ROWS) / (of + _CROSSED_PRIOR_ROWS)
+        least = 1 if linked < SMALL and share == _CROSSED_USUAL else 2
+        if rows >= max(least, share * linked) or (
+            rows >= 2 and of and at_least(rows, linked, usual) < _CROSSED_UNLIKELY
+        ):
+            yield Doubt(
+                field=one,
+                kind="swapped",
+                text=f"em {rows} de {linked} contratos já conhecidos trocou de lugar com '{other}'",
+            )
+
+
+def _scaled(new: dict[int, Token], old: dict[int, Token], common: list[int]) -> tuple[int, str]:
+    found: Counter[str] = Counter()
+    for key in common:
+        one, other = new[key], old[key]
+        if not (isinstance(one, int) and isinstance(other, int)):
+            continue
+        if one and one == -other:
+            found["o de antes com o sinal trocado"] += 1
+        if one <= 0 or other <= 0:
+            continue
+        for scale in _SCALES:
+            if _times(one, other, scale):
+                found[f"{scale} vezes o de antes"] += 1
+            elif _times(other, one, scale):
+                found[f"{scale} vezes menor que o de antes"] += 1
+    return (found.total(), found.most_common(1)[0][0]) if found else (0, "")
+
+
+def _times(one: int, other: int, scale: int) -> bool:
+    # Rounding to whole reais moves the ratio of a small debt by more than interest does.
+    return abs(one - other * scale) <= max(0.004 * other * scale, min(scale, 100))
