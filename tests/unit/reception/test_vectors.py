@@ -173,3 +173,58 @@ def test_cells_of_a_block_and_cells_apart_are_the_same(texts: list[str], places:
         assert even.tail(place).tolist() == apart.tail(place).tolist()
     rows = np.array([place for place in places if place < len(texts)], dtype=np.int64)
     assert even.take(rows).tail().tolist() == [apart.tail().tolist()[row] for row in rows]
+
+
+AREAS = st.sampled_from(["11", "21", "20", "00", "99"])
+EVEN: dict[str, tuple[ColumnField, st.SearchStrategy[str]]] = {
+    "cpf": (spec(tipo="cpf"), st.one_of(CPFS, CPFS, st.sampled_from(["1" * 11, "0" * 11]))),
+    "cnpj": (
+        spec(tipo="cnpj"),
+        st.one_of(st.integers(0, 10**12 - 1).map(lambda n: cnpj(f"{n:012}")), CNPJS),
+    ),
+    "phone": (
+        spec(tipo="telefone"),
+        st.tuples(AREAS, st.integers(8 * 10**8, 10**9 - 1)).map(lambda pair: f"{pair[0]}{pair[1]}"),
+    ),
+    "day first": (spec(tipo="data", formato="ddmmaaaa"), DAYS.map("{:%d%m%Y}".format)),
+    "year first": (spec(tipo="data", formato="aaaa-mm-dd"), DAYS.map("{:%Y-%m-%d}".format)),
+    "state": (spec(tipo="uf"), st.sampled_from(["SP", "rj", "XX", "S\x00"])),
+    "yes or no": (spec(tipo="sim_nao"), st.sampled_from(["S", "n", "X", "\x00"])),
+}
+
+
+@pytest.mark.parametrize("kind", EVEN)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_cells_of_one_size_are_what_their_values_are(kind: str, data: st.DataObject) -> None:
+    """In a block, at places of their own, and beside empty ones."""
+    field, usual = EVEN[kind]
+    texts = data.draw(st.lists(usual, min_size=1, max_size=6))
+    spoilt = data.draw(st.none() | st.tuples(st.integers(0, 99), st.sampled_from("0 9x/;")))
+    if spoilt is not None:
+        at, mark = spoilt
+        text = texts[at % len(texts)]
+        place = at // 6 % len(text)
+        texts[at % len(texts)] = text[:place] + mark + text[place + 1 :]
+    size, rows = len(texts[0]), len(texts)
+    buffer = padded(";".join([*texts, ""]).encode())
+    starts = PAD + np.arange(rows, dtype=np.int64) * (size + 1)
+    gone = np.array([data.draw(st.booleans()) for _ in texts])
+    for cells, said in (
+        (ByteCells(buffer, PAD, size, rows, stride=size + 1), texts),
+        (ByteCells(buffer, starts, size, rows), texts),
+        (
+            ByteCells(buffer, starts, np.where(gone, 0, size), rows),
+            ["" if empty else text for empty, text in zip(gone, texts, strict=True)],
+        ),
+    ):
+        shown = pa.array([text.strip(" \t") for text in said], type=pa.string())
+        batch = Batch(
+            line=np.arange(rows),
+            offset=np.arange(rows),
+            cells={field.name: shown},
+            raw={field.name: cells},
+        )
+        ours, theirs = convert(field, batch), scalar(field, shown)
+        assert ours.values.to_pylist() == theirs.values.to_pylist()
+        assert ours.invalid.tolist() == theirs.invalid.tolist()
