@@ -27,8 +27,8 @@ class Patience:
     """
 
     person: float = 0.12
-    machine: float = 0.95
-    machine_at_the_end: float = 0.9
+    machine: float = 0.97
+    machine_at_the_end: float = 0.94
     least_seconds: float = 0.5
     speech_seconds: float = 1.5
     call_seconds: float = 3.3

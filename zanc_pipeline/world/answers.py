@@ -29,10 +29,13 @@ Kind = Literal["human", "machine"]
 # people say one word and wait.
 PEOPLE: dict[Set, tuple[tuple[str, ...], ...]] = {
     "train": (
-        ("Alô", "Alô", "Alô", "Oi", "Pronto", "Sim", "Opa", "Fala", "Diga", "Alô, alô", "Quem é"),
-        (*[""] * 16, "quem fala", "pois não", "bom dia", "boa noite", "é a Paula", "tudo bem",
+        ("Alô", "Alô", "Alô", "Oi", "Pronto", "Sim", "Opa", "Fala", "Diga", "Alô, alô", "Quem é",
+         "Pode falar", "Quem está aí", "Sou eu mesmo", "Bom dia", "Eu, quem é", "Fala comigo",
+         "Residência", "Alô, quem deseja"),
+        (*[""] * 20, "quem fala", "às ordens", "bom dia", "boa noite", "é a Paula", "tudo bem",
          "pode falar", "casa da Maria", "quem gostaria", "tem alguém aí", "sou eu mesmo",
-         "Padaria Central", "estou ouvindo", "um momento"),
+         "Padaria Central", "estou ouvindo", "um momento", "pode dizer o seu nome",
+         "não conheço este número", "a ligação está ruim", "fala mais alto"),
     ),
     "held": (
         ("Alô", "Oi, oi", "Olá", "Pois não", "Hã", "Boa tarde", "Com quem", "Ô de casa", "É ele"),
@@ -77,8 +80,8 @@ VOICES: dict[Set, tuple[str, ...]] = {
 }  # fmt: skip
 
 ACCENTS: dict[Set, tuple[str, ...]] = {"train": ("pt-br",), "held": ("pt-br", "pt-br", "pt")}
-SPEEDS: dict[Set, tuple[int, int]] = {"train": (125, 200), "held": (110, 225)}
-PITCHES: dict[Set, tuple[int, int]] = {"train": (25, 75), "held": (10, 95)}
+SPEEDS: dict[Set, tuple[int, int]] = {"train": (115, 210), "held": (110, 225)}
+PITCHES: dict[Set, tuple[int, int]] = {"train": (20, 80), "held": (10, 95)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +184,14 @@ def _line(
     sound = np.concatenate([sound, np.zeros(max(0, round(RATE * SECONDS) - len(sound)))])
     if which == "held" and kind == "human" and random.random() < 0.15:
         sound = sound + np.resize(behind, len(sound)) * float(random.uniform(0.01, 0.05))
-    return _codec(sound + _noise(len(sound), which, random), which, random)
+    if random.random() < 0.85:
+        sound = sound + _noise(len(sound), which, random)
+    # Until the called end is through, the network sends no sound at all, not even noise; and who
+    # listens may be late.
+    through = round(RATE * float(random.uniform(-0.25, 0.6)))
+    before, late = np.zeros(max(0, through)), max(0, -through)
+    sound = np.concatenate([before, sound[late:], np.zeros(late)])[: round(RATE * SECONDS)]
+    return _codec(sound, which, random)
 
 
 def _tone(frequency: float, seconds: float) -> Samples:
@@ -205,7 +215,7 @@ def _music(random: np.random.Generator) -> Samples:
 
 
 def _noise(count: int, which: Set, random: np.random.Generator) -> Samples:
-    """Line noise always; in a third of the calls a street, a fan or people far away as well."""
+    """Line noise; in a third of the calls a street, a fan or people far away as well."""
     white = random.normal(0.0, 1.0, count)
     level = float(random.uniform(5, 40)) / 32768
     noise = white * level
