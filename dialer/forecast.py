@@ -21,13 +21,18 @@ HORIZON = 90
 OLDEST = 3600
 """Older than this, in seconds, is treated as this old."""
 _MAX_HAZARD = 20.0
+_MAX_WEIGHT = 1e9
+_NONE: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
 
 def whole_seconds(ages: Sequence[float]) -> NDArray[np.intp]:
     """Ages as indices of tables by the second."""
-    seconds: NDArray[np.intp] = np.asarray(ages, dtype=np.float64).astype(np.intp)
-    np.clip(seconds, 0, OLDEST - 1, out=seconds)
-    return seconds
+    if not ages:
+        return _NONE
+    seconds = np.array(ages, dtype=np.float64)
+    np.maximum(seconds, 0.0, out=seconds)
+    np.minimum(seconds, OLDEST - 1.0, out=seconds)
+    return seconds.astype(np.intp)
 
 
 def _classes(first: float, growth: float) -> NDArray[np.intp]:
@@ -50,22 +55,28 @@ class Hazard:
         size = len(self._width)
         self._ends, self._exposure = np.zeros(size), np.zeros(size)
         self._prior, self._memory = prior, memory
+        # What comes later counts more, instead of what was before less: one number changes.
+        self._weight = 1.0
 
     @property
     def seen(self) -> float:
         """How many ends are remembered."""
-        return float(self._ends.sum())
+        return float(self._ends.sum()) / self._weight
 
     def end(self, age: float, count: float = 1.0) -> None:
         """Something ended at ``age``."""
-        self._ends[self._class[min(OLDEST - 1, max(0, int(age)))]] += count
+        self._ends[self._class[min(OLDEST - 1, max(0, int(age)))]] += count * self._weight
 
     def expose(self, ages: NDArray[np.intp], seconds: float) -> None:
         """Things of these ages went on for ``seconds``."""
-        fade = math.exp(-seconds / self._memory)
-        self._ends *= fade
-        self._exposure *= fade
-        self._exposure += seconds * np.bincount(self._class[ages], minlength=len(self._exposure))
+        self._weight *= math.exp(seconds / self._memory)
+        if self._weight > _MAX_WEIGHT:
+            self._ends /= self._weight
+            self._exposure /= self._weight
+            self._weight = 1.0
+        if len(ages):
+            there = np.bincount(self._class[ages])
+            self._exposure[: len(there)] += seconds * self._weight * there
 
     def by_second(self) -> Floats:
         """The hazard for each second of age, up to OLDEST + HORIZON.
@@ -74,10 +85,11 @@ class Hazard:
         the prior (weight of 2 ends). What ended at an age was exposed at all younger ages, even
         if nobody looked.
         """
-        older = np.cumsum(self._ends[::-1])[::-1] - self._ends / 2
-        exposure = np.maximum(self._exposure, older * self._width)
-        mean = (self._ends.sum() + 2.0) / (exposure.sum() + 2.0 * self._prior)
-        hazard = (self._ends + 5.0) / (exposure + 5.0 / mean)
+        ends = self._ends / self._weight
+        older = np.cumsum(ends[::-1])[::-1] - ends / 2
+        exposure = np.maximum(self._exposure / self._weight, older * self._width)
+        mean = (ends.sum() + 2.0) / (exposure.sum() + 2.0 * self._prior)
+        hazard = (ends + 5.0) / (exposure + 5.0 / mean)
         rates: Floats = np.minimum(hazard, _MAX_HAZARD)[self._class]
         return rates
 
@@ -94,13 +106,14 @@ class AnswerRate:
     """The share of lines that a person answers, now.
 
     A slow and a fast mean, discounted by time. The slow one is precise; when the fast one
-    contradicts it (by more than 3.2 standard errors), the slow one starts again from the fast one.
+    contradicts it (by more than 2.5 standard errors), the slow one starts again from the fast one.
     Lines of which history expects something are measured against that: a change of hour or of
     segment is then no surprise.
     """
 
-    SLOW, FAST = 1500.0, 180.0
-    LINES = 1000.0
+    SLOW, FAST = 9000.0, 180.0
+    SLOW_LINES, FAST_LINES = 9000.0, 1000.0
+    CONTRADICTION = 2.5
     KNOWN_PEOPLE = 4.0
     """How many people's worth history weighs against what is seen today."""
 
@@ -114,8 +127,11 @@ class AnswerRate:
         """A line ended, with or without a person; ``expected`` is the rate that history gave it."""
         elapsed = 0.0 if self._at is None else max(0.0, at - self._at)
         self._at = at if self._at is None else max(at, self._at)
-        for counts, memory in ((self._slow, self.SLOW), (self._fast, self.FAST)):
-            fade = math.exp(-elapsed / memory - 1 / self.LINES)
+        for counts, memory, count in (
+            (self._slow, self.SLOW, self.SLOW_LINES),
+            (self._fast, self.FAST, self.FAST_LINES),
+        ):
+            fade = math.exp(-elapsed / memory - 1 / count)
             counts[0] = counts[0] * fade + 1
             counts[1] = counts[1] * fade + person
             counts[2] = counts[2] * fade + expected
@@ -125,7 +141,7 @@ class AnswerRate:
         if lines >= 30:
             slow = self._slow[1] / self._slow[2] * known / lines
             error = math.sqrt(max(slow * (1 - slow), 0.01) / lines)
-            if abs(people / lines - slow) > 3.2 * error:
+            if abs(people / lines - slow) > self.CONTRADICTION * error:
                 self._slow = [lines, people, known]
 
     def estimate(self, expected: float = 1.0) -> float:
@@ -158,7 +174,7 @@ class LineTimes:
     ) -> None:
         """The open lines ``seconds`` after the last look, with what ended meanwhile."""
         ages = whole_seconds(ringing)
-        births = Counter(np.floor((now - np.asarray(ringing)) * 20.0 + 0.318).tolist())
+        births = Counter([math.floor((now - age) * 20.0 + 0.318) for age in ringing])
         gone = self._open - births
         self._open = births
         share = answered / ended if ended else 0.0

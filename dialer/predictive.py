@@ -5,9 +5,10 @@ from the open lines grow in a straight line with the number of free operators, f
 worth at one free operator; with more operators the line is steeper (10 to 100 operators: 0.7 to
 1.9 answers for each). We open lines up to that line:
 
-    expected answers = slope · operators^0.38 · boldness · available − offset
+    expected answers = slope · operators^0.38 · (1 − rate)^−1 · boldness · available − offset
 
-but never for more answers than there will be operators, as at the start of a shift.
+(the more lines are answered, the less their number strays) but never for more answers than there
+will be operators, as at the start of a shift.
 
 **The forecast** makes it serve floors that remember. Answers are expected from each line by the
 seconds it has rung. Available are the free operators, less the people who wait, plus those expected
@@ -43,17 +44,21 @@ from dialer.forecast import (
     whole_seconds,
 )
 
-SLOPE, SLOPE_POWER, OFFSET = 0.23, 0.38, 0.5
+SLOPE, SLOPE_POWER, OFFSET = 0.264, 0.38, 0.7
 """The rule's figures, from the optima of 10 to 100 operators and shifts with a wait of 2 s."""
+MOST_CERTAIN = 0.5
+"""Answer rates above are taken as this."""
 BEYOND = 0.4
 """The part of the operators coming free beyond the usual that is counted on."""
 CAUTION = 0.7
 """Answers stay so many standard deviations under the operators there are for them."""
-LEARN_SECONDS, TABLE_SECONDS = 1.0, 20.0
-"""How often ages are noted, and chances reckoned anew."""
+LEARN_SECONDS = 1.0
+"""How often ages are noted."""
+TABLE_SECONDS, TABLE_PART, LONGEST_TABLE = 20.0, 0.02, 120.0
+"""How often chances are reckoned anew: the longer one has looked, the less they change."""
 LONGEST_GAP = 10.0
 """Between looks further apart one cannot tell when lines ended."""
-MIN_LINES, MIN_PEOPLE = 40, 8
+MIN_LINES, MIN_PEOPLE = 40, 5
 """Evidence without which one line is opened for each free operator."""
 MIN_CONVERSATIONS = 10
 """Ended conversations without which nobody is expected to come free."""
@@ -93,7 +98,9 @@ class Predictor:
         self._conversations = 0
         self._answered = self._ended = 0
         self._learned_at = -math.inf
+        self._began: float | None = None
         self._chances: tuple[float, Chances] | None = None
+        """Until when they serve, and the chances."""
 
     def observe(self, event: Event) -> None:
         """Learn from an event."""
@@ -120,41 +127,44 @@ class Predictor:
         ringing = whole_seconds(snapshot.ringing)
         self._learn(snapshot, busy, wrapup)
         free = max(0, snapshot.unclaimed)
-        boldness, brake = self._budget.boldness(snapshot.now)
+        boldness = self._budget.boldness(snapshot.now)
         if self._rate.lines < MIN_LINES or self._rate.people < MIN_PEOPLE:
-            brake = (
-                f"só {self._rate.people} de {self._rate.lines} linhas foram atendidas, pouco para"
-                " prever"
+            return free, (
+                f"{free} linhas, uma por operador livre: só {self._rate.people} de"
+                f" {self._rate.lines} linhas foram atendidas, pouco para prever"
             )
-            boldness = 0.0
-        if boldness == 0:
-            return free, f"{free} linhas, uma por operador livre: {brake}"
         chances = self._reckoned(snapshot.now)
         working = len(busy) + len(wrapup)
-        within_wait, until_answer = chances.talk[busy].sum(axis=0) + chances.wrapup[wrapup].sum(
-            axis=0
-        )
+        within_wait, until_answer = chances.talk[busy].sum(axis=0).tolist()
+        if len(wrapup):
+            more_within, more_until = chances.wrapup[wrapup].sum(axis=0).tolist()
+            within_wait += more_within
+            until_answer += more_until
         if self._conversations < MIN_CONVERSATIONS:
             within_wait = until_answer = 0.0
-        available = (
-            snapshot.idle_agents
-            - len(snapshot.waiting)
-            + within_wait
-            + BEYOND * (until_answer - working * chances.usual)
-        )
+        present = snapshot.idle_agents - len(snapshot.waiting)
+        available = present + within_wait + BEYOND * (until_answer - working * chances.usual)
         operators = snapshot.idle_agents + working
-        wanted = SLOPE * operators**SLOPE_POWER * boldness * available - OFFSET
         rate, doubt = self._rate.estimate(snapshot.expected), self._rate.doubt()
-        most = max(0.0, snapshot.idle_agents - len(snapshot.waiting) + until_answer)
+        slope = SLOPE * operators**SLOPE_POWER / (1 - min(rate, MOST_CERTAIN))
+        wanted = slope * boldness * available - OFFSET
+        most = max(0.0, present + until_answer)
         wanted = min(wanted, (most - CAUTION * math.sqrt(most)) / (1 + doubt))
+        safe = self._budget.safe_answers(
+            present + max(0.0, until_answer - math.sqrt(until_answer))
+        ) / (1 + doubt)
+        safe = max(safe, rate * (present + max(0, math.floor(self._budget.room()))))
         expected = rate * float(chances.line[ringing].sum())
-        lines = math.floor((wanted - expected) / (rate * float(chances.line[0])) + 0.5)
+        lines = math.floor((min(wanted, safe) - expected) / (rate * float(chances.line[0])) + 0.5)
+        held = self._budget.told() if safe < wanted else ""
+        if held and lines <= free:
+            return free, f"{free} linhas, uma por operador livre: {held}"
         lines = max(free, min(lines, MOST_LINES * operators - len(ringing)))
         return lines, (
             f"{lines} linhas: {snapshot.idle_agents} operadores livres e mais "
             f"{decimal(until_answer)} em {chances.ahead:.0f} s; {len(ringing)} linhas chamando, "
             f"das quais se esperam {decimal(expected)} atendidas ({percent(rate)} atendem)"
-            + (f"; {brake}" if brake else "")
+            + (f"; contido, {held}" if held else "")
         )
 
     def _learn(self, snapshot: Snapshot, busy: NDArray[np.intp], wrapup: NDArray[np.intp]) -> None:
@@ -172,8 +182,8 @@ class Predictor:
         self._wrapup.expose(wrapup, elapsed)
 
     def _reckoned(self, now: float) -> Chances:
-        """The chances as of now, or of up to TABLE_SECONDS ago."""
-        if self._chances is not None and now - self._chances[0] < TABLE_SECONDS:
+        """The chances as of now, or as they were reckoned not long ago."""
+        if self._chances is not None and now < self._chances[0]:
             return self._chances[1]
         answered = self._line_times.answered_by(_AGES)
         ahead = float(HORIZON - (answered[0] / answered[0, -1]).sum())
@@ -191,7 +201,10 @@ class Predictor:
             usual=-math.expm1(-float(moments[1]) / handling),
             ahead=ahead,
         )
-        self._chances = now, chances
+        if self._began is None:
+            self._began = now
+        lasts = min(LONGEST_TABLE, max(TABLE_SECONDS, TABLE_PART * (now - self._began)))
+        self._chances = now + lasts, chances
         return chances
 
 
