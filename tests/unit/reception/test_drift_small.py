@@ -105,6 +105,7 @@ def test_new_rows_alone_raise_no_doubt(size: int, known: int) -> None:
         ("nome", lambda rows, at: rows[at - 1]["nome"] if at in {1, 2} else "", "changed"),
         ("cpf", lambda rows, at: rows[at - 1]["cpf"] if at in {6, 9} else "", "two_people"),
         ("valor", lambda rows, at: rows[at]["valor"] + "00" if at in {12, 14} else "", "scale"),
+        ("principal", lambda rows, at: rows[at]["principal"] + "0" if at == 1 else "", "scale"),
         ("vencimento", lambda rows, at: rows[at - 1]["vencimento"] if at > 8 else "", "steps"),
         ("parcelas", lambda rows, at: "99" if at in {0, 2} else "", "together"),
         ("uf", lambda _, at: "RJ" if at in {0, 1} else "", "changed"),

@@ -188,7 +188,7 @@ def field_doubts(
             )
     if kind == "dinheiro":
         scaled, factor = _scaled(new, old, common)
-        if scaled >= max(2, _SCALED_SHARE * one.linked):
+        if scaled >= max(1 if one.linked < SMALL else 2, _SCALED_SHARE * one.linked):
             yield Doubt(
                 field=one.name,
                 kind="scale",
