@@ -135,6 +135,13 @@ def test_a_field_that_never_moved_is_doubted_once() -> None:
     assert "list" not in kinds(known, moved)
 
 
+def test_a_habit_of_large_files_is_kept() -> None:
+    before, rows = days(150, 140)
+    moved = [one | {"vencimento": "2026-11-30"} if at < 12 else one for at, one in enumerate(rows)]
+    assert "changed" in kinds(before, moved)
+    assert "changed" not in kinds(before, moved[8:])
+
+
 def test_phones_may_change_places_only_where_they_did() -> None:
     before, _ = days(18, 17)
     assert before.history["telefone_1"] == (17.0, 17.0)

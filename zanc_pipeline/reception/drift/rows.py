@@ -58,6 +58,8 @@ _PRIOR_ROWS = 4
 _LEAST_MOVES = 0.2
 """Part of that share that stays possible however long a field kept still."""
 _UNLIKELY, _DOUBTFUL = 0.02, 0.2
+_UNLIKELY_HABIT = 1e-4
+"""In large files, once a convênio's habits are known; days differ more than chance alone makes."""
 _UNLIKELY_STABLE = 0.05
 """Of names, places and codes, where few rows are known: they must answer for all others."""
 
@@ -206,6 +208,8 @@ def _changed(one: FieldComparison, kind: str, history: History, *, alone: bool) 
         many = many or chance < (
             _UNLIKELY_STABLE if stable and (alone or one.linked < ENOUGH) else _UNLIKELY
         )
+    elif history.get(one.name, (0.0, 0.0))[1] >= SMALL:
+        many = many or (chance < _UNLIKELY_HABIT and one.changed > 2 * usual * one.linked)
     text = (
         f"só {percent(one.agreement)} dos contratos já conhecidos trazem o mesmo valor do último "
         f"arquivo (o usual passa de {percent(min(one.wanted, 1 - usual))})"
