@@ -333,6 +333,8 @@ def _scaled(new: dict[int, Token], old: dict[int, Token], common: list[int]) -> 
             found["o de antes com o sinal trocado"] += 1
         if one <= 0 or other <= 0:
             continue
+        if one != other and one == other // 100 * 100:
+            found["o de antes sem os centavos"] += 1
         for scale in _SCALES:
             if _times(one, other, scale):
                 found[f"{scale} vezes o de antes"] += 1
