@@ -72,7 +72,9 @@ def test_laws_between_fields_hold_or_are_broken() -> None:
     usual = relations(kinds, rows(swapped=False))
     assert json.loads(json.dumps(usual)) == usual
     assert not list(broken(usual, usual))
-    said = {(field, kind) for field, kind, *_ in broken(relations(kinds, rows(swapped=True)), usual)}
+    said = {
+        (field, kind) for field, kind, *_ in broken(relations(kinds, rows(swapped=True)), usual)
+    }
     assert {("valor", "relation"), ("valor", "sum"), ("d", "relation")} <= said
 
 
