@@ -4,7 +4,7 @@
 
 Eight-hour shifts, seeds ``--seed`` and following, over all processors. Short by default: floors of
 10 and 25 operators, 6 seeds a cell, the baselines with one; ``--full``: 10 to 100 operators, 20
-seeds a cell, VICIdial at every setting. Ends with status 1 when the predictive pacer misses a
+seeds a cell, the rivals at every setting. Ends with status 1 when the predictive pacer misses a
 limit or a baseline that keeps the limit keeps operators busier.
 
 Memoryless floors (15 s to the outcome, 180 s handling, 2 s wait): 3 % abandoned on every day,
@@ -18,12 +18,13 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pool
 from typing import Any
 
-from dialer.baselines import VicidialPacer
+from dialer.baselines import IssabelPacer, VicidialPacer, WebitelPacer
 from dialer.optimum import memoryless
 from dialer.scenario import Scenario
 from dialer.simulator import Result, simulate
@@ -41,15 +42,24 @@ HARD: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Setting:
-    """VICIdial's highest dial level and its tally of lines; None is a mode of ours."""
-
-    level: float
-    available_only: bool
-
-    def __str__(self) -> str:
-        return f"VICIdial, level {self.level:g}" + (", available only" * self.available_only)
+Rival = VicidialPacer | IssabelPacer | WebitelPacer
+RIVALS: dict[str, Callable[[], Rival]] = {
+    **{
+        f"VICIdial, level {level:g}{tally}": partial(
+            VicidialPacer, max_level=level, available_only=bool(tally)
+        )
+        for tally in ("", ", available only")
+        for level in (1.5, 3.0, 6.0)
+    },
+    "Issabel": IssabelPacer,
+    "Issabel, overcommit": partial(IssabelPacer, overcommit=True),
+    **{
+        f"Webitel, {most:g} lines": partial(WebitelPacer, max_lines=most)
+        for most in (2.0, 3.0, 6.0)
+    },
+}
+USUAL = ("VICIdial, level 3", "VICIdial, level 3, available only", "Issabel, overcommit",
+         "Webitel, 3 lines")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ class Cell:
 
     name: str
     keys: dict[str, Any]
-    vicidial: Setting | None = None
+    rival: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,10 +92,7 @@ def shift(job: tuple[Cell, int]) -> tuple[Result, float]:
     cell, seed = job
     scenario = Scenario.model_validate({"seed": seed, **cell.keys})
     started = time.process_time()
-    rival, pacer = cell.vicidial, None
-    if rival is not None:
-        pacer = VicidialPacer(available_only=rival.available_only, max_level=rival.level)
-    result = simulate(scenario, pacer)
+    result = simulate(scenario, RIVALS[cell.rival]() if cell.rival else None)
     return result, time.process_time() - started
 
 
@@ -120,8 +127,7 @@ def row(name: str, figures: Figures, note: str = "") -> None:
 def memoryless_table(floors: tuple[int, ...], seeds: range, pool: Any, *, full: bool) -> list[str]:
     """The table of memoryless floors; the limits that were missed."""
     failed = []
-    levels = (1.5, 3.0, 6.0) if full else (3.0,)
-    rivals = [Setting(level, tally) for tally in (False, True) for level in levels]
+    rivals = RIVALS if full else USUAL
     for operators in floors:
         for answer in ANSWERS:
             best = memoryless(operators=operators, answer=answer).occupancy
@@ -130,7 +136,7 @@ def memoryless_table(floors: tuple[int, ...], seeds: range, pool: Any, *, full: 
             print(f"{operators} operators, {answer:.0%} answered: optimum {best:.3f} without waits")
             ours = simulated([Cell("predictive", {**keys, "mode": "predictive"})], seeds, pool)[0]
             others = [Cell("progressive", keys)]
-            others += [Cell(str(rival), keys, rival) for rival in rivals]
+            others += [Cell(rival, keys, rival) for rival in rivals]
             figures = simulated(others, seeds if full else seeds[:1], pool)
             gap = ours.occupancy - best
             ahead = all(

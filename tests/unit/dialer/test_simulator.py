@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dialer.baselines import VicidialPacer
+from dialer.baselines import IssabelPacer, VicidialPacer, WebitelPacer
+from dialer.floor import Abandoned, Answered, Dialed, NotAnswered, Released, Snapshot
 from dialer.scenario import Law, Scenario, read_scenario
 from dialer.simulator import Result, simulate
 from zanc_pipeline.common.errors import ConfigError
+from zanc_pipeline.common.outcomes import Outcome
 
 
 def shift(**keys: Any) -> Result:
@@ -62,8 +65,6 @@ def test_predictive_keeps_operators_busier_than_progressive_and_vicidial() -> No
 
 
 def test_vicidial_opens_level_times_operators_less_the_active_lines() -> None:
-    from dialer.floor import Abandoned, Answered, Snapshot
-
     pacer = VicidialPacer()
     assert pacer.calls_to_place(Snapshot(now=0, idle_agents=4, busy_agents=[1.0])) == 4
     assert pacer.calls_to_place(Snapshot(now=1, idle_agents=4)) == 0
@@ -75,6 +76,41 @@ def test_vicidial_opens_level_times_operators_less_the_active_lines() -> None:
     assert pacer.level == 1
     only = VicidialPacer(available_only=True)
     assert only.calls_to_place(Snapshot(now=0, idle_agents=2, busy_agents=[1.0] * 5)) == 2
+
+
+def lived(pacer: IssabelPacer | WebitelPacer, lines: int, answered: int, talk: float) -> None:
+    """Each line took 10 s to its outcome, each conversation ``talk`` seconds."""
+    for number in range(lines):
+        pacer.observe(Dialed(at=float(number)))
+    for number in range(lines):
+        at = number + 10.0
+        missed = NotAnswered(at=at, outcome=Outcome.BUSY)
+        pacer.observe(Answered(at=at) if number < answered else missed)
+    for number in range(answered):
+        pacer.observe(Released(at=50.0 + number, talk_seconds=talk))
+
+
+def test_issabel_counts_who_will_surely_be_free_and_divides_by_the_answered_share() -> None:
+    plain, over = IssabelPacer(), IssabelPacer(overcommit=True)
+    floor = Snapshot(now=100, idle_agents=4, busy_agents=[90.0, 96.0, 300.0], ringing=[1.0])
+    assert plain.calls_to_place(floor) == 3  # nothing is known yet
+    assert plain.calls_to_place(replace(floor, now=102)) == 0  # it looks every 3 s
+    for pacer in (plain, over):
+        lived(pacer, 40, 20, talk=30.0)
+    # 1 - exp(-(10 + 96) / 30) is .971, of 90 s it is .964.
+    assert plain.calls_to_place(replace(floor, now=104)) == 4 + 2 - 1
+    assert over.calls_to_place(replace(floor, now=104)) == round((4 + 2 - 1) / 0.5)
+
+
+def test_webitel_opens_lines_by_the_answered_share_until_too_many_are_abandoned() -> None:
+    pacer = WebitelPacer()
+    floor = Snapshot(now=100, idle_agents=4, busy_agents=[15.0, 25.0], ringing=[1.0, 2.0])
+    assert pacer.calls_to_place(floor) == 2
+    lived(pacer, 40, 20, talk=30.0)
+    assert pacer.calls_to_place(replace(floor, now=130)) == 2 * (4 + 1) - 2
+    pacer.observe(Abandoned(at=131))
+    assert pacer.calls_to_place(replace(floor, now=160)) == 2
+    assert pacer.lines == 1
 
 
 def test_operators_leave_and_come_back() -> None:
