@@ -26,6 +26,21 @@ def trimmed(cells: pa.Array) -> pa.Array:
     return pc.ascii_trim(cells, characters=_PADDING)
 
 
+def has_blank_ends(cells: pa.Array) -> bool:
+    """Whether one of the texts (not a slice, none null) begins or ends with a blank."""
+    body, rows = cells.buffers()[2], len(cells)
+    ends = np.frombuffer(cells.buffers()[1], dtype=np.int32)[: rows + 1]
+    if not rows or body is None or not ends[-1]:
+        return False
+    flat = np.frombuffer(body, dtype=np.uint8)[: ends[-1]]
+    # An empty text has the first byte of the next one, or the last of all, for its own.
+    for places in (ends[:-1], ends[1:] - np.int32(1)):
+        edge = flat.take(places, mode="clip")
+        if edge.min() <= 32 and ((edge == 32) | (edge == 9)).any():
+            return True
+    return False
+
+
 def cut(block: Bytes2D, start: int, size: int, encoding: str) -> pa.Array:
     """Bytes ``start`` … ``start + size - 1`` (from 0) of every line of ``block``, as text."""
     return _text(np.ascontiguousarray(block[:, start : start + size]), encoding)

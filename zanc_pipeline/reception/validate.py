@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from zanc_pipeline.common.memory import keep_freed_memory
 from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
 from zanc_pipeline.reception.fields import DDD_MARK, Column, expected, masked
 from zanc_pipeline.reception.layout import AnyLayout, FieldSpec, Layout, is_partial
@@ -143,6 +144,7 @@ def stream(
     ``batches`` opens the file; it is called a second time, and ``sink`` begins again, only when a
     value that must be unique repeats. ``scratch`` is a folder for temporary files.
     """
+    keep_freed_memory()
     whole = not is_partial(layout)  # a contract repeats in a set's file of phones
     names = [
         spec.name for spec in layout.fields if spec.unique or (whole and spec.name == "contrato")

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.common.byte_cells import ByteCells, Bytes, Mask
 from zanc_pipeline.common.masking import mask_text
-from zanc_pipeline.reception.columns import decoded, trimmed
+from zanc_pipeline.reception.columns import decoded, has_blank_ends, trimmed
 from zanc_pipeline.reception.fields import DDD_MARK
 from zanc_pipeline.reception.layout import ColumnField, DelimitedLayout
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
@@ -155,7 +155,7 @@ class _Piece:
         if texts.type != pa.string():
             texts = decoded(texts, self._layout.encoding)
         if order is None:
-            return trimmed(texts) if self._clean.has_blanks(place) else texts
+            return trimmed(texts) if has_blank_ends(texts) else texts
         careful = pa.array([row.cells[place] for row in self._careful], type=pa.string())
         return trimmed(pa.concat_arrays([texts, careful]).take(pa.array(order)))
 

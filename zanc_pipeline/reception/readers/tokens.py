@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from zanc_pipeline.common.byte_cells import BLANK, PAD, ByteCells, Bytes, Integers, Mask, padded
+from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, Integers, Mask, padded
 from zanc_pipeline.reception.readers.base import Chunk
 
 _MARKED_AT_ONCE = 256 * 1024
 
-_TURNED_AT_ONCE = 512
+_TURNED_AT_ONCE = 2048
 
-_LEAST_BLOCK = 2
-"""Neighbouring columns that must be of even sizes for their bytes to be gathered together."""
+Places = npt.NDArray[np.int32]
+"""Places in a chunk, of which there are fewer than 2**31."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,15 +45,15 @@ class Tokens:
     ``buffer`` holds the chunk at ``PAD``; all places are counted from the chunk's start.
     ``line_starts`` and ``line_ends`` (without the newline) are of every line; ``clean`` are the
     indices of the clean ones. Their cells lie between ``before`` (the place of the byte before a
-    cell, -1 at the start) and ``ends``: columns × lines, in whatever order in memory.
+    cell, -1 at the start) and ``ends``: lines by columns.
     """
 
     buffer: Bytes
     line_starts: Integers
     line_ends: Integers
     clean: Integers
-    before: Integers
-    ends: Integers
+    before: Places
+    ends: Places
     tight: bool
     """Whether one separator alone parts every cell from the next."""
     ascii: bool
@@ -64,94 +64,148 @@ class Tokens:
         kept = ~lines[self.clean]
         if kept.all():
             return self
-        return replace(
-            self, clean=self.clean[kept], before=self.before[:, kept], ends=self.ends[:, kept]
-        )
+        first = int(kept.argmax())
+        some = slice(first, None) if kept[first:].all() else kept
+        return replace(self, clean=self.clean[some], before=self.before[some], ends=self.ends[some])
 
     def cells(self, column: int) -> ByteCells:
         """A column of the clean lines, blanks and all."""
-        rows, size = len(self.clean), self._even_sizes[column]
-        block = self._blocks[column]
+        rows, block = len(self.clean), self._blocks[column]
         if block is not None:
-            start = int(self.before[column, 0] - self.before[block.first, 0])
-            return ByteCells(block.buffer, PAD + start, size, rows, stride=block.distance)
-        starts = self.before[column] + np.int64(PAD + 1)
-        return ByteCells(
-            self.buffer, starts, size if size >= 0 else self._sizes[column].copy(), rows
-        )
-
-    @cached_property
-    def _sizes(self) -> Integers:
-        sizes: Integers = self.ends - self.before
+            start = PAD + int(self.before[0, column] - self.before[0, block.first])
+            size = self._even_sizes[column]
+            return ByteCells(block.buffer, start, size, rows, stride=block.distance)
+        before = self._column_before(column)
+        sizes = (self._turned_ends[column] - before).astype(np.int64)
         sizes -= 1
-        return sizes
+        return ByteCells(self.buffer, _starts(before), sizes, rows)
 
     @cached_property
     def _even_sizes(self) -> list[int]:
         """The size of every column's cells, -1 where they have several."""
         if not len(self.clean):
-            return [-1] * len(self.ends)
-        first = self._sizes[:, :1]
-        even = (self._sizes == first).all(axis=1)
-        sizes: list[int] = np.where(even, first[:, 0], -1).tolist()
-        return sizes
+            return [-1] * self.ends.shape[1]
+        sizes = self.ends - self.before
+        found: list[int] = np.where(_even(sizes), sizes[0] - 1, -1).tolist()
+        return found
+
+    @cached_property
+    def _spans(self) -> list[tuple[int, int]]:
+        """First and last of the columns that make a block, for every block."""
+        follows = [True] * self.ends.shape[1]
+        if not self.tight and len(self.clean):
+            follows[1:] = _even(self.before[:, 1:] - self.ends[:, :-1]).tolist()
+        found: list[tuple[int, int]] = []
+        for column, size in enumerate(self._even_sizes):
+            if size < 0:
+                continue
+            if found and found[-1][1] == column - 1 and follows[column]:
+                found[-1] = (found[-1][0], column)
+            else:
+                found.append((column, column))
+        return found
 
     @cached_property
     def _blocks(self) -> list[Block | None]:
         """The block of every column that is in one."""
-        found: list[Block | None] = [None] * len(self.ends)
-        first = 0
-        for column, size in enumerate([*self._even_sizes, -1]):
-            if size >= 0 and (column == first or self._follows(column)):
-                continue
-            if column - first >= _LEAST_BLOCK:
-                found[first:column] = [self._block(first, column - 1)] * (column - first)
-            first = column if size >= 0 else column + 1
+        found: list[Block | None] = [None] * self.ends.shape[1]
+        for first, last in self._spans:
+            found[first : last + 1] = [self._block(first, last)] * (last + 1 - first)
         return found
 
-    def _follows(self, column: int) -> bool:
-        """Whether a column starts as far after the one before it in all rows."""
-        if self.tight:
-            return True
-        between = self.before[column] - self.ends[column - 1]
-        return bool((between == between[0]).all())
-
     def _block(self, first: int, last: int) -> Block:
-        starts = self.before[first] + np.int64(PAD + 1)
-        size = int(self.ends[last, 0] - self.before[first, 0]) - 1
+        size = int(self.ends[0, last] - self.before[0, first]) - 1
+        if not size:
+            return Block(first=first, last=last, buffer=padded(b""), distance=0)
         places = len(self.buffer) - size + 1
         every = np.ndarray((places,), dtype=f"V{size}", buffer=self.buffer.data, strides=(1,))
-        gathered: npt.NDArray[np.void] = every[starts]
+        gathered: npt.NDArray[np.void] = every[_starts(self._column_before(first))]
         return Block(first=first, last=last, buffer=padded(gathered.view(np.uint8)), distance=size)
+
+    def _column_before(self, column: int) -> Places:
+        """The place before every cell of a column that is in no block, or the first of one."""
+        shared = self.tight and column > 0
+        return self._turned_ends[column - 1] if shared else self._turned_before[column]
+
+    @cached_property
+    def _started(self) -> list[int]:
+        """The columns whose places are asked for: those in no block, and the first of each."""
+        inner = {column for first, last in self._spans for column in range(first + 1, last + 1)}
+        return [column for column in range(self.ends.shape[1]) if column not in inner]
+
+    @cached_property
+    def _turned_before(self) -> dict[int, Places]:
+        shared = self.tight
+        return _turned(self.before, [column for column in self._started if not (shared and column)])
+
+    @cached_property
+    def _turned_ends(self) -> dict[int, Places]:
+        wanted = {column for column in self._started if self._even_sizes[column] < 0}
+        if self.tight:
+            wanted |= {column - 1 for column in self._started if column}
+        return _turned(self.ends, sorted(wanted))
 
     def texts(self, column: int) -> pa.Array:
         """The same as a binary array, or one of texts where all bytes are ``ascii``.
 
-        The cells and what stands between them are one array over the buffer itself, of which
-        every second is taken: nothing is copied before.
+        Cells of several sizes and what stands between them are one array over the buffer itself,
+        of which every second is taken: nothing is copied before.
         """
-        rows = len(self.clean)
+        rows, kind = len(self.clean), pa.string() if self.ascii else pa.binary()
         if not rows:
-            return pa.array([], type=pa.string() if self.ascii else pa.binary())
+            return pa.array([], type=kind)
+        size = self._even_sizes[column]
+        if size >= 0:
+            cells = np.ascontiguousarray(self.cells(column).matrix())
+            sizes = np.arange(rows + 1, dtype=np.int32) * np.int32(size)
+            return pa.Array.from_buffers(
+                kind, rows, [None, pa.py_buffer(sizes), pa.py_buffer(cells)]
+            )
         edges = np.empty(2 * rows, dtype=np.int32)
-        edges[0::2], edges[1::2] = self.before[column], self.ends[column]
-        edges[0::2] += 1
+        np.add(self._column_before(column), np.int32(1), out=edges[0::2])
+        edges[1::2] = self._turned_ends[column]
         inner = pa.py_buffer(self.buffer[PAD:])
         every = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, pa.py_buffer(edges), inner])
         taken = every.take(self._seconds)
-        if not self.ascii:
-            return taken
-        return pa.Array.from_buffers(pa.string(), rows, taken.buffers())
-
-    def has_blanks(self, column: int) -> bool:
-        """Whether a cell of the column may begin or end with a blank."""
-        first = self.buffer.take(self.before[column] + np.int64(PAD + 1))
-        last = self.buffer.take(self.ends[column] + np.int64(PAD - 1))
-        return bool((BLANK.take(first) | BLANK.take(last)).any())
+        return pa.Array.from_buffers(kind, rows, taken.buffers())
 
     @cached_property
     def _seconds(self) -> pa.Array:
         return pa.array(np.arange(0, 2 * len(self.clean), 2))
+
+
+def _starts(before: Places) -> Integers:
+    """Where cells start in the buffer, by the place before each of them."""
+    starts = before.astype(np.int64)
+    starts += PAD + 1
+    return starts
+
+
+def _even(matrix: Places) -> Mask:
+    """Which columns hold the same number in all rows, of which there is one at least.
+
+    One half of the rows is laid over the other until one row is left: all in long runs.
+    """
+    rest = matrix ^ matrix[0]
+    while len(rest) > 1:
+        half = len(rest) // 2
+        folded = rest[:half] | rest[half : 2 * half]
+        if len(rest) % 2:
+            folded[0] |= rest[-1]
+        rest = folded
+    even: Mask = rest[0] == 0
+    return even
+
+
+def _turned(matrix: Places, columns: list[int]) -> dict[int, Places]:
+    """Some columns of a matrix by their place in it, each on its own in memory."""
+    found = np.empty((len(columns), len(matrix)), dtype=np.int32)
+    for start in range(0, len(matrix), _TURNED_AT_ONCE):
+        some = slice(start, start + _TURNED_AT_ONCE)
+        rows = matrix[some]
+        for place, column in enumerate(columns):
+            found[place, some] = rows[:, column]
+    return dict(zip(columns, found, strict=True))
 
 
 def find_tokens(chunk: Chunk, width: int, delimiter: int | None, quote: int | None) -> Tokens:
@@ -161,17 +215,21 @@ def find_tokens(chunk: Chunk, width: int, delimiter: int | None, quote: int | No
     """
     buffer, inner = chunk.buffer, chunk.body
     line_count = chunk.line_ends
-    marks = _marks(inner, delimiter if width > 1 else None, line_count * width)
-    if len(inner) and inner[-1] != 10:
-        marks, line_count = np.append(marks, len(inner)), line_count + 1
+    places = _marks(inner, delimiter if width > 1 else None, line_count * width)
+    unended = len(inner) > 0 and inner[-1] != 10
+    if unended:
+        places, line_count = np.append(places, np.int32(len(inner))), line_count + 1
+    marks = places[1:]
     wanted = marks[width - 1 :: width]
     if len(marks) == line_count * width and (inner.take(wanted[:-1]) == 10).all():
         # As many line ends as lines, each in its place: there is none within a line.
-        newlines, line_ends = np.arange(width - 1, len(marks), width), wanted.copy()
+        newlines, line_ends = np.arange(width - 1, len(marks), width), wanted.astype(np.int64)
     else:
-        ends_line = np.append(inner, np.uint8(10))[marks] == 10
+        ends_line = inner.take(marks, mode="clip") == 10
+        if unended:
+            ends_line[-1] = True
         newlines = np.flatnonzero(ends_line)
-        line_ends = marks[newlines]
+        line_ends = marks[newlines].astype(np.int64)
     line_starts = np.concatenate((np.zeros(1, dtype=np.int64), line_ends[:-1] + 1))[
         : len(line_ends)
     ]
@@ -181,40 +239,36 @@ def find_tokens(chunk: Chunk, width: int, delimiter: int | None, quote: int | No
     good = (count == width) & (width > 1) & (delimiter is not None)
     good &= (buffer[PAD + ends_cells - 1] != 13) | (ends_cells == line_starts)
     clean = np.flatnonzero(good)
-    # Row by row the end of a cell is the place before the next one; the last is a line's end.
-    edges = np.empty((width + 1, len(clean)), dtype=np.int64)
-    edges[0] = line_starts[clean] - 1
+    # The end of a cell is the place before the next one, over all lines; the last is a line's end.
     if len(clean) * width == len(marks):
-        rows = marks.reshape(-1, width)
-        for start in range(0, len(rows), _TURNED_AT_ONCE):
-            some = slice(start, start + _TURNED_AT_ONCE)
-            edges[1:width, some] = rows[some, :-1].T
+        before, ends = (part.reshape(-1, width) for part in (places[:-1], marks))
     else:
-        edges[1:width] = marks[(newlines[clean] - width + 1) + np.arange(width - 1)[:, None]]
-    edges[width] = ends_cells[clean]
+        first = (newlines[clean] - (width - 1))[:, None] + np.arange(width)
+        before, ends = places[first], marks[first]
+    if carriage[clean].any():
+        ends = ends.copy()
+        ends[:, -1] = ends_cells[clean]
     found = Tokens(
         buffer=buffer,
         line_starts=line_starts,
         line_ends=line_ends,
         clean=clean,
-        before=edges[:-1],
-        ends=edges[1:],
+        before=before,
+        ends=ends,
         tight=True,
         ascii=chunk.ascii,
     )
-    if quote is None:
-        return found
-    quotes = np.flatnonzero(inner == quote).astype(np.int64, copy=False)
-    return _unquoted(found, quotes, quote) if len(quotes) else found
+    return found if quote is None else _unquoted(found, inner == quote, quote)
 
 
-def _marks(data: Bytes, delimiter: int | None, expected: int) -> Integers:
-    """The places of all line ends and separators; there is room for ``expected`` at first.
+def _marks(data: Bytes, delimiter: int | None, expected: int) -> Places:
+    """-1, and the places of all line ends and separators; there is room for ``expected`` at first.
 
     Some bytes at a time: what is compared stays in the core's own cache.
     """
     marked, other = np.empty((2, min(len(data), _MARKED_AT_ONCE)), dtype=np.bool_)
-    marks, found = np.empty(expected, dtype=np.int64), 0
+    marks, found = np.empty(expected + 1, dtype=np.int32), 1
+    marks[0] = -1
     for start in range(0, len(data), _MARKED_AT_ONCE):
         piece = data[start : start + _MARKED_AT_ONCE]
         here, there = marked[: len(piece)], other[: len(piece)]
@@ -226,21 +280,26 @@ def _marks(data: Bytes, delimiter: int | None, expected: int) -> Integers:
         until = found + len(places)
         if until > len(marks):
             room = max(until, 2 * len(marks))
-            marks = np.concatenate((marks[:found], np.empty(room - found, dtype=np.int64)))
-        np.add(places, start, out=marks[found:until])
+            marks = np.concatenate((marks[:found], np.empty(room - found, dtype=np.int32)))
+        marks[found:until] = places
+        marks[found:until] += np.int32(start)
         found = until
     return marks[:found]
 
 
-def _unquoted(found: Tokens, quotes: Integers, quote: int) -> Tokens:
+def _unquoted(found: Tokens, quotes: Mask, quote: int) -> Tokens:
     """Cells without the quotes around them; a line with a quote elsewhere is not clean."""
-    lines = len(found.line_ends)
-    held = np.bincount(np.searchsorted(found.line_ends, quotes), minlength=lines)
-    before, ends = found.before, found.ends
-    around = (found.buffer[before + (PAD + 1)] == quote) & (found.buffer[ends + (PAD - 1)] == quote)
+    count = int(np.count_nonzero(quotes))
+    if not count:
+        return found
+    before, ends, buffer = found.before, found.ends, found.buffer
+    around = buffer.take(before + np.int32(PAD + 1)) == quote
+    around &= buffer.take(ends + np.int32(PAD - 1)) == quote
     around &= ends - before >= 3
-    elsewhere = np.zeros(lines, dtype=np.bool_)
-    elsewhere[found.clean] = 2 * around.sum(axis=0) != held[found.clean]
-    return replace(found, before=before + around, ends=ends - around, tight=False).without(
-        elsewhere
-    )
+    bare = replace(found, before=before + around, ends=ends - around, tight=False)
+    if count == 2 * np.count_nonzero(around):
+        return bare
+    held = np.diff(np.searchsorted(np.flatnonzero(quotes), found.line_ends), prepend=0)
+    elsewhere = np.zeros(len(held), dtype=np.bool_)
+    elsewhere[found.clean] = 2 * around.sum(axis=1) != held[found.clean]
+    return bare.without(elsewhere)
