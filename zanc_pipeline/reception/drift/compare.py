@@ -12,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from zanc_pipeline.reception.drift.chance import too_few
-from zanc_pipeline.reception.drift.doubts import ENOUGH, SMALL, Doubt, percent, weighed
-from zanc_pipeline.reception.drift.fingerprint import Fingerprint
+from zanc_pipeline.reception.drift.counters import counter_doubts, counters, movement, steps_of
+from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt, percent, weighed
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Step
+from zanc_pipeline.reception.drift.renumbered import renumbered
 from zanc_pipeline.reception.drift.rows import (
     FieldComparison,
     compare_field,
@@ -22,17 +24,18 @@ from zanc_pipeline.reception.drift.rows import (
     field_doubts,
 )
 from zanc_pipeline.reception.drift.sample import KEY
-from zanc_pipeline.reception.drift.shapes import column_doubts, file_doubts, renumbers
+from zanc_pipeline.reception.drift.shapes import column_doubts, file_doubts
 
 _PRIOR_ROWS = 5
 """How many rows the expected agreement of a type weighs beside the rows that were compared."""
-_RENAMED_SHARE = 0.15
 _NONE_CAME = 3
 _FORGETS = 0.8
 """What the rows compared before weigh beside those of a newer file."""
 _SHAPES = frozenset({"overlap", "filled", "look", "peak", "ends", "begins", "sign", "length"})
 """Doubts that an older accepted file answers, when it looked the same: a shape of each week."""
 _SHAPE_ROWS = 0.5
+_OF_STILL = frozenset({"changed", "together", "ends", "look", "peak"})
+"""Doubts about fields that keep their value; those that count move in every row."""
 
 
 @dataclass(kw_only=True)
@@ -46,6 +49,7 @@ class Comparison:
     doubts: list[Doubt] = field(default_factory=list)
     history: dict[str, tuple[float, float]] = field(default_factory=dict)
     """What is to be remembered: rows that agreed (of two fields: changed places), of how many."""
+    steps: dict[str, Step] = field(default_factory=dict)
 
     @property
     def agreement(self) -> dict[str, float]:
@@ -78,7 +82,7 @@ def compare(
         overlap=overlap(seen, last),
         wanted_overlap=min(0.5, 0.6 * last.overlap) if last.overlap is not None else 0.0,
     )
-    doubts = [*_overlap_doubts(comparison, seen, last), *_renamed(seen, last, before)]
+    doubts = [*_overlap_doubts(comparison, seen, last), *renumbered(seen, last, before)]
     old = {name: before.column(name) for name in before.names}
     for name in seen.names:
         if name not in old:
@@ -91,8 +95,13 @@ def compare(
     swaps = crossings(seen, before, old, common)
     doubts += crossed(swaps, seen, len(common), before.history)
     doubts += file_doubts(seen, before)
+    moved = movement(seen, last)
+    counting = counters(moved, seen, last)
+    doubts = [one for one in doubts if one.field not in counting or one.kind not in _OF_STILL]
+    doubts += counter_doubts(moved, seen, last)
     comparison.doubts = weighed(doubts)
     comparison.history = _remembered(comparison, swaps, last)
+    comparison.steps = steps_of(moved, last)
     shape = {one.kind for one in comparison.doubts} & _SHAPES
     if shape and any(_has_shape(seen, one, comparison, shape) for one in earlier):
         comparison.doubts = [one for one in comparison.doubts if one.kind not in _SHAPES]
@@ -160,25 +169,4 @@ def _overlap_doubts(
             kind="overlap",
             text=f"só {percent(comparison.overlap)} dos contratos do último arquivo voltaram "
             f"neste (o usual passa de {percent(comparison.wanted_overlap)})",
-        )
-
-
-def _renamed(seen: Fingerprint, last: Fingerprint, known: Fingerprint) -> Iterator[Doubt]:
-    """Debts that went and debts that came, of the same people: the contracts' numbers changed.
-
-    Where the last accepted file did so too, that is how this creditor numbers its debts.
-    """
-    if "cpf" not in seen.fields or "cpf" not in last.fields or renumbers(last):
-        return
-    new, old = seen.column("cpf"), last.column("cpf")
-    still = {old[key] for key in old if key in new}
-    gone = {token for key, token in old.items() if key not in new} - still - {None}
-    count = sum(token in gone for key, token in new.items() if key not in known.links)
-    linked = sum(key in known.links for key in new)
-    if count > _RENAMED_SHARE * (linked + count):
-        yield Doubt(
-            field=KEY,
-            kind="renamed",
-            text=f"{count} pessoas do último arquivo vieram com outro número de contrato",
-            weak=count < (2 if len(new) < SMALL else 3),
         )

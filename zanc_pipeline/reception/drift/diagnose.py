@@ -200,4 +200,5 @@ def remembered(found: Diagnosis) -> Fingerprint:
         agreement=found.comparison.agreement,
         overlap=round(found.comparison.overlap, 4),
         history=found.comparison.history,
+        steps=found.comparison.steps,
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from zanc_pipeline.common.codecs import parse_phone
 from zanc_pipeline.reception.drift.looks import Looks, looks
 from zanc_pipeline.reception.drift.relations import Relations, relations
 from zanc_pipeline.reception.drift.sample import (
@@ -23,10 +25,14 @@ from zanc_pipeline.reception.fields import masked
 from zanc_pipeline.reception.layout import FieldSpec, Layout
 from zanc_pipeline.reception.readers.base import Batch
 
+Step = tuple[int, float, float]
+"""How far a field moved, rows that moved so over all files, of how many."""
+
 FORMAT = 3
 _FORMATS = frozenset({2, FORMAT})
 """Formats that can be compared: the older one knows less."""
 _PERSONAL_TYPES = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"})
+_COUNTED = frozenset({"data", "inteiro"})
 _PERSONAL_NAMES = frozenset({"nome", "email", "contrato", "nascimento"})
 
 
@@ -46,6 +52,8 @@ class FieldPrint:
     amount: the same of the cents above nought."""
     turnable: int = 0
     """Dates that are none as the layout writes them, but are with day and month exchanged."""
+    short: int = 0
+    """Phones without their ninth digit."""
     looks: Looks = field(default_factory=Looks)
     examples: tuple[str, ...] = ()
     """Some texts, masked."""
@@ -71,6 +79,10 @@ class Fingerprint:
     history: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Field → rows that agreed with the delivery before, of how many, over all deliveries; of two
     fields ("one|other"): rows in which they changed places."""
+    numbers: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Field → contract hash → the number, or the ordinal of the date; none of a person's own."""
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    """Field, or "date+number" of the day that the two make → its step since the file before."""
 
     @property
     def names(self) -> list[str]:
@@ -97,6 +109,7 @@ class Fingerprint:
                     "whole": round(one.whole, 4),
                     "span": list(one.span),
                     "turnable": one.turnable,
+                    "short": one.short,
                     "looks": one.looks.to_json(),
                     "examples": list(one.examples),
                     **one.traits.to_json(),
@@ -114,6 +127,11 @@ class Fingerprint:
                 for name, (count, rows) in self.history.items()
                 if rows
             },
+            "numbers": {
+                name: {f"{key:016x}": number for key, number in column.items()}
+                for name, column in self.numbers.items()
+            },
+            "steps": {name: list(step) for name, step in self.steps.items()},
         }
 
     @classmethod
@@ -132,6 +150,7 @@ class Fingerprint:
                     whole=one["whole"],
                     span=tuple(one["span"]),
                     turnable=one["turnable"],
+                    short=one.get("short", 0),
                     looks=Looks(**one["looks"]),
                     examples=tuple(one["examples"]),
                     traits=Traits.from_json(one),
@@ -146,6 +165,14 @@ class Fingerprint:
             repeats=content.get("repeats", 0),
             history={
                 name: (count, rows) for name, (count, rows) in content.get("history", {}).items()
+            },
+            numbers={
+                name: {int(key, 16): number for key, number in column.items()}
+                for name, column in content.get("numbers", {}).items()
+            },
+            steps={
+                name: (step, alike, rows)
+                for name, (step, alike, rows) in content.get("steps", {}).items()
             },
         )
 
@@ -189,6 +216,7 @@ def fingerprint(
             whole=_whole(values) if spec.type == "dinheiro" else 0.0,
             span=_span(spec.type, values),
             turnable=_turnable(spec, texts, invalid),
+            short=_short(texts) if spec.type == "telefone" else 0,
             looks=looks(_as_meant(values), key=spec.name == KEY),
             examples=tuple(masked(spec, text)[:20] for text in _some(texts)),
         )
@@ -203,7 +231,20 @@ def fingerprint(
         file=file or {},
         relations=relations({name: one.type for name, one in fields.items()}, found),
         repeats=sample.repeats,
+        numbers={
+            name: _numbers(sample.keys, found[name])
+            for name, one in fields.items()
+            if one.type in _COUNTED and name not in {KEY, *_PERSONAL_NAMES}
+        },
     )
+
+
+def _numbers(keys: list[int], values: list[Any]) -> dict[int, int]:
+    return {
+        key: value.toordinal() if isinstance(value, date) else int(value)
+        for key, value in zip(keys, values, strict=True)
+        if value is not None
+    }
 
 
 def _some(texts: list[str]) -> list[str]:
@@ -230,6 +271,11 @@ def _span(kind: str, values: list[Any]) -> tuple[int, ...]:
     if len(days) < 2:
         return ()
     return (days[0], days[1], days[len(days) // 2], days[-2], days[-1])
+
+
+def _short(texts: list[str]) -> int:
+    phones = (parse_phone(text) for text in texts if text.strip())
+    return sum(phone is not None and phone.ninth_digit_inferred for phone in phones)
 
 
 def _turnable(spec: FieldSpec, texts: list[str], invalid: list[bool]) -> int:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from zanc_pipeline.common.database import transaction
+from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.drift import store
 from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.content import content_of, written
+from zanc_pipeline.reception.drift.counters import ARRIVED
 from zanc_pipeline.reception.drift.diagnose import Diagnosis, Trial, diagnose, remembered
 from zanc_pipeline.reception.drift.evidence import evidence, summary
 from zanc_pipeline.reception.drift.facts import file_facts
@@ -77,7 +79,7 @@ def _judged(
     with transaction(settings, "zanc", application="reception") as cursor:
         past = [_lasting(one, own) for one in store.past(cursor, delivery, own.content)]
     before, earlier = (past[0], past[1:]) if past else (None, [])
-    first = _trial(own, result, witness, content)
+    first = _trial(own, result, witness, content, delivery)
     crm = known(settings, delivery.convenio, witness.sample())
     if RULE in decided or before is None:
         found = Diagnosis(kind="fits", layout=own, trial=_taught(first, before))
@@ -89,7 +91,7 @@ def _judged(
             tried = again(layout, other, False)
         except ConfigError as error:
             return Trial(layout=layout, refusal=str(error))
-        return _trial(layout, tried, other, content)
+        return _trial(layout, tried, other, content, delivery)
 
     if first.refusal is None and crm is not None and crm.doubts:
         first = replace(first, refusal=crm.doubts[0].text)
@@ -132,7 +134,7 @@ def _otherwise(
         crm = known(settings, delivery.convenio, witness.sample())
         if adapted.verdict.status == "accepted" and not (crm is not None and crm.doubts):
             adapted.adapted = [f"O arquivo mudou e foi lido assim: {said}."]
-            trial = _trial(found.layout, adapted, witness, content)
+            trial = _trial(found.layout, adapted, witness, content, delivery)
             kept = replace(
                 finding, status="adapted", fingerprint=remembered(replace(found, trial=trial))
             )
@@ -203,9 +205,13 @@ def _quarantined(result: Processed, reason: str) -> Verdict:
     )
 
 
-def _trial(layout: Layout, result: Processed, witness: Witness, content: Path) -> Trial:
+def _trial(
+    layout: Layout, result: Processed, witness: Witness, content: Path, delivery: Delivery
+) -> Trial:
     seen = result.validation
     refused = result.verdict.status != "accepted"
+    day = result.verdict.reference_date or delivery.received_at.astimezone(LOCAL).date()
+    arrived = {ARRIVED: day.isoformat()}
     return Trial(
         layout=layout,
         refusal=result.verdict.reason if refused else None,
@@ -213,7 +219,7 @@ def _trial(layout: Layout, result: Processed, witness: Witness, content: Path) -
         rows=seen.rows_total if seen else 0,
         rejected=seen.rows_rejected if seen else 0,
         emptied=sum(seen.warnings.values()) if seen else 0,
-        seen=witness.fingerprint(layout, file_facts(layout, content)) if seen else None,
+        seen=witness.fingerprint(layout, file_facts(layout, content) | arrived) if seen else None,
     )
 
 
@@ -223,7 +229,9 @@ def _taught(trial: Trial, before: Fingerprint | None) -> Trial:
         return trial
     found = compare(trial.seen, before)
     overlap = round(found.overlap, 4)
-    return replace(trial, seen=replace(trial.seen, overlap=overlap, history=found.history))
+    return replace(
+        trial, seen=replace(trial.seen, overlap=overlap, history=found.history, steps=found.steps)
+    )
 
 
 def _accepted(result: Processed, first: Trial, found: Diagnosis) -> store.Finding | None:

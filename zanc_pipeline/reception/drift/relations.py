@@ -34,6 +34,9 @@ _RATIO_ALONE, _RATIO_FEW_ROWS = 20.0, 6
 """A single row may be that many times out of the proportion of all rows before."""
 _RATIO_EXACT, _RATIO_EXACT_ROOM = 1.2, 1.5
 """Amounts that are a fixed share of each other: rounding alone moves their ratio."""
+_ORDER_ROWS, _ORDER_SLIPS = 6, 0.005
+"""Two dates of which one never was the later in so many rows; and the share of rows that a
+creditor may mistake."""
 _MOST_STEPS, _STEP_ROWS = 12, 12
 _SAID = {
     "<": "'{a}' menor que '{b}'",
@@ -60,6 +63,7 @@ def relations(kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> 
         for one, other in combinations(names, 2):
             found = _pair(columns[one], columns[other], ordered=family != "telefone")
             if found and family == "data":
+                found["days"] = True
                 steps = _steps(columns[one], columns[other])
                 if len(steps) <= _MOST_STEPS:
                     found["steps"] = steps
@@ -109,6 +113,7 @@ def _pair(one: Numbers, other: Numbers, *, ordered: bool) -> dict[str, Any]:
         found["ratios"] = [float(f"{value:.4g}") for value in (ratios[0], ratios[-1])]
         found["outer"] = [float(f"{value:.4g}") for value in (ratios[1], ratios[-2])]
         found["ratio_rows"] = len(ratios)
+        found["zeros"] = int((both & ((a == 0) != (b == 0))).sum())
     return found
 
 
@@ -172,6 +177,8 @@ def _broken_pair(
         count = round(share * rows)
         rare = was < 0.002 and share >= (_NEWS_ALONE if alone else _NEWS)
         new = rare and is_new(count, rows, rows_before, alone=alone)
+        never = not was and "days" in found and rows_before >= _ORDER_ROWS and cell in "<>"
+        new = new or (never and count > _ORDER_SLIPS * rows)
         if new or (share > was and 2 * apart({"": share}, {"": was}, rows, rows_before) > _APART):
             said = _SAID[cell].format(a=a, b=b)
             text = f"{said} em {share * 100:.0f} % das linhas (antes, {was * 100:.0f} %)"
@@ -184,6 +191,9 @@ def _broken_pair(
         return
     text = f"'{a}' está fora da proporção que sempre teve com '{b}'"
     low, high = law["ratios"]
+    if high < low * _RATIO_EXACT and law.get("zeros") == 0 and found.get("zeros"):
+        yield a, "scale", text, False
+        return
     room = _RATIO_EXACT_ROOM if high < low * _RATIO_EXACT else _RATIO_ALONE
     single = found["ratios"][0] < low / room or found["ratios"][1] > high * room
     outer = found["outer"][0] < low / _RATIO_ROOM or found["outer"][1] > high * _RATIO_ROOM

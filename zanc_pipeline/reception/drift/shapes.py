@@ -157,6 +157,10 @@ def _small_print(
     if seen.turnable >= 2 and seen.turnable > 4 * before.turnable:
         text = f"{seen.turnable} datas só existem com o mês antes do dia"
         yield Doubt(field=name, kind="date_order", text=text)
+    few = seen.looks.rows < _FEW_ROWS or seen.short > _OF_MANY * seen.looks.rows
+    if seen.short and not before.short and before.looks.rows and few:
+        text = f"{seen.short} celulares vêm sem um dos dígitos; nunca foi assim"
+        yield Doubt(field=name, kind="short", text=text)
     yield from _repeated(name, seen, before)
     yield from _rounded(name, seen, before)
     rows, below = seen.looks.rows, round(seen.looks.signs.get("-", 0.0) * seen.looks.rows)

@@ -1,0 +1,220 @@
+"""Numbers and dates that move by themselves: days overdue, one more each day, in all rows alike.
+
+A field whose every value is another one each day proves nothing by agreeing with the last file.
+But it moves in step: all known contracts by the same number, about as many as days went by; and
+where the days overdue and the due date make one and the same day in all rows, they always do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import product
+
+from zanc_pipeline.reception.drift.chance import at_least
+from zanc_pipeline.reception.drift.doubts import SMALL, Doubt
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Step
+from zanc_pipeline.reception.drift.rows import same
+
+_ROWS = 4
+"""Rows from which a step, or a day that is common to all of them, is known."""
+_COUNTER = 0.9
+"""Share of the rows that move by the same step, in a field that counts."""
+_LAW = 0.95
+_MOST_FIELDS = 8
+_DIFFERENT = 3
+ARRIVED = "arrived"
+"""The fact of a file that is the day on which it came, ISO."""
+_RESTING_DAYS = 4
+"""Days of a long weekend: a file of the last working day comes again, or that many at once."""
+_PRIOR, _PRIOR_ROWS = 0.01, 4
+_UNLIKELY, _UNLIKELY_OF_FEW = 0.02, 0.05
+
+
+Pair = tuple[str, str, str]
+"""A date, a number, and the sign with which the two of them make one day."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Movement:
+    """What moved from one file to the next: the fields, and the days that pairs of them make."""
+
+    moves: Mapping[str, _Common]
+    anchors: Mapping[Pair, tuple[_Common, _Common]]
+    """Now, and before."""
+
+
+def movement(seen: Fingerprint, before: Fingerprint) -> Movement:
+    """What moved from ``before`` to ``seen``."""
+    return Movement(moves=_moves(seen, before), anchors=_anchors(seen, before))
+
+
+def counter_doubts(moved: Movement, seen: Fingerprint, before: Fingerprint) -> Iterator[Doubt]:
+    """Fields that moved by another step than they do, in all rows or in some of them."""
+    gone = _days_between(seen, before)
+    anchored: set[str] = set()
+    for (day, number, sign), (now, was) in moved.anchors.items():
+        anchored.add(number)
+        if not _may_move(now.value - was.value, before.steps.get(f"{day}{sign}{number}"), gone):
+            yield _moved_doubt(number, now.value - was.value)
+        usual = (was.others + _PRIOR * _PRIOR_ROWS) / (was.rows + _PRIOR_ROWS)
+        if now.others and at_least(now.others, now.rows, usual) < _limit(now.rows):
+            yield Doubt(
+                field=number,
+                kind="counter",
+                text=f"em {now.others} de {now.rows} linhas não combina com '{day}', como nas "
+                "demais",
+            )
+    for name, found in moved.moves.items():
+        past = before.steps.get(name)
+        if name in anchored or not _counts(found, past, seen.fields[name].type):
+            continue
+        if not _may_move(found.value, past, gone):
+            yield _moved_doubt(name, found.value)
+        _, alike, rows = past or (0, 0.0, 0.0)
+        usual = (rows - alike + _PRIOR * _PRIOR_ROWS) / (rows + _PRIOR_ROWS)
+        if found.others and at_least(found.others, found.rows, usual) < _limit(found.rows):
+            yield Doubt(
+                field=name,
+                kind="counter",
+                text=f"em {found.others} de {found.rows} contratos já conhecidos não andou "
+                f"{found.value}, como nos demais",
+            )
+
+
+def counters(moved: Movement, seen: Fingerprint, before: Fingerprint) -> set[str]:
+    """The fields that moved in all rows by one step, or make one day with a date: as they do."""
+    return {number for _, number, _ in moved.anchors} | {
+        name
+        for name, one in moved.moves.items()
+        if _counts(one, before.steps.get(name), seen.fields[name].type)
+    }
+
+
+def steps_of(moved: Movement, before: Fingerprint) -> dict[str, Step]:
+    """What is to be remembered of the steps from one file to the next."""
+    steps: dict[str, Step] = {}
+    for name, found in moved.moves.items():
+        usual, alike, rows = before.steps.get(name, (0, 0.0, 0.0))
+        steps[name] = (found.value or usual, alike + found.rows - found.others, rows + found.rows)
+    for (day, number, sign), (now, was) in moved.anchors.items():
+        steps[f"{day}{sign}{number}"] = (now.value - was.value, now.rows - now.others, now.rows)
+    return steps
+
+
+class _Common:
+    """The value that most rows have, and how many of the ``rows`` have another one."""
+
+    def __init__(self, values: Sequence[int], excused: Sequence[bool] = ()) -> None:
+        self.rows = len(values)
+        self.value, times = Counter(values).most_common(1)[0]
+        spared = sum(
+            excuse and value != self.value for value, excuse in zip(values, excused, strict=False)
+        )
+        self.others = self.rows - times - spared
+
+
+def _counts(found: _Common, past: Step | None, kind: str) -> bool:
+    """Whether a field moves in step: it always did, or, while that is unknown, it does now.
+
+    Dates that all moved at once, on a second day, are more likely wrong than in the habit of it.
+    """
+    if past is None:
+        return (
+            kind != "data"
+            and bool(found.value)
+            and found.rows - found.others >= _COUNTER * found.rows
+        )
+    step, alike, rows = past
+    return bool(step) and alike >= _COUNTER * rows
+
+
+def _may_move(step: int, past: Step | None, gone: int | None) -> bool:
+    """Whether the step is the usual one, or that of the days that went by, give or take some."""
+    near = [days for days in (past[0] if past else None, gone) if days is not None] or [1]
+    return any(abs(step - days) <= _RESTING_DAYS for days in near) or (
+        gone is not None and 0 <= step <= gone
+    )
+
+
+def _moved_doubt(name: str, step: int) -> Doubt:
+    return Doubt(
+        field=name,
+        kind="counter",
+        text=f"andou {step} desde o último arquivo, em todas as linhas: não é o que costuma andar",
+    )
+
+
+def _limit(rows: int) -> float:
+    return _UNLIKELY_OF_FEW if rows < 2 * SMALL else _UNLIKELY
+
+
+def _days_between(seen: Fingerprint, before: Fingerprint) -> int | None:
+    now, was = seen.file.get(ARRIVED), before.file.get(ARRIVED)
+    return (date.fromisoformat(now) - date.fromisoformat(was)).days if now and was else None
+
+
+def _moves(seen: Fingerprint, before: Fingerprint) -> dict[str, _Common]:
+    """How far each field of the known contracts moved.
+
+    A row whose amount, or whose date, is another one is excused: the debt itself has changed.
+    """
+    steps: dict[str, dict[int, int]] = {}
+    for name, values in seen.numbers.items():
+        old = before.numbers.get(name, {}) if name in before.fields else {}
+        moved = {key: value - old[key] for key, value in values.items() if key in old}
+        if len(moved) >= _ROWS:
+            steps[name] = moved
+    news = _changed_debts(seen, before)
+    usual = {name: Counter(moved.values()).most_common(1)[0][0] for name, moved in steps.items()}
+    found = {}
+    for name, moved in steps.items():
+        others = [one for one in steps if one != name and seen.fields[one].type == "data"]
+        excused = [
+            key in news or any(steps[one].get(key, usual[one]) != usual[one] for one in others)
+            for key in moved
+        ]
+        found[name] = _Common(list(moved.values()), excused)
+    return found
+
+
+def _changed_debts(seen: Fingerprint, before: Fingerprint) -> set[int]:
+    """Known contracts with another amount."""
+    amounts = [name for name in seen.names if seen.fields[name].type == "dinheiro"]
+    news: set[int] = set()
+    for name in amounts:
+        if name in before.fields:
+            new, old = seen.column(name), before.column(name)
+            news |= {key for key in new if key in old and not same(new[key], old[key])}
+    return news
+
+
+def _anchors(seen: Fingerprint, before: Fingerprint) -> dict[Pair, tuple[_Common, _Common]]:
+    """The pairs that made one and the same day in (nearly) all rows of the file before."""
+    kinds = {name: one.type for name, one in seen.fields.items() if name in before.fields}
+    days = [name for name in seen.numbers if kinds.get(name) == "data"][:_MOST_FIELDS]
+    numbers = [name for name in seen.numbers if kinds.get(name) == "inteiro"][:_MOST_FIELDS]
+    found = {}
+    for day, number, sign in product(days, numbers, "+-"):
+        was = _day_of(before, day, number, sign)
+        if was is None or was.others > (1 - _LAW) * was.rows:
+            continue
+        now = _day_of(seen, day, number, sign)
+        if now is not None:
+            found[day, number, sign] = (now, was)
+    return found
+
+
+def _day_of(of: Fingerprint, day: str, number: str, sign: str) -> _Common | None:
+    """The day that a date and a number make; debts that are not due yet have no days overdue."""
+    dates, numbers = of.numbers.get(day, {}), of.numbers.get(number, {})
+    keys = [key for key in dates if key in numbers]
+    if len(keys) < _ROWS or len({numbers[key] for key in keys}) < _DIFFERENT:
+        return None
+    times = 1 if sign == "+" else -1
+    values = [dates[key] + times * numbers[key] for key in keys]
+    common = Counter(values).most_common(1)[0][0]
+    early = [numbers[key] == 0 and times * (dates[key] - common) >= 0 for key in keys]
+    return _Common(values, early)
