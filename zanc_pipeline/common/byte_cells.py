@@ -305,9 +305,10 @@ def are_digits(words: Words) -> Mask:
     return mask
 
 
-def number(words: Words) -> Words:
-    """The number that eight digits write."""
+def read_digits(words: Words) -> tuple[Words, Mask | None]:
+    """The number that eight digits write, and where all eight are digits: everywhere when None."""
     value = words - _ZEROS
+    known = None if value.view(np.uint8).max(initial=0) <= 9 else are_digits(words)
     part = value >> np.uint64(8)
     value *= np.uint64(10)
     value += part
@@ -320,7 +321,7 @@ def number(words: Words) -> Words:
     value *= np.uint64(10000)
     value += part
     value &= np.uint64(0xFFFFFFFF)
-    return value
+    return value, known
 
 
 def four_digits(words: Words) -> tuple[Integers, Integers]:

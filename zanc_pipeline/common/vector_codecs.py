@@ -23,7 +23,7 @@ from zanc_pipeline.common.byte_cells import (
     Words,
     are_digits,
     four_digits,
-    number,
+    read_digits,
     strings,
     validity,
     written,
@@ -49,16 +49,17 @@ def integers(cells: ByteCells, words: int = 2) -> tuple[Words, Mask]:
     """
     sizes = cells.size
     longest = sizes if isinstance(sizes, int) else int(sizes.max(initial=0))
-    tail = cells.tail()
-    value, known = number(tail), are_digits(tail)
+    value, known = read_digits(cells.tail())
     scale = 1
     for place in range(8, min(longest, 8 * words), 8):
         scale *= 100_000_000
-        tail = cells.tail(place)
-        known &= are_digits(tail)
-        more = number(tail)
+        more, digits = read_digits(cells.tail(place))
         more *= np.uint64(scale)
         value += more
+        if digits is not None:
+            known = digits if known is None else known & digits
+    if known is None:
+        known = np.ones(cells.rows, dtype=np.bool_)
     limit = min(8 * words, 18)
     if not isinstance(sizes, int):
         known &= (sizes > 0) & (sizes <= limit)
@@ -335,13 +336,13 @@ def _mobiles(cells: ByteCells) -> Decided | None:
                 return None
             return _some_mobiles(cells, filled)
         cells = ByteCells(cells.buffer, cells.starts, 11, cells.rows)
-    head = cells.head(masked=False)
-    usual = are_digits(head)
-    usual &= are_digits(cells.head(3, masked=False))
-    usual &= (head & np.uint64(0xFF0000)) == np.uint64(ord("9") << 16)
-    if not usual.all() or not _AREA_PAIRS.take((head & np.uint64(0xFFFF)).view(np.int64)).all():
+    matrix = np.ascontiguousarray(cells.matrix())
+    if (matrix - np.uint8(48)).max() > 9 or (matrix[:, 2] != ord("9")).any():
         return None
-    return Decided(values=strings(cells.matrix(), usual), valid=usual, known=usual)
+    if not _AREA_PAIRS.take(cells.pair(0)).all():
+        return None
+    usual = np.ones(cells.rows, dtype=np.bool_)
+    return Decided(values=strings(matrix, usual), valid=usual, known=usual)
 
 
 def _some_mobiles(cells: ByteCells, filled: Mask) -> Decided | None:
@@ -391,7 +392,7 @@ def hundredths(
         cents, known = _marked(cells, ord(decimal), ord("." if decimal == "," else ","))
         valid = known.copy()
     valid &= cents < 10**14
-    amounts = cents.astype(np.int64)
+    amounts: Integers = cents.view(np.int64)
     if negative is not None:
         amounts = np.where(negative, -amounts, amounts)
     return amounts, valid, known
@@ -517,7 +518,8 @@ def days(cells: ByteCells, *, order: str, mark: str) -> tuple[npt.NDArray[np.int
         for at in (first, second):
             right &= (word >> np.uint64(8 * at)) & np.uint64(0xFF) == ord(mark)
         word = digits
-    right &= are_digits(word)
+    if (word - _NO_DATE).view(np.uint8).max(initial=0) > 9:
+        right &= are_digits(word)
     if not right.all():
         word = np.where(right, word, _NO_DATE)
     front, back = four_digits(word)
@@ -533,8 +535,10 @@ _NO_DATE = np.uint64(0x3030303030303030)
 
 def decimals(amounts: Integers, valid: Mask, kind: pa.DataType) -> pa.Array:
     """Integers as the decimals that they write in units of the last place of ``kind``."""
-    wide = np.empty((len(amounts), 2), dtype=np.int64)
-    wide[:, 0], wide[:, 1] = amounts, amounts >> 63
+    wide = np.zeros((len(amounts), 2), dtype=np.int64)
+    wide[:, 0] = amounts
+    if amounts.min(initial=0) < 0:
+        wide[:, 1] = amounts >> 63
     return pa.Array.from_buffers(kind, len(amounts), [validity(valid), pa.py_buffer(wide)])
 
 

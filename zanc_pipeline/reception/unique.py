@@ -42,6 +42,14 @@ def hashes(values: pa.Array) -> Hashes:
     words = np.ndarray((len(padded) - 7,), dtype=np.dtype("<u8"), buffer=padded.data, strides=(1,))
     result: Hashes = sizes.astype(np.uint64)
     longest = int(sizes.max(initial=0))
+    if count and longest <= _LONGEST and int(sizes.min()) == longest:
+        first = int(starts[0])
+        for place in range(0, longest, 8):
+            each = np.ndarray(
+                (count,), "<u8", buffer=padded.data, offset=first + place, strides=(longest,)
+            )
+            result = _mixed(result ^ (each & _KEPT[min(longest - place, 8)]))
+        return result
     for place in range(0, min(longest, _LONGEST), 8):
         left = np.clip(sizes - place, 0, 8)
         more = left > 0
@@ -74,10 +82,11 @@ class KeyHashes:
 
     def add(self, values: pa.Array, lines: Lines) -> None:
         """Take the values of some rows; a null or empty one may repeat."""
-        present = values.is_valid().to_numpy(zero_copy_only=False)
         pairs = np.empty(len(lines), dtype=_PAIR)
         pairs["hash"], pairs["line"] = hashes(values), lines
-        self._held.append(pairs if present.all() else pairs[present])
+        if values.null_count:
+            pairs = pairs[values.is_valid().to_numpy(zero_copy_only=False)]
+        self._held.append(pairs)
         self._count += len(self._held[-1])
         if self._count >= SPILL_FROM:
             self._spill()
