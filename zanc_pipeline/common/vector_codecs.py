@@ -387,6 +387,9 @@ def hundredths(
         elif implied_decimals < 2:
             cents = value * np.uint64(10 ** (2 - implied_decimals))
         known &= value < 10**14
+    elif (usual := _with_cents(cells, ord(decimal))) is not None:
+        cents, known = usual
+        valid = known.copy()
     else:
         cells, negative = _signed(cells)
         cents, known = _marked(cells, ord(decimal), ord("." if decimal == "," else ","))
@@ -419,6 +422,25 @@ def _signed(cells: ByteCells) -> tuple[ByteCells, Mask | None]:
         return cells, None
     bare = ByteCells(cells.buffer, cells.starts + signs, cells.sizes - signs, cells.rows)
     return bare, negative
+
+
+def _with_cents(cells: ByteCells, mark: int) -> tuple[Words, Mask] | None:
+    """Hundredths of ``1234,56``, and which cells are not empty; None where one is written else."""
+    sizes = cells.sizes
+    longest, filled = int(sizes.max(initial=0)), sizes > 0
+    if longest > 15 or not ((sizes >= 4) | ~filled).all():
+        return None
+    word = cells.tail()
+    if not (((word >> np.uint64(40)) & np.uint64(0xFF) == mark) | ~filled).all():
+        return None
+    digits = (word << np.uint64(8)) & np.uint64(0x0000FFFFFFFFFF00)
+    digits |= word & np.uint64(0xFFFF000000000000)
+    value, known = read_digits(digits | np.uint64(ord("0")))
+    if known is None and longest > 8:
+        more, known = read_digits(cells.tail(8))
+        more *= np.uint64(10_000_000)
+        value += more
+    return (value, filled) if known is None else None
 
 
 def _marked(cells: ByteCells, mark: int, group: int) -> tuple[Words, Mask]:

@@ -54,7 +54,7 @@ def _kind(spec: FieldSpec) -> object:
 
 
 def _together(group: Sequence[FieldSpec], batch: Batch) -> dict[str, Column]:
-    """The columns of the group of which every value is valid as it stands."""
+    """The columns of the group of which every value is valid as it stands, or empty."""
     rows = len(batch.line)
     found = {}
     for places, cells in ByteCells.stacked([batch.raw[spec.name] for spec in group]):
@@ -63,18 +63,25 @@ def _together(group: Sequence[FieldSpec], batch: Batch) -> dict[str, Column]:
         decided = _DECIDERS[group[0].type](group[0], cells, batch.encoding)
         for place, spec in enumerate(group[places.start : places.stop]):
             part = slice(place * rows, (place + 1) * rows)
-            if decided.valid[part].all():
-                found[spec.name] = Column(
-                    values=decided.values.slice(place * rows, rows),
-                    invalid=np.zeros(rows, dtype=np.bool_),
-                    inferred=None if decided.inferred is None else decided.inferred[part],
-                )
+            own = Decided(
+                values=decided.values.slice(place * rows, rows),
+                valid=decided.valid[part],
+                known=decided.known[part],
+                inferred=None if decided.inferred is None else decided.inferred[part],
+            )
+            if own.valid.all():
+                nothing = np.zeros(rows, dtype=np.bool_)
+                found[spec.name] = Column(values=own.values, invalid=nothing, inferred=own.inferred)
+            elif not isinstance(cells.size, int):
+                blank = cells.size[part] == 0
+                if (own.valid | blank).all():
+                    found[spec.name] = _completed(spec, batch, own, blank, _between(spec))
     return found
 
 
 def convert(spec: FieldSpec, batch: Batch) -> Column:
     """The typed column of a field, as ``fields.convert`` gives it."""
-    between = spec.between if isinstance(spec, ColumnField) else "/"
+    between = _between(spec)
     if spec.type in {"texto", "email"} and _plain(spec):
         texts = batch.cells[spec.name]
         decided = _texts(texts) if spec.type == "texto" else _emails(texts)
@@ -88,7 +95,7 @@ def convert(spec: FieldSpec, batch: Batch) -> Column:
     if cells is None:
         cells, encoding = ByteCells.of(batch.cells[spec.name]), "utf-8"
     decided = decide(spec, cells, encoding)
-    if not decided.valid.all():
+    if not (decided.valid | (cells.sizes == 0)).all():
         # What is decided as it stands needs no trimming; most columns of numbers are.
         bare = cells.without_blanks()
         if bare is not cells:
@@ -97,6 +104,10 @@ def convert(spec: FieldSpec, batch: Batch) -> Column:
         nothing = np.zeros(cells.rows, dtype=np.bool_)
         return Column(values=decided.values, invalid=nothing, inferred=decided.inferred)
     return _completed(spec, batch, decided, cells.sizes == 0, between)
+
+
+def _between(spec: FieldSpec) -> str:
+    return spec.between if isinstance(spec, ColumnField) else "/"
 
 
 def plain_texts(values: pa.Array) -> pa.Array:

@@ -237,7 +237,8 @@ def find_tokens(chunk: Chunk, width: int, delimiter: int | None, quote: int | No
     carriage = (buffer[PAD + line_ends - 1] == 13) & (line_ends > line_starts)
     ends_cells = line_ends - carriage
     good = (count == width) & (width > 1) & (delimiter is not None)
-    good &= (buffer[PAD + ends_cells - 1] != 13) | (ends_cells == line_starts)
+    if carriage.any():
+        good &= (buffer[PAD + ends_cells - 1] != 13) | (ends_cells == line_starts)
     clean = np.flatnonzero(good)
     # The end of a cell is the place before the next one, over all lines; the last is a line's end.
     if len(clean) * width == len(marks):
@@ -258,7 +259,16 @@ def find_tokens(chunk: Chunk, width: int, delimiter: int | None, quote: int | No
         tight=True,
         ascii=chunk.ascii,
     )
-    return found if quote is None else _unquoted(found, inner == quote, quote)
+    if quote is None or not _holds(inner, quote):
+        return found
+    return _unquoted(found, inner == quote, quote)
+
+
+def _holds(data: Bytes, byte: int) -> bool:
+    """Whether a byte is among others: some at a time, until it is found."""
+    mask = np.empty(min(len(data), _MARKED_AT_ONCE), dtype=np.bool_)
+    pieces = (data[at : at + _MARKED_AT_ONCE] for at in range(0, len(data), _MARKED_AT_ONCE))
+    return any(np.equal(piece, byte, out=mask[: len(piece)]).any() for piece in pieces)
 
 
 def _marks(data: Bytes, delimiter: int | None, expected: int) -> Places:
@@ -290,8 +300,6 @@ def _marks(data: Bytes, delimiter: int | None, expected: int) -> Places:
 def _unquoted(found: Tokens, quotes: Mask, quote: int) -> Tokens:
     """Cells without the quotes around them; a line with a quote elsewhere is not clean."""
     count = int(np.count_nonzero(quotes))
-    if not count:
-        return found
     before, ends, buffer = found.before, found.ends, found.buffer
     around = buffer.take(before + np.int32(PAD + 1)) == quote
     around &= buffer.take(ends + np.int32(PAD - 1)) == quote
