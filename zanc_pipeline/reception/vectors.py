@@ -32,6 +32,10 @@ from zanc_pipeline.reception.readers.base import Batch
 Decide = Callable[[FieldSpec, ByteCells, str], Decided]
 
 
+_AT_ONCE = 20_000
+"""Values decided in one go: what is made of them on the way stays in the core's own cache."""
+
+
 def convert_all(specs: Sequence[FieldSpec], batch: Batch) -> dict[str, Column]:
     """The typed columns of a batch, by field; fields of one kind are decided in one go."""
     groups: dict[object, list[FieldSpec]] = {}
@@ -39,8 +43,11 @@ def convert_all(specs: Sequence[FieldSpec], batch: Batch) -> dict[str, Column]:
         groups.setdefault(_kind(spec) if spec.name in batch.raw else spec.name, []).append(spec)
     found: dict[str, Column] = {}
     for group in groups.values():
-        if len(group) > 1:
-            found |= _together(group, batch)
+        goes = -(-len(group) // max(_AT_ONCE // max(len(batch.line), 1), 2))
+        most = -(-len(group) // goes)
+        for first in range(0, len(group), most):
+            if len(part := group[first : first + most]) > 1:
+                found |= _together(part, batch)
     return {spec.name: found.get(spec.name) or convert(spec, batch) for spec in specs}
 
 
@@ -308,7 +315,9 @@ def _emails(texts: pa.Array) -> Decided:
     after = np.searchsorted(dots, ends[1:])
     dot = dots[after - 1] if len(dots) else np.zeros(rows, dtype=np.int64)
     known &= (after > 0) & (at > starts) & (dot > at + 1) & (ends[1:] - dot > 2)
-    foreign = (flat <= 32) | (flat >= 127) | (flat == ord(",")) | (flat == ord(";"))
+    foreign = (flat == ord(",")) | (flat == ord(";"))
+    if len(flat) and (flat.min() <= 32 or flat.max() >= 127):
+        foreign |= (flat <= 32) | (flat >= 127)
     if foreign.any():
         known[np.searchsorted(ends, np.flatnonzero(foreign), side="right") - 1] = False
     return Decided(values=pc.ascii_lower(texts), valid=known, known=known)

@@ -140,6 +140,16 @@ def test_a_column_is_what_its_values_are(kind: str, data: st.DataObject) -> None
     same(field, [text.strip(" \t") for text in texts])
 
 
+@given(
+    texts=st.lists(
+        st.one_of(st.just(""), st.from_regex(r"[0-9]{0,13},[0-9]{2}", fullmatch=True)), max_size=8
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_amounts_with_cents_and_empty_cells_are_what_they_are_alone(texts: list[str]) -> None:
+    same(spec(tipo="dinheiro"), texts)
+
+
 def same(field: ColumnField, texts: list[str]) -> None:
     cells = pa.array(texts, type=pa.string())
     batch = Batch(
