@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from zanc_pipeline.common.codecs import cpf_check_digits
+from zanc_pipeline.reception.drift.belongs import belonging, parted
 from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.counters import ARRIVED
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, fingerprint
@@ -172,3 +173,21 @@ def test_another_debt_of_the_same_person_is_no_renamed_one() -> None:
     before, rows = remembered(60), third(60)
     other = row(80, 2) | {"cpf": row(1, 2)["cpf"]}
     assert doubts(before, [*rows[:-1], other]) == set()
+
+
+def test_phones_stay_in_their_state_and_people_in_their_emails() -> None:
+    kinds = {"telefone_1": "telefone", "uf": "uf", "nome": "texto", "email": "email"}
+    values = {
+        "telefone_1": [f"{area}98765432{n}" for n, area in enumerate(("81", "11", "21") * 3)],
+        "uf": ["PE", "SP", "RJ"] * 3,
+        "nome": ["Zé Cícero Sá", "Ana Luz", "Eva Reis"] * 3,
+        "email": ["cicero.1@ex.example", "ana@ex.example", "evareis@ex.example"] * 2 + [""] * 3,
+    }
+    law = belonging(kinds, values)
+    assert law == {"telefone_1|uf": [9, 9], "email|nome": [6, 6]}
+    moved = {name: column[1:] + column[:1] for name, column in values.items()}
+    wrong = belonging(kinds, values | {"telefone_1": moved["telefone_1"]})
+    assert [name for name, _ in parted(wrong, law)] == ["telefone_1"]
+    wrong = belonging(kinds, values | {"nome": moved["nome"]})
+    assert [name for name, _ in parted(wrong, law)] == ["email"]
+    assert not list(parted(law, wrong)) and not list(parted(law, law))

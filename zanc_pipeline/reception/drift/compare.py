@@ -29,6 +29,8 @@ from zanc_pipeline.reception.drift.shapes import column_doubts, file_doubts
 _PRIOR_ROWS = 5
 """How many rows the expected agreement of a type weighs beside the rows that were compared."""
 _NONE_CAME = 3
+_OVERLAP, _OVERLAP_PART = 0.65, 0.75
+"""Share of the contracts of the last file that are to come again, of the usual one at least."""
 _FORGETS = 0.8
 """What the rows compared before weigh beside those of a newer file."""
 _SHAPES = frozenset({"overlap", "filled", "look", "peak", "ends", "begins", "sign", "length"})
@@ -80,7 +82,9 @@ def compare(
     comparison = Comparison(
         linked=len(common),
         overlap=overlap(seen, last),
-        wanted_overlap=min(0.5, 0.6 * last.overlap) if last.overlap is not None else 0.0,
+        wanted_overlap=min(_OVERLAP, _OVERLAP_PART * last.overlap)
+        if last.overlap is not None
+        else 0.0,
     )
     doubts = [*_overlap_doubts(comparison, seen, last), *renumbered(seen, last, before)]
     old = {name: before.column(name) for name in before.names}

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zanc_pipeline.reception.drift.belongs import belonging, parted
 from zanc_pipeline.reception.drift.chance import apart, is_new, too_few
 
 _ORDERED = {"dinheiro": "dinheiro", "decimal": "dinheiro", "data": "data"}
@@ -50,7 +51,8 @@ Numbers = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 """The values of a field as numbers, and which rows have one."""
 
 Relations = dict[str, Any]
-"""``pairs``: "a|b" → shares by ``_CELLS``, rows, ratios; ``sums``: "a|b|c" → share, rows."""
+"""``pairs``: "a|b" → shares by ``_CELLS``, rows, ratios; ``sums``: "a|b|c" → share, rows;
+``belongs``: "a|b" → rows that belong together, of how many."""
 
 
 def relations(kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> Relations:
@@ -70,7 +72,11 @@ def relations(kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> 
             if found:
                 pairs[f"{one}|{other}"] = found
     money = [name for name, kind in kinds.items() if kind == "dinheiro" and name in columns]
-    return {"pairs": pairs, "sums": _sums(money[:_MOST_IN_SUMS], columns)}
+    return {
+        "pairs": pairs,
+        "sums": _sums(money[:_MOST_IN_SUMS], columns),
+        "belongs": belonging({name: kinds[name] for name in columns}, values),
+    }
 
 
 def _numbers(kind: str, values: Sequence[Any]) -> Numbers:
@@ -150,6 +156,8 @@ def broken(
         if found is not None:
             one, other = key.split("|")
             yield from _broken_pair(one, other, found, law, alone)
+    for name, text in parted(now.get("belongs", {}), before.get("belongs", {})):
+        yield name, "belongs", text, False
     for key, law in before.get("sums", {}).items():
         whole, one, other = key.split("|")
         found = now.get("sums", {}).get(key)

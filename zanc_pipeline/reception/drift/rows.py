@@ -73,7 +73,7 @@ _CROSSED_SHARE = {"telefone": 0.2, "telefones": 0.2, "email": 0.2}
 """Creditors put another phone first in many rows; amounts, dates and texts do not change places."""
 _CROSSED_USUAL = 0.005
 _CROSSED_PRIOR_ROWS = 2
-_CROSSED_UNLIKELY = 0.004
+_CROSSED_UNLIKELY, _CROSSED_NEVER = 0.004, 0.03
 _OTHER_PERSON_ROWS = 2
 _DIVERSE, _UNIQUE = 0.5, 0.9
 _ONES_OWN = frozenset({"cpf", "cnpj", "cpf_cnpj", "texto", "telefone", "email"})
@@ -314,7 +314,9 @@ def crossed(
         usual = (past + share * _CROSSED_PRIOR_ROWS) / (of + _CROSSED_PRIOR_ROWS)
         least = 1 if linked < SMALL and share == _CROSSED_USUAL else 2
         if rows >= max(least, share * linked) or (
-            rows >= 2 and of and at_least(rows, linked, usual) < _CROSSED_UNLIKELY
+            rows >= 2
+            and of
+            and at_least(rows, linked, usual) < (_CROSSED_UNLIKELY if past else _CROSSED_NEVER)
         ):
             yield Doubt(
                 field=one,
