@@ -309,13 +309,7 @@ def read_digits(words: Words) -> tuple[Words, Mask | None]:
     """The number that eight digits write, and where all eight are digits: everywhere when None."""
     value = words - _ZEROS
     known = None if value.view(np.uint8).max(initial=0) <= 9 else are_digits(words)
-    part = value >> np.uint64(8)
-    value *= np.uint64(10)
-    value += part
-    value &= np.uint64(0x00FF00FF00FF00FF)
-    np.right_shift(value, np.uint64(16), out=part)
-    value *= np.uint64(100)
-    value += part
+    part = _in_fours(value)
     value &= np.uint64(0x0000FFFF0000FFFF)
     np.right_shift(value, np.uint64(32), out=part)
     value *= np.uint64(10000)
@@ -324,9 +318,11 @@ def read_digits(words: Words) -> tuple[Words, Mask | None]:
     return value, known
 
 
-def four_digits(words: Words) -> tuple[Integers, Integers]:
-    """The numbers that the first and the last four of eight digits write."""
-    value = words - _ZEROS
+def _in_fours(value: Words) -> Words:
+    """Add eight digits, a byte each, up by four, in place: in bits 0 to 15 and 32 to 47.
+
+    Returns words of scratch, which spare another such array.
+    """
     part = value >> np.uint64(8)
     value *= np.uint64(10)
     value += part
@@ -334,6 +330,13 @@ def four_digits(words: Words) -> tuple[Integers, Integers]:
     np.right_shift(value, np.uint64(16), out=part)
     value *= np.uint64(100)
     value += part
+    return part
+
+
+def four_digits(words: Words) -> tuple[Integers, Integers]:
+    """The numbers that the first and the last four of eight digits write."""
+    value = words - _ZEROS
+    part = _in_fours(value)
     np.right_shift(value, np.uint64(32), out=part)
     value &= np.uint64(0xFFFF)
     part &= np.uint64(0xFFFF)
