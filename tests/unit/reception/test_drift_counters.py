@@ -7,18 +7,15 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 
-import pyarrow as pa
 import pytest
 
+from tests.unit.reception.drift_rows import Row, print_of
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.reception.drift.belongs import belonging, parted
 from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.counters import ARRIVED
-from zanc_pipeline.reception.drift.fingerprint import Fingerprint, fingerprint
-from zanc_pipeline.reception.drift.sample import Hasher, Sampler
-from zanc_pipeline.reception.layout import SetLayout, parse_layout
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 
-HASHER = Hasher("a secret of the tests")
 TYPES = {
     "contrato": "texto",
     "cpf": "cpf",
@@ -31,7 +28,6 @@ TYPES = {
     "telefone_1": "telefone",
 }
 START = date(2026, 10, 5)
-Row = dict[str, str]
 
 
 def row(number: int, day: int) -> Row:
@@ -54,25 +50,8 @@ def row(number: int, day: int) -> Row:
 
 def seen(rows: list[Row], day: int | None = None) -> Fingerprint:
     """The fingerprint of a file of these rows; ``day``: when it came, if that is known."""
-    more = {"data": {"formato": "aaaa-mm-dd"}, "dinheiro": {"decimal": ","}}
-    fields = [{"nome": name, "tipo": kind, **more.get(kind, {})} for name, kind in TYPES.items()]
-    layout = parse_layout(
-        {
-            "versao": "1",
-            "vigencia": date(2026, 1, 1),
-            "arquivos": "*",
-            "formato": "delimitado",
-            "codificacao": "utf-8",
-            "separador": ";",
-            "campos": fields,
-        },
-        "x",
-    )
-    assert not isinstance(layout, SetLayout)
-    sampler = Sampler(HASHER)
-    sampler.see({name: pa.array([one[name] for one in rows]) for name in TYPES})
     facts = {} if day is None else {ARRIVED: (START + timedelta(days=day)).isoformat()}
-    return fingerprint(layout, sampler.sample(), HASHER, file=facts)
+    return print_of(rows, TYPES, facts)
 
 
 @cache

@@ -6,17 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
-import pyarrow as pa
 import pytest
 
+from tests.unit.reception.drift_rows import Row, print_of
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.doubts import Doubt, weighed
-from zanc_pipeline.reception.drift.fingerprint import Fingerprint, fingerprint
-from zanc_pipeline.reception.drift.sample import Hasher, Sampler
-from zanc_pipeline.reception.layout import SetLayout, parse_layout
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 
-HASHER = Hasher("a secret of the tests")
 TYPES = {
     "contrato": "texto",
     "cpf": "cpf",
@@ -30,7 +27,6 @@ TYPES = {
     "uf": "uf",
 }
 NAMES = ("Ana Beatriz", "Bento", "Clara Dias", "Davi", "Elisa Prado", "Fabio Reis", "Gil")
-Row = dict[str, str]
 
 
 def row(number: int) -> Row:
@@ -54,24 +50,7 @@ def row(number: int) -> Row:
 
 def seen(rows: list[Row]) -> Fingerprint:
     """The fingerprint of a file of these rows."""
-    more = {"data": {"formato": "aaaa-mm-dd"}, "dinheiro": {"decimal": ","}}
-    fields = [{"nome": name, "tipo": kind, **more.get(kind, {})} for name, kind in TYPES.items()]
-    layout = parse_layout(
-        {
-            "versao": "1",
-            "vigencia": date(2026, 1, 1),
-            "arquivos": "*",
-            "formato": "delimitado",
-            "codificacao": "utf-8",
-            "separador": ";",
-            "campos": fields,
-        },
-        "x",
-    )
-    assert not isinstance(layout, SetLayout)
-    sampler = Sampler(HASHER)
-    sampler.see({name: pa.array([one[name] for one in rows]) for name in TYPES})
-    return fingerprint(layout, sampler.sample(), HASHER)
+    return print_of(rows, TYPES, {})
 
 
 def days(size: int, known: int) -> tuple[Fingerprint, list[Row]]:
