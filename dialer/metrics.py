@@ -66,6 +66,11 @@ def _centrais(engine: Engine, now: datetime) -> Iterator[Family]:
         samples=[({"pbx": name}, int(pbx.connected)) for name, pbx in engine.pbxs.items()],
     )
     yield Family(
+        name="zanc_dialer_pbx_draining",
+        about="1 while the PBX is emptied: it gets no new calls until somebody says otherwise.",
+        samples=[({"pbx": central["name"]}, int(central["drained"])) for central in centrais],
+    )
+    yield Family(
         name="zanc_dialer_pbx_lines",
         about="Lines in use on the PBX.",
         samples=[({"pbx": central["name"]}, central["lines"]) for central in centrais],

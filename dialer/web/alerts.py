@@ -57,7 +57,12 @@ def _pbxs(figures: Mapping[str, Any]) -> list[Alert]:
     for one in figures["centrais"]:
         if not one["connected"]:
             why = f": {one['why']}" if one["why"] else ""
-            found.append(Alert(kind="bad", text=f"Central {one['name']} fora do ar{why}."))
+            kind = "wait" if one["drained"] else "bad"  # it was emptied before
+            found.append(Alert(kind=kind, text=f"Central {one['name']} fora do ar{why}."))
+        elif one["drained"]:
+            left = f": faltam {one['lines']} ligações" if one["lines"] else ""
+            text = f"Central {one['name']} {one['state']}{left}; nenhuma ligação nova por ela."
+            found.append(Alert(kind="wait", text=text))
         for trunk in one["trunks"]:
             if trunk["state"] != "ok":
                 where = f"Tronco {one['name']}/{trunk['name']}"

@@ -19,6 +19,7 @@ def routes(shared: dict[str, Any]) -> list[tuple[Any, ...]]:
         (r"/mesa/tabular", desk_pages.DeskTabulate, shared),
         (r"/painel", wall_pages.WallPage, shared),
         (r"/painel/ordem", wall_pages.WallOrder, shared),
+        (r"/painel/central", wall_pages.WallCentral, shared),
         (r"/painel/escuta", wall_pages.WallListen, shared),
         (r"/painel/historico", wall_pages.WallPast, shared),
         (r"/painel/auditoria", wall_pages.WallAudit, shared),

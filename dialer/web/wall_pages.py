@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from dialer import monitor
 from dialer.attempt import State
-from dialer.handlers import WHOLE, known_campaign
+from dialer.draining import drain
+from dialer.handlers import WHOLE, NotFound, known_campaign
 from dialer.live import utc_now
 from dialer.web import charts, history, words
 from dialer.web.accounts import Role
@@ -29,6 +30,10 @@ PAST_SECONDS, MOST_PASTS = 60.0, 50
 PERIODS = (7, 14, 30, 90)
 AUDIT_PAGE = 100
 _ORDERS = {"pause": "pausada", "resume": "retomada", "stop": "em encerramento"}
+_CENTRAL_ORDERS = {
+    "drain": "nenhuma ligação nova; as que estão nela terminam por si",
+    "use": "de volta ao uso",
+}
 
 
 class Wall:
@@ -123,6 +128,23 @@ class WallOrder(Page):
         except ConflictError:
             raise ConflictError(f"{row.name} já não está em curso.") from None
         self.told(f"{row.name}: {_ORDERS[order]}.")
+
+
+class WallCentral(Page):
+    """Empty a PBX before work on it, or use it again."""
+
+    roles = SUPERVISORS
+
+    async def post(self) -> None:
+        """Do it; who did is recorded with it."""
+        name, order = (self.get_body_argument(key, "") for key in ("central", "order"))
+        engine = self.dialer.engine
+        if name not in engine.pbxs:
+            raise NotFound("there is no such PBX")
+        if order not in _CENTRAL_ORDERS:
+            raise DataError("esta ordem não existe")
+        await drain(engine, name, self.session.login, wanted=order == "drain")
+        self.told(f"Central {name}: {_CENTRAL_ORDERS[order]}.")
 
 
 class WallListen(Page):

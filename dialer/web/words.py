@@ -40,6 +40,14 @@ STATUS_KINDS = {
     "finished": "none",
     "failed": "bad",
 }
+PBX_STATES = {
+    "ok": "no ar",
+    "cheia": "cheia",
+    "fora": "fora do ar",
+    "esvaziando": "esvaziando",
+    "vazia": "vazia",
+}
+"""Of a PBX; ``vazia`` is one that was emptied."""
 MODES = {
     "previa": "prévia",
     "progressivo": "progressivo",
@@ -126,6 +134,8 @@ ACTIONS = {
     "recording": "gravação ouvida",
     "callbacks": "fila de retornos aberta",
     "callback dropped": "retorno retirado",
+    "drain": "central sendo esvaziada",
+    "use": "central de volta ao uso",
     "call": "ligou para quem viu na prévia",
     "skip": "pulou quem viu na prévia",
 }

@@ -109,7 +109,8 @@ def test_who_has_no_session_sees_the_door_and_nothing_else(dialer: DialerProcess
     for path in ("/", "/mesa", "/painel", "/painel/historico", "/painel/auditoria"):
         answer = visitor.http.get(path)
         assert (answer.status_code, answer.headers["Location"][:15]) == (302, "/entrar?depois=")
-    for path in ("/mesa/ordem", "/mesa/tabular", "/painel/ordem", "/painel/escuta", "/sair"):
+    changes = ("/mesa/ordem", "/mesa/tabular", "/painel/ordem", "/painel/escuta", "/painel/central")
+    for path in (*changes, "/sair"):
         assert visitor.post(path).status_code == 401
     page = visitor.http.get("/entrar")
     assert page.status_code == 200
@@ -137,6 +138,7 @@ def test_a_session_is_guarded_and_a_change_needs_its_page(dialer: DialerProcess)
     assert visitor.post("/mesa/ordem", from_elsewhere, order="enter").status_code == 403
     assert visitor.http.get("/painel").status_code == 403
     assert visitor.post("/painel/escuta", operator="op01").status_code == 403
+    assert visitor.post("/painel/central", central="central", order="drain").status_code == 403
     assert visitor.post("/mesa/ordem", order="pause", reason="x").status_code == 409
     assert visitor.post("/sair").status_code == 200
     assert visitor.http.get("/mesa").status_code == 302
@@ -291,10 +293,21 @@ def test_an_operator_takes_a_real_call_and_nothing_is_lost(
         desk.get_by_role("dialog").get_by_role("button", name="Encerrar").click()
         expect(desk.locator("#state h2")).to_have_text("Livre")
         dialer.wait_finished("desk1")
+        emptied = wall.locator("#centrais li")
+        emptied.get_by_role("button", name="Esvaziar").click()
+        confirm = wall.get_by_role("dialog")
+        expect(confirm).to_contain_text("É a única em uso")
+        confirm.get_by_role("button", name="Esvaziar").click()
+        expect(emptied).to_contain_text("vazia")
+        emptied.get_by_role("button", name="Voltar ao uso").click()
+        wall.get_by_role("dialog").get_by_role("button", name="Voltar ao uso").click()
+        expect(emptied).to_contain_text("no ar")
+
         wall.goto(f"{dialer.url}/painel/historico")
         expect(wall.locator("table")).to_contain_text("R$ 100,50")
         wall.goto(f"{dialer.url}/painel/auditoria")
         expect(wall.locator("table")).to_contain_text("escuta")
+        expect(wall.locator("table")).to_contain_text("central de volta ao uso")
 
     told_everywhere(dialer, localization, day)
 

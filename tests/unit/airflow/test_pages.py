@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from zanc_pipeline.airflow.pages import access, campaigns, reception
+from zanc_pipeline.airflow.pages import access, campaign_view, campaigns, reception
 from zanc_pipeline.airflow.pages.app import pages
 from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
 from zanc_pipeline.reception import inbox, service
@@ -388,6 +388,26 @@ def dialer(monkeypatch: pytest.MonkeyPatch) -> FakeDialer:
     monkeypatch.setattr(campaigns, "_dialer", lambda: fake)
     monkeypatch.setattr(campaigns, "_answers", {})
     return fake
+
+
+@pytest.mark.parametrize(
+    ("connected", "more", "kind", "word"),
+    [
+        (True, {"state": "ok"}, "ok", "no ar"),
+        (True, {"state": "cheia"}, "wait", "cheia"),
+        (True, {"state": "esvaziando", "drained": True}, "wait", "esvaziando"),
+        (True, {"state": "vazia", "drained": True}, "wait", "vazia"),
+        (False, {"state": "fora", "drained": True}, "bad", "fora do ar"),
+        (False, None, "bad", "fora do ar"),
+    ],
+)
+def test_a_pbx_is_called_what_it_is(
+    connected: bool, more: dict[str, Any] | None, kind: str, word: str
+) -> None:
+    told = [] if more is None else [{"name": "central", "lines": 2, "capacity": 9, **more}]
+    [shown] = campaign_view.pbxs({"pbxs": {"central": connected}, "centrais": told})
+    assert (shown["kind"], shown["word"]) == (kind, word)
+    assert ("nenhuma ligação nova" in shown["why"]) == bool(more and more.get("drained"))
 
 
 def test_campaigns_are_shown_live_to_who_may_read_them(

@@ -207,7 +207,10 @@ def figures(**changed: Any) -> dict[str, Any]:
         "id": "c1", "name": "geral", "status": "running", "answered": 100, "abandoned": 2,
         "abandoned_share": 0.02, "abandoned_limit": 0.03,
     }  # fmt: skip
-    central = {"name": "central", "connected": True, "why": "", "trunks": []}
+    central = {
+        "name": "central", "connected": True, "why": "", "trunks": [], "drained": False,
+        "state": "ok", "lines": 0,
+    }  # fmt: skip
     idle = {"operator": "op01", "state": "idle", "since": NOW - timedelta(seconds=10)}
     return {
         "centrais": [{**central, **changed.pop("central", {})}],
@@ -222,6 +225,12 @@ def figures(**changed: Any) -> dict[str, Any]:
     [
         ({}, None, []),
         ({"central": {"connected": False, "why": "sem resposta"}}, None, [("bad", "fora do ar")]),
+        (
+            {"central": {"drained": True, "state": "esvaziando", "lines": 3}},
+            None,
+            [("wait", "central esvaziando: faltam 3 ligações; nenhuma ligação nova")],
+        ),
+        ({"central": {"connected": False, "drained": True}}, None, [("wait", "fora do ar")]),
         ({"campaign": {"abandoned_share": 0.025}}, None, [("wait", "perto do limite de 3,0 %")]),
         ({"campaign": {"abandoned_share": 0.031}}, None, [("bad", "acima do limite")]),
         ({"campaign": {"abandoned_share": 0.5, "answered": 3}}, None, []),

@@ -26,6 +26,7 @@ _REASONS = {
     "stopped": "encerrada por ordem",
     "hours_over": "o horário de ligação terminou",
 }
+_DRAINED = "nenhuma ligação nova por ela até voltar ao uso (painel do supervisor)"
 _OPTIONS = {
     "abandono_maximo": "o limite de abandono",
     "modo": "o modo",
@@ -119,15 +120,15 @@ def pbxs(live: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = []
     for name, connected in live["pbxs"].items():
         more = told.get(name, {})
-        full = more.get("state") == "cheia"
+        state = more.get("state", "ok") if connected else "fora"
         lines = f"{more['lines']} de {more['capacity']} linhas" if "capacity" in more else ""
         found.append(
             {
                 "name": name,
-                "kind": "bad" if not connected else "wait" if full else "ok",
-                "word": "fora do ar" if not connected else "cheia" if full else "no ar",
+                "kind": {"ok": "ok", "fora": "bad"}.get(state, "wait"),
+                "word": words.PBX_STATES[state],
                 "lines": lines,
-                "why": more.get("why") or "",
+                "why": more.get("why") or (_DRAINED if more.get("drained") else ""),
             }
         )
     return found
