@@ -49,6 +49,8 @@ REVIEW_SECONDS = 1.0
 MOST_REVIEWED = 8
 """Campaigns that are looked at in one tick: with a hundred, nobody waits for all of them."""
 API_SECONDS = 5.0
+CLOCK_BACK_SECONDS = 1.0
+"""A clock that went back by more was set; by less it is being adjusted."""
 
 T = TypeVar("T")
 
@@ -79,6 +81,7 @@ class Engine:
         self._lock = asyncio.Lock()
         self._problem = ""
         self._store_doubtful = False
+        self._looked_at = LONG_AGO
         self._reconciler = Reconciler(self.floor, self.pbxs, self.notice, store.ended_of)
         self.switchboard = Switchboard(self)
         self.placer = Placer(self, localization)
@@ -439,6 +442,7 @@ class Engine:
                 if self._store_doubtful and not self.placer.busy:
                     self._store_doubtful = False
                     await self.persist(self._adopt)
+                self._heed_clock(utc_now())
                 await self.switchboard.review()
                 now = utc_now()
                 free = self.placer.share_out(now)
@@ -455,6 +459,23 @@ class Engine:
                     await self.floor.wake.wait()
             except TimeoutError:
                 pass
+
+    def _heed_clock(self, now: datetime) -> None:
+        """Let nothing wait for a moment of a clock that was set back."""
+        back = (self._looked_at - now).total_seconds()
+        self._looked_at = now
+        if back <= CLOCK_BACK_SECONDS:
+            return
+        log.warning("dialer: the clock was set back by %.0f s", back)
+        self.placer.gate.closed_until = LONG_AGO
+        for campaign in self.campaigns.values():
+            campaign.dry_until = campaign.kept_dry_until = campaign.reviewed_at = LONG_AGO
+        for agent in self.floor.agents.values():
+            agent.since, agent.rest_until = min(agent.since, now), None
+        for call in self.floor.calls.values():
+            call.sent_at = min(call.sent_at, now)
+            if call.late_until is not None:
+                self._await_tabulation(call)
 
     def _quiet(self, now: datetime) -> list[Campaign]:
         """Campaigns without a call that may be over: a few at a time, for each is a query."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from dialer.live import LONG_AGO, Call, Campaign, utc_now
 from dialer.localization import Reservation
-from dialer.permission import Check, judge
+from dialer.permission import Check, Refused, judge
 from dialer.rulebook import Rulebook
 from dialer.rules import CallNext, Finished, PastAttempt
 from dialer.store import Lead, LeadUpdate
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 900
 """How long nobody else may call the person, beside the time of ringing and of the wrap-up."""
+BESIDE = timedelta(minutes=1)
+"""Who is in another call of ours is looked at again so much later."""
 AWAY_SECONDS = 2.0
 """A localization that does not answer is asked again so much later."""
 
@@ -67,8 +69,11 @@ class Passage:
 class Gate:
     """Lets a lead's call through, with its lease, or says what to do with the lead instead."""
 
-    def __init__(self, localization: Reservations, book: Rulebook) -> None:
-        self._localization, self._book = localization, book
+    def __init__(
+        self, localization: Reservations, book: Rulebook, calls: Mapping[str, Call]
+    ) -> None:
+        """``calls`` are those under way; a talk may outlast its lease."""
+        self._localization, self._book, self._calls = localization, book, calls
         self.closed_until = LONG_AGO
         """Localization did not answer: nothing is dialled before."""
         self._away = False
@@ -95,6 +100,11 @@ class Gate:
             checks, refusal = judge(
                 self._book.rules, cpf=lead.cpf, phone=phone, hours=campaign.hours, now=now
             )
+            if refusal is None and self._in_a_call(lead.cpf, phone):
+                refusal = Refused(
+                    reason="está em outra ligação da discagem, ou acaba de sair dela",
+                    until=now + BESIDE,
+                )
             if refusal is None:
                 return Passage(plan=plan, lead=lead), checks
             campaign.held_back = refusal.reason
@@ -102,6 +112,9 @@ class Gate:
                 lead = replace(lead, refused={**lead.refused, phone: refusal.reason})
             else:
                 waits[phone] = max(refusal.until, now + timedelta(seconds=1))
+
+    def _in_a_call(self, cpf: str, phone: str) -> bool:
+        return any(call.lead.cpf == cpf or call.phone == phone for call in self._calls.values())
 
     async def reserve(
         self, campaign: Campaign, lead: Lead, history: list[PastAttempt], reference: str

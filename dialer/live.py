@@ -116,6 +116,8 @@ class Agent:
     preview: Preview | None = None
     placing: bool = False
     rest_until: datetime | None = None
+    unanswered: int = 0
+    """How often in turn the phone did not answer."""
     version: int = field(default_factory=lambda: int(time.time() * 1000))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 

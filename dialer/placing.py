@@ -49,7 +49,7 @@ class Placer:
 
     def __init__(self, engine: Engine, localization: Reservations) -> None:
         self._engine, self._floor, self._store = engine, engine.floor, engine.store
-        self.gate = Gate(localization, engine.book)
+        self.gate = Gate(localization, engine.book, engine.floor.calls)
         self._tasks: set[asyncio.Task[None]] = set()
         self.preparing: set[int] = set()
         """Leads that are claimed and have no attempt yet."""

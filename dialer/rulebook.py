@@ -78,10 +78,13 @@ class Rulebook:
             self.opt_out(cpf, phone)
 
     def brake(self, caller_id: str, now: datetime) -> str:
-        """Why no call of ``caller_id`` may leave now; empty when it may. Alarms are logged once."""
+        """Why no call of ``caller_id`` may leave now; empty when it may.
+
+        Alarms are logged once a day.
+        """
         held = self.problem
         for alarm in self.alarms(now):
-            self._tell(alarm)
+            self._tell(alarm, now)
             if alarm.brake and alarm.caller_id in (None, caller_id) and not held:
                 held = alarm.told
         return held
@@ -90,8 +93,8 @@ class Rulebook:
         """Figures near or at their limits."""
         return self.volumes.alarms(self.policy, now)
 
-    def _tell(self, alarm: Alarm) -> None:
-        key = f"{alarm.rule} {alarm.caller_id} {alarm.brake}"
+    def _tell(self, alarm: Alarm, now: datetime) -> None:
+        key = f"{now.astimezone(LOCAL).date()} {alarm.rule} {alarm.caller_id} {alarm.brake}"
         if key not in self._told:
             self._told.add(key)
             log.warning("dialer: %s: %s", "brake" if alarm.brake else "alarm", alarm.told)

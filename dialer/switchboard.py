@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 FAILED_OPERATOR_SECONDS = 15.0
 """An operator whose phone did not answer gets no call for so long."""
+MOST_UNANSWERED = 3
+"""So often in turn, and the operator is put in pause: each time somebody was called for nothing."""
 LATE_TABULATION_SECONDS = 20.0
 """A call whose operator did not tabulate within the wrap-up is closed so much later."""
 UNTABULATED = Tabulation.NO_TABULATION
@@ -85,6 +87,7 @@ class Switchboard:
         call.operator = attempt.operator
         agent = self._floor.agents.get(attempt.operator)
         if agent is not None:
+            agent.unanswered = 0
             changes.append(
                 self._floor.move(agent, "talking", attempt.id, call, at=attempt.connected_at)
             )
@@ -120,12 +123,19 @@ class Switchboard:
             call.operator = None
         if agent is None or agent.attempt_id != call.attempt.id:
             return []
-        log.warning(
-            "operator %s: the phone did not answer; no calls for %.0f s",
-            operator,
-            FAILED_OPERATOR_SECONDS,
-        )
-        agent.rest_until = utc_now() + timedelta(seconds=FAILED_OPERATOR_SECONDS)
+        agent.unanswered += 1
+        if agent.unanswered >= MOST_UNANSWERED:
+            log.warning("operator %s: the phone did not answer again: in pause now", operator)
+            agent.unanswered = 0
+            if agent.leaving is None:
+                agent.leaving, agent.reason = "paused", "telefone não atende"
+        else:
+            log.warning(
+                "operator %s: the phone did not answer; no calls for %.0f s",
+                operator,
+                FAILED_OPERATOR_SECONDS,
+            )
+            agent.rest_until = utc_now() + timedelta(seconds=FAILED_OPERATOR_SECONDS)
         return [self._floor.move(agent, agent.next_state, None, call)]
 
     # ---- time

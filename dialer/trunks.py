@@ -49,10 +49,10 @@ class TokenBucket:
         self._tokens, self._at = self._most, 0.0
 
     def available(self, now: float) -> int:
-        """How many calls may be placed at ``now`` (seconds; it never goes back)."""
+        """How many calls may be placed at ``now`` (seconds); a clock set back gives none more."""
         if now > self._at:
             self._tokens = min(self._most, self._tokens + (now - self._at) * self.rate)
-            self._at = now
+        self._at = now
         return int(self._tokens + 1e-9)
 
     def take(self, now: float) -> None:
@@ -80,7 +80,8 @@ class Breaker:
         """``ok``, ``aberto`` (left alone), or ``testando`` (one call may probe, or does)."""
         if self.until is None:
             return "ok"
-        return "aberto" if now < self.until else "testando"
+        # No rest is longer: a clock that was set back prolongs none.
+        return "aberto" if now < self.until <= now + LONGEST_REST else "testando"
 
     def admits(self, now: datetime) -> int | None:
         """How many calls may be placed now; None is any number."""

@@ -216,6 +216,31 @@ def test_an_operator_whose_phone_is_silent_rests_and_another_gets_the_call() -> 
     assert [agent.id for agent in world.floor.idle()] == []
 
 
+def test_an_operator_whose_phone_stays_silent_is_put_in_pause() -> None:
+    world = World(1)
+    world.campaign("a")
+    agent = world.floor.agents["op01"]
+    for number in (1, 2, 3):
+        agent.rest_until = None
+        call = world.call(number, "a", State.WAITING)
+        world.engine.switchboard.find(call, None)
+        [change] = world.engine.switchboard.find(call, "op01")
+    assert (change.state, change.reason) == ("paused", "telefone não atende")
+    assert (agent.state, agent.reason, agent.leaving) == ("paused", "telefone não atende", None)
+
+
+def test_nothing_waits_for_a_moment_of_a_clock_that_was_set_back() -> None:
+    world = World(1)
+    campaign, agent, now = world.campaign("a"), world.floor.agents["op01"], utc_now()
+    world.engine._heed_clock(now)
+    campaign.dry_until = agent.rest_until = now + timedelta(seconds=5)
+    world.engine._heed_clock(now + timedelta(seconds=1))
+    assert world.floor.idle() == []
+    early = now - timedelta(hours=1)
+    world.engine._heed_clock(early)
+    assert (campaign.dry_until < early, agent.rest_until, agent.since) == (True, None, early)
+
+
 def past(**more: Any) -> PastAttempt:
     return PastAttempt(
         phone=PHONE, outcome=Outcome.HUMAN, ended_at=utc_now(), tabulation=Tabulation.CALLBACK,

@@ -16,7 +16,7 @@ from dialer import gate as module
 from dialer import placing
 from dialer.attempt import Attempt
 from dialer.gate import Gate
-from dialer.live import Agent, Campaign, Floor
+from dialer.live import Agent, Call, Campaign, Floor
 from dialer.localization import Reservation
 from dialer.permission import Listed
 from dialer.rulebook import Rulebook
@@ -66,7 +66,7 @@ def lead(*phones: str, **more: Any) -> Lead:
 
 async def test_while_one_state_sleeps_the_persons_phone_elsewhere_is_called() -> None:
     asked = Localization()
-    passage = await Gate(asked, Rulebook()).reserve(campaign(), lead(ACRE, PAULISTA), [], "r")
+    passage = await Gate(asked, Rulebook(), {}).reserve(campaign(), lead(ACRE, PAULISTA), [], "r")
     assert (asked.asked, passage.lease) == ([PAULISTA], "l1")
     assert cast(CallNext, passage.plan).index == 1
     checks = passage.evidence["checks"]
@@ -77,7 +77,7 @@ async def test_while_one_state_sleeps_the_persons_phone_elsewhere_is_called() ->
 
 async def test_who_can_be_called_later_only_waits_for_that_and_nobody_is_asked() -> None:
     asked, running = Localization(), campaign()
-    passage = await Gate(asked, Rulebook()).reserve(running, lead(ACRE), [], "r")
+    passage = await Gate(asked, Rulebook(), {}).reserve(running, lead(ACRE), [], "r")
     assert (asked.asked, passage.lease) == ([], None)
     assert cast(CallNext, passage.plan).not_before == datetime(2026, 11, 24, 13, tzinfo=UTC)
     assert running.held_back.startswith(
@@ -88,14 +88,30 @@ async def test_who_can_be_called_later_only_waits_for_that_and_nobody_is_asked()
 async def test_a_phone_on_a_list_is_kept_as_refused_with_the_reason() -> None:
     book = Rulebook()
     book.rules = replace(book.rules, listed=Listed(phones={PAULISTA}))
-    passage = await Gate(Localization(), book).reserve(campaign(), lead(PAULISTA), [], "r")
+    passage = await Gate(Localization(), book, {}).reserve(campaign(), lead(PAULISTA), [], "r")
     assert passage.plan == Finished(reason="refused: não ligar: o telefone está em lista")
     assert passage.lead.refused == {PAULISTA: "não ligar: o telefone está em lista"}
 
 
+@pytest.mark.parametrize(
+    ("cpf", "phone"), [("52998224725", ACRE), ("11144477735", PAULISTA)], ids=["person", "phone"]
+)
+async def test_who_is_in_another_call_of_ours_is_not_called_beside_it(cpf: str, phone: str) -> None:
+    other = replace(lead(phone), id=2, campaign_id="d", cpf=cpf)
+    attempt = Attempt(id="a" * 32, created_at=MORNING)
+    call = Call(
+        attempt=attempt, lead=other, phone=phone, pbx="central", sent_at=MORNING, operator=None
+    )
+    asked = Localization()
+    gate = Gate(asked, Rulebook(), {call.attempt.id: call})
+    passage = await gate.reserve(campaign(), lead(PAULISTA), [], "r")
+    assert (asked.asked, passage.lease) == ([], None)
+    assert cast(CallNext, passage.plan).not_before == MORNING + timedelta(minutes=1)
+
+
 async def test_a_call_before_its_hour_says_that_there_was_nobody_else() -> None:
     early = lead(PAULISTA, hours=((18, 11),))
-    passage = await Gate(Localization(), Rulebook()).reserve(campaign(), early, [], "r")
+    passage = await Gate(Localization(), Rulebook(), {}).reserve(campaign(), early, [], "r")
     told = passage.evidence["checks"]["melhor_hora"]
     assert told == (
         "melhores horas 18 h, 11 h; discado às 9 h porque não havia outra pessoa a chamar"

@@ -185,6 +185,16 @@ def test_a_bucket_never_gives_more_for_a_long_silence() -> None:
     assert bucket.available(999_999.0) == 1  # a clock that goes back gives nothing
 
 
+def test_a_clock_that_is_set_back_stops_neither_the_rate_nor_a_rest() -> None:
+    bucket = TokenBucket(4.0)
+    bucket.take(5000.0)
+    assert (bucket.available(1400.0), bucket.available(1400.25)) == (0, 1)
+    breaker = Breaker()
+    breaker.failed(NOW, "x", refused=True)
+    assert breaker.state(NOW - timedelta(seconds=1)) == "aberto"
+    assert breaker.state(NOW - timedelta(hours=1)) == "testando"
+
+
 def test_a_pbx_out_of_reach_gets_nothing_and_why_is_told() -> None:
     world = World(a=limits(), b=limits())
     world.centrais["a"].connected, world.centrais["a"].problem = False, "não responde"
