@@ -11,16 +11,18 @@ from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+import numpy as np
 import pyarrow as pa
 
 from zanc_pipeline.reception.accepted import accepted_schema
-from zanc_pipeline.reception.cells import protected
+from zanc_pipeline.reception.cells import protected, protected_all
 from zanc_pipeline.reception.corrections import LINE, ORIGINAL_LINE, PROBLEM_COLUMNS
 from zanc_pipeline.reception.layout import Layout, SetLayout
 from zanc_pipeline.reception.parquet import RowsWriter
 from zanc_pipeline.reception.problems import RejectedRow
+from zanc_pipeline.reception.rejections import Rejections
 
 if TYPE_CHECKING:
     from _csv import Writer as CsvWriter
@@ -48,7 +50,8 @@ class AsideFiles:
         self._names = [spec.name for spec in layout.fields]
         self._parquet = RowsWriter(self.folder / ACCEPTED, accepted_schema(layout))
         # ``;``, UTF-8 with BOM: what a Brazilian spreadsheet opens by a double click.
-        self._csv = (self.folder / REJECTED).open("w", encoding="utf-8-sig", newline="")
+        self._csv = (self.folder / REJECTED).open("w", encoding="utf-8", newline="")
+        self._csv.write("\ufeff")
         self._rows = csv.writer(self._csv, delimiter=";")
         self._rows.writerow([LINE, *PROBLEM_COLUMNS, *self._names, ORIGINAL_LINE])
         self._rejected_lines = array("q")
@@ -64,21 +67,28 @@ class AsideFiles:
         if self._parquet is not None:
             self._parquet.write(rows)
 
-    def reject(self, row: RejectedRow) -> None:
-        """Write a rejected row, with what is wrong with it before its cells.
+    def reject(self, rows: Rejections) -> None:
+        """Write rejected rows, with what is wrong with each before its cells.
 
         A line that could not be cut has no cells: it stands whole in the last column.
         """
-        whole = len(row.cells) != len(self._names)
-        cells: list[Any] = [
-            row.line,
-            ", ".join([problem.field for problem in row.problems]),
-            " / ".join([problem.problem for problem in row.problems]),
-            *([""] * len(self._names) if whole else map(protected, row.cells)),
-            protected(row.cells[0]) if whole else "",
-        ]
         if self._rows is not None:
-            self._rows.writerow(cells)
+            whole = [""] * len(rows)
+            for place, row in rows.broken.items():
+                whole[place] = protected(row.cells[0])
+            cells = [protected_all(column) for column in rows.cells]
+            fields, problems = zip(*rows.told, strict=True)
+            self._rows.writerows(
+                zip(rows.lines.tolist(), fields, problems, *cells, whole, strict=True)
+            )
+        self._rejected_lines.frombytes(rows.lines.astype(np.int64).tobytes())
+
+    def reject_row(self, row: RejectedRow) -> None:
+        """Write one more row that was cut into its cells."""
+        fields = ", ".join([problem.field for problem in row.problems])
+        problems = " / ".join([problem.problem for problem in row.problems])
+        if self._rows is not None:
+            self._rows.writerow([row.line, fields, problems, *map(protected, row.cells), ""])
         self._rejected_lines.append(row.line)
 
     @property

@@ -27,6 +27,7 @@ from zanc_pipeline.reception.process import (
     process,
     status_of,
 )
+from zanc_pipeline.reception.rejections import Rejections
 from zanc_pipeline.reception.sets import columns_of, join_members, set_key
 from zanc_pipeline.reception.validate import KEPT_ROWS, Validation, judge_file
 
@@ -123,9 +124,9 @@ class MemberRows:
         """Keep accepted rows for the joining."""
         self.tables.append(rows.cast(self.tables[0].schema))
 
-    def reject(self, row: RejectedRow) -> None:
-        """Write a rejected row."""
-        self.files.reject(row)
+    def reject(self, rows: Rejections) -> None:
+        """Write rejected rows."""
+        self.files.reject(rows)
 
 
 def read_member(
@@ -212,7 +213,7 @@ def _add(result: Processed, rows: list[RejectedRow], files: AsideFiles) -> None:
     validation = result.validation
     assert isinstance(validation, Validation)
     for row in rows:
-        files.reject(row)
+        files.reject_row(row)
         for problem in row.problems:
             validation.kinds[problem.field, kind(problem.problem)] += 1
             validation.problems += 1

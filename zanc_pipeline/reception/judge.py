@@ -23,7 +23,8 @@ from zanc_pipeline.reception.known_contracts import judge_days
 from zanc_pipeline.reception.layout import AnyLayout, Layout
 from zanc_pipeline.reception.ledger import Delivery, Standing
 from zanc_pipeline.reception.names import NameFacts
-from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
+from zanc_pipeline.reception.problems import FileRejected, RowProblem
+from zanc_pipeline.reception.rejections import Rejections
 from zanc_pipeline.reception.validate import Sink, Validation
 
 
@@ -158,5 +159,5 @@ class _Watched:
         self._judge.digest.add(rows)
         self._sink.accept(rows)
 
-    def reject(self, row: RejectedRow) -> None:
-        self._sink.reject(row)
+    def reject(self, rows: Rejections) -> None:
+        self._sink.reject(rows)

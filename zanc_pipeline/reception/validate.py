@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from heapq import merge
 from pathlib import Path
 from typing import Protocol
 
@@ -22,17 +21,17 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.common.memory import keep_freed_memory
 from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
-from zanc_pipeline.reception.fields import DDD_MARK, Column, expected, masked
+from zanc_pipeline.reception.fields import DDD_MARK, Column, expected
 from zanc_pipeline.reception.layout import AnyLayout, FieldSpec, Layout, is_partial
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
 from zanc_pipeline.reception.readers.base import Batch, Integers
+from zanc_pipeline.reception.rejections import Rejections, in_blocks, reasons_of
 from zanc_pipeline.reception.unique import KeyHashes, Repeats
 from zanc_pipeline.reception.vectors import convert_all
 
 KEPT_ROWS = 10_000
 KEPT_EXAMPLES = 20
 MOST_KINDS = 1_000
-_SHOWN_AT_ONCE = 5_000
 
 Mask = npt.NDArray[np.bool_]
 
@@ -52,8 +51,8 @@ class Sink(Protocol):
         A column of a few texts may come as a dictionary of them.
         """
 
-    def reject(self, row: RejectedRow) -> None:
-        """Take a rejected row; they come in the order of their lines."""
+    def reject(self, rows: Rejections) -> None:
+        """Take rejected rows; they come in the order of their lines."""
 
 
 @dataclass(kw_only=True)
@@ -101,8 +100,8 @@ class Discard:
     def accept(self, rows: pa.Table) -> None:
         """Let the rows go."""
 
-    def reject(self, row: RejectedRow) -> None:
-        """Let the row go."""
+    def reject(self, rows: Rejections) -> None:
+        """Let the rows go."""
 
 
 class _Collect(Discard):
@@ -116,8 +115,8 @@ class _Collect(Discard):
     def accept(self, rows: pa.Table) -> None:
         self.tables.append(rows.cast(self.tables[0].schema))
 
-    def reject(self, row: RejectedRow) -> None:
-        self.rejected.append(row)
+    def reject(self, rows: Rejections) -> None:
+        self.rejected += rows
 
 
 def validate(layout: Layout, batches: Iterable[Batch]) -> Collected:
@@ -325,20 +324,15 @@ class _Pass:
         for problems in objections.values():
             for trouble in problems:
                 self._note(trouble.field, trouble.problem, 1)
-        rows = self._rejected_rows(batch, faults, repeated, objections, np.flatnonzero(~keep))
-        if len(batch.broken):
-            rows = merge(self._noted(batch.broken), rows, key=lambda row: row.line)
-        for row in rows:
-            if len(result.rejected) < KEPT_ROWS:
-                result.rejected.append(row)
-            result.examples += row.problems[: KEPT_EXAMPLES - len(result.examples)]
-            self._sink.reject(row)
-
-    def _noted(self, broken: Iterable[RejectedRow]) -> Iterator[RejectedRow]:
-        for row in broken:
-            for trouble in row.problems:
-                self._note(trouble.field, trouble.problem, 1)
-            yield row
+        wrong = np.flatnonzero(~keep)
+        for some, broken in in_blocks(batch.line[wrong], batch.broken):
+            rows = self._rejections(batch, faults, repeated, objections, wrong[some], broken)
+            room = min(KEPT_ROWS - len(result.rejected), len(rows))
+            kept = [rows[place] for place in range(room)]
+            result.rejected += kept
+            for row in kept if len(result.examples) < KEPT_EXAMPLES else ():
+                result.examples += row.problems[: KEPT_EXAMPLES - len(result.examples)]
+            self._sink.reject(rows)
 
     def _note(self, name: str, problem: str, count: int) -> None:
         """Count a problem; of lines of very many sizes only the first kinds are told apart."""
@@ -348,59 +342,69 @@ class _Pass:
         kinds[about] += count
         self._result.problems += count
 
-    def _rejected_rows(
+    def _rejections(
         self,
         batch: Batch,
         faults: list[_Fault],
         repeated: dict[int, dict[str, int]],
         objections: dict[int, list[RowProblem]],
         wrong: npt.NDArray[np.intp],
-    ) -> Iterator[RejectedRow]:
-        names = [spec.name for spec in self._layout.fields]
-        specs = {spec.name: spec for spec in self._layout.fields}
-        places = {name: place for place, name in enumerate(names)}
-        for start in range(0, len(wrong), _SHOWN_AT_ONCE):
-            some = wrong[start : start + _SHOWN_AT_ONCE]
-            taken = pa.array(some)
-            columns = [_shown_texts(batch.cells[name].take(taken)) for name in names]
-            failed = [
-                (fault.spec, fault.problem, columns[places[fault.spec.name]], which)
-                for fault in faults
-                if any(which := fault.rows[some].tolist())
-            ]
-            lines, offsets = batch.line[some].tolist(), batch.offset[some].tolist()
-            for place, (index, line) in enumerate(zip(some.tolist(), lines, strict=True)):
-                found = [
-                    (spec, problem, texts[place])
-                    for spec, problem, texts, which in failed
-                    if which[place]
-                ]
-                found += [
-                    (
-                        specs[name],
-                        f"repete o valor da linha {first}, a única aceita: confirme com o "
-                        "credor qual das duas vale",
-                        columns[places[name]][place],
-                    )
-                    for name, first in repeated.get(index, {}).items()
-                ]
-                problems = [
-                    RowProblem(
-                        line=line, field=spec.name, found=masked(spec, text), problem=problem
-                    )
-                    for spec, problem, text in found
-                ]
-                yield RejectedRow(
-                    line=line,
-                    offset=offsets[place],
-                    cells=tuple([texts[place] for texts in columns]),
-                    problems=(*problems, *objections.get(index, ())),
+        broken: list[RejectedRow],
+    ) -> Rejections:
+        for row in broken:
+            for trouble in row.problems:
+                self._note(trouble.field, trouble.problem, 1)
+        lines, offsets, order = batch.line[wrong], batch.offset[wrong], None
+        if broken:
+            lines = np.append(lines, [row.line for row in broken])
+            offsets = np.append(offsets, [row.offset for row in broken])
+            order = np.argsort(lines, kind="stable")
+            lines, offsets = lines[order], offsets[order]
+        failed = [
+            (fault.spec.name, fault.problem, which)
+            for fault in faults
+            if (which := fault.rows[wrong]).any()
+        ]
+        reasons = reasons_of(failed, len(wrong))
+        told: dict[int, list[RowProblem]] = {}
+        for place, index in enumerate(wrong.tolist()) if repeated or objections else ():
+            reasons[place] += tuple(
+                (
+                    name,
+                    f"repete o valor da linha {first}, a única aceita: confirme com o credor qual "
+                    "das duas vale",
                 )
+                for name, first in repeated.get(index, {}).items()
+            )
+            if index in objections:
+                told[place] = objections[index]
+        uncut: dict[int, RejectedRow] = {}
+        if order is not None:
+            places = np.argsort(order)
+            reasons = [(*reasons, *([()] * len(broken)))[place] for place in order.tolist()]
+            told = {int(places[place]): problems for place, problems in told.items()}
+            uncut = dict(zip(places[len(wrong) :].tolist(), broken, strict=True))
+        return Rejections(
+            lines=lines,
+            offsets=offsets,
+            reasons=reasons,
+            cells=[
+                _shown_texts(batch.cells[spec.name], wrong, order) for spec in self._layout.fields
+            ],
+            specs=self._layout.fields,
+            broken=uncut,
+            objections=told,
+        )
 
 
-def _shown_texts(texts: pa.Array) -> list[str]:
-    shown: list[str] = pc.replace_substring(texts, DDD_MARK, " ").to_pylist()
-    return shown
+def _shown_texts(
+    texts: pa.Array, rows: npt.NDArray[np.intp], order: npt.NDArray[np.intp] | None
+) -> pa.Array:
+    """Some texts as they are shown; with ``order``, those of rows without cells are empty."""
+    shown = pc.replace_substring(texts.take(pa.array(rows)), DDD_MARK, " ")
+    if order is None:
+        return shown
+    return pa.concat_arrays([shown, pa.repeat("", len(order) - len(rows))]).take(pa.array(order))
 
 
 def _remember(key: KeyHashes, values: pa.Array, lines: Integers, keep: Mask) -> None:

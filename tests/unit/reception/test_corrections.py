@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zanc_pipeline.common.errors import DataError
-from zanc_pipeline.reception.cells import is_rewritten_number, protected, unprotected
+from zanc_pipeline.reception.cells import is_rewritten_number, protected, protected_all, unprotected
 from zanc_pipeline.reception.corrections import Corrections, read_corrections
 from zanc_pipeline.reception.fields import DDD_MARK
 from zanc_pipeline.reception.layout import load_layout
@@ -135,3 +135,17 @@ def test_a_line_that_is_not_in_the_file_refuses_all() -> None:
     corrections = Corrections(rows={9: dict.fromkeys(NAMES, "novo")})
     with pytest.raises(FileRejected, match="a linha 9 do arquivo corrigido"):
         list(corrections.over(LAYOUT, [batch()]))
+
+
+@given(
+    cells=st.lists(
+        st.one_of(
+            st.text(max_size=40),
+            st.text(alphabet="0123456789/.,-+=' @aé²\t", max_size=30),
+            st.sampled_from(["C123", "00123", "12-5", "1.234,56", "30/02/2020", "x" * 25 + "1"]),
+        ),
+        max_size=20,
+    )
+)
+def test_many_cells_are_protected_as_each_is(cells: list[str]) -> None:
+    assert protected_all(pa.array(cells, type=pa.string())) == [protected(cell) for cell in cells]
