@@ -7,7 +7,7 @@ import pytest
 from reception_files import AURORA_HEADER, CPFS, Judge, aurora, aurora_row
 
 from zanc_pipeline.reception.problems import FileRejected
-from zanc_pipeline.reception.readers.delimited import split_line
+from zanc_pipeline.reception.readers.quotes import split_line
 
 
 def test_a_row_becomes_typed_values(judge: Judge) -> None:

@@ -17,7 +17,7 @@ from zanc_pipeline.reception.fields import convert as scalar
 from zanc_pipeline.reception.layout import DelimitedLayout
 from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.readers import base, read_file
-from zanc_pipeline.reception.readers.delimited import MAX_JOINED_LINES, split_line
+from zanc_pipeline.reception.readers.quotes import MAX_JOINED_LINES, split_line
 from zanc_pipeline.reception.validate import stream
 from zanc_pipeline.reception.vectors import convert_all, plain_texts
 

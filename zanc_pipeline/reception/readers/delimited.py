@@ -25,9 +25,9 @@ from zanc_pipeline.reception.fields import DDD_MARK
 from zanc_pipeline.reception.layout import ColumnField, DelimitedLayout
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
 from zanc_pipeline.reception.readers.base import Batch, Chunk, Integers, Lazy, broken_row, chunks
+from zanc_pipeline.reception.readers.quotes import MAX_JOINED_LINES, QuotedRows, split_line
 from zanc_pipeline.reception.readers.tokens import find_tokens
 
-MAX_JOINED_LINES = 50
 _NOTHING = "\x1a\x00 \t"
 
 
@@ -173,12 +173,13 @@ class _Piece:
         clean[self._tokens.clean] = True
         taken = np.zeros(len(self._lines), dtype=np.bool_)
         taken[:first] = True
+        quoted = QuotedRows(self._lines, self._end, self._layout.delimiter, self._layout.quote)
         empty = self._tokens.line_ends == self._tokens.line_starts
         next_line = first
         for index in np.flatnonzero(~clean & ~empty).tolist():
             if index < next_line or index >= self._end:
                 continue
-            cells, count, broken = self._row(index)
+            cells, count, broken = self._row(index, quoted)
             if count == 0:
                 self._end = index
                 break
@@ -192,22 +193,22 @@ class _Piece:
         taken[self._end :] = True
         return taken
 
-    def _row(self, index: int) -> tuple[list[str] | None, int, int | None]:
+    def _row(self, index: int, quoted: QuotedRows) -> tuple[list[str] | None, int, int | None]:
         """The cells of the row at a line, how many lines it takes, and what is wrong with it.
 
         That is the number of its cells, or -1 for a quote that does not close. No line is taken
         when the row may go on in the next piece.
         """
-        line = self._lines[index]
+        line, width = self._lines[index], len(self._titles)
         if not line.strip(_NOTHING):
             return None, 1, None
-        delimiter, quote, width = self._layout.delimiter, self._layout.quote, len(self._titles)
-        cells, count = split_row(self._lines, index, self._end, delimiter, quote)
-        if cells is not None and len(cells) == width:
-            return cells, count, None
+        cells = split_line(line, self._layout.delimiter, self._layout.quote)
         if cells is not None:
-            return None, 1, len(cells) if count == 1 else -1
-        goes_on = index + MAX_JOINED_LINES > self._end and not self._last
+            return (cells, 1, None) if len(cells) == width else (None, 1, len(cells))
+        cells, count = quoted.row(index, width)
+        if cells is not None:
+            return cells, count, None
+        goes_on = not count and index + MAX_JOINED_LINES > self._end and not self._last
         return None, 0 if goes_on else 1, -1
 
 
@@ -267,63 +268,6 @@ class Row:
 def _byte(mark: str) -> int | None:
     """A mark of one ASCII character: it is no part of another one in any encoding of ours."""
     return ord(mark) if len(mark) == 1 and mark.isascii() else None
-
-
-def split_line(text: str, delimiter: str, quote: str) -> list[str] | None:
-    """The cells of one record, or None when a quote opens and does not close."""
-    return split_row([text], 0, 1, delimiter, quote)[0]
-
-
-def split_row(
-    lines: Sequence[str], index: int, end: int, delimiter: str, quote: str
-) -> tuple[list[str] | None, int]:
-    """The cells of the row that starts at line ``index``, and how many lines it has.
-
-    It goes on while a quote is open, before line ``end`` and for ``MAX_JOINED_LINES`` at most;
-    None when the quote does not close by then. Every line is looked at once.
-    """
-    cells: list[str] = []
-    open_cell: list[str] | None = None
-    most = min(end - index, MAX_JOINED_LINES)
-    for count in range(1, most + 1):
-        text, position = lines[index + count - 1], 0
-        if not quote or (quote not in text and open_cell is None):
-            return text.split(delimiter), count
-        while True:
-            if open_cell is None:
-                if not text.startswith(quote, position):
-                    stop = text.find(delimiter, position)
-                    if stop < 0:
-                        cells.append(text[position:])
-                        return cells, count
-                    cells.append(text[position:stop])
-                    position = stop + len(delimiter)
-                    continue
-                open_cell, position = [], position + 1
-            stop = _closing_quote(text, position, delimiter, quote)
-            if stop < 0:
-                open_cell.append(text[position:])
-                break
-            open_cell.append(text[position:stop])
-            cells.append("\n".join(open_cell).replace(quote * 2, quote))
-            open_cell, position = None, stop + 1
-            if position == len(text):
-                return cells, count
-            position += len(delimiter)
-    return None, most
-
-
-def _closing_quote(text: str, position: int, delimiter: str, quote: str) -> int:
-    while True:
-        position = text.find(quote, position)
-        if position < 0:
-            return -1
-        if text.startswith(quote, position + 1):
-            position += 2
-        elif position + 1 == len(text) or text.startswith(delimiter, position + 1):
-            return position
-        else:
-            position += 1  # a quote in the middle of a quoted text, not doubled: part of the text
 
 
 def _titles(

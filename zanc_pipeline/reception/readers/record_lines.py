@@ -26,9 +26,9 @@ from zanc_pipeline.reception.layout_fields import ProvingField
 from zanc_pipeline.reception.layout_records import RecordMark
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.readers.base import Integers, chunks, line_offsets
-from zanc_pipeline.reception.readers.delimited import split_line
 from zanc_pipeline.reception.readers.fixed import to_block
 from zanc_pipeline.reception.readers.positions import position_texts, with_ddd
+from zanc_pipeline.reception.readers.quotes import split_line
 
 Mask = npt.NDArray[np.bool_]
 Self = TypeVar("Self", bound="Lines")
