@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from zanc_pipeline.reception.problems import FileRejected
 from zanc_pipeline.reception.readers.sheet_cells import Formula
+from zanc_pipeline.reception.readers.trailing_cells import WithoutTrailingCells
 from zanc_pipeline.reception.readers.unzip import check_sizes
 
 _FORMULA = re.compile(rb"<(?:\w+:)?f[ />]")
@@ -132,7 +133,7 @@ def _given(page: Any) -> Iterator[tuple[int, tuple[Any, ...]]]:
     book, last = page.parent, 0
     with page._get_source() as source:
         parser = WorkSheetParser(
-            source,
+            WithoutTrailingCells(source),
             page._shared_strings,
             data_only=book.data_only,
             epoch=book.epoch,
