@@ -39,7 +39,7 @@ from dialer.switchboard import LATE_TABULATION_SECONDS, Switchboard
 from dialer.trunks import PbxLimits
 from dialer.volumes import is_short
 from zanc_pipeline.common.days import LOCAL
-from zanc_pipeline.common.errors import ConflictError, UnavailableError
+from zanc_pipeline.common.errors import ConfigError, ConflictError, UnavailableError
 from zanc_pipeline.common.outcomes import Tabulation
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ TICK_SECONDS = 0.25
 REVIEW_SECONDS = 1.0
 MOST_REVIEWED = 8
 """Campaigns that are looked at in one tick: with a hundred, nobody waits for all of them."""
+MOST_ENDED = 2000
+"""Leads of a campaign that is stopped, ended in one tick: people who answer others' calls wait."""
 API_SECONDS = 5.0
 CLOCK_BACK_SECONDS = 1.0
 """A clock that went back by more was set; by less it is being adjusted."""
@@ -179,8 +181,12 @@ class Engine:
         self.floor.agents.clear()
         self.floor.calls.clear()
         for row in await self.store.campaigns():
-            if row.status in ("running", "paused", "stopping"):
-                await self.admit(row)
+            if row.goes_on:
+                try:
+                    await self.admit(row)
+                except ConfigError as error:  # recorded by an earlier version: the others go on
+                    log.error("dialer: campaign %s can't go on: %s", row.id, error)
+                    await self.store.set_campaign_status(row.id, "failed", "unreadable_settings")
         for operator in await self.store.operators():
             self.floor.agents[operator.id] = Agent(
                 id=operator.id,
@@ -495,7 +501,11 @@ class Engine:
         # the campaign can't be told to be over.
         if quiet and await self._finish_if_done(campaign, now):
             return
-        if campaign.status == "paused":
+        if campaign.closing is not None:
+            # Every time: who was on the way to a line when it was stopped waits again by now.
+            if await self.store.end_waiting(campaign.id, campaign.closing, MOST_ENDED):
+                self.floor.wake.set()
+        elif campaign.status == "paused":
             campaign.why = "em pausa: nenhuma ligação nova"
         elif campaign.status == "running" and not self.draining and not self._store_doubtful:
             phase = campaign.hours.phase(now)
@@ -508,10 +518,10 @@ class Engine:
 
     async def _finish_if_done(self, campaign: Campaign, now: datetime) -> bool:
         campaign.reviewed_at = now
-        leads = await self.store.count_leads(campaign.id)
-        if leads["waiting"] or leads["active"]:
+        unfinished, people = await self.store.leads_left(campaign.id)
+        if unfinished:
             return False
-        reason = campaign.closing or ("completed" if leads["ended"] else "empty_mailing")
+        reason = campaign.closing or ("completed" if people else "empty_mailing")
         await self.store.set_campaign_status(
             campaign.id, "finished", reason, idle_until=now, why=campaign.pace.pacer.why()
         )
@@ -523,8 +533,8 @@ class Engine:
         return True
 
     async def wind_up(self, campaign: Campaign, reason: str) -> None:
-        """No new calls; the leads that wait end for ``reason``."""
-        await self.store.set_campaign_status(campaign.id, "stopping", reason, end_leads=reason)
+        """No new calls; the leads that wait end for ``reason``, some at a time (``_review``)."""
+        await self.store.set_campaign_status(campaign.id, "stopping", reason)
         campaign.status, campaign.closing = "stopping", reason
         campaign.why = "encerrando: espera o fim das ligações em curso"
 

@@ -44,7 +44,7 @@ class Health(Handler):
         problem = "" if engine.ready else "the dialer is starting"
         try:
             async with asyncio.timeout(3):
-                await self.dialer.store.count_outbox()
+                await self.dialer.store.ping()
         except (TimeoutError, UnavailableError) as error:
             problem = str(error) or "the database is slow"
         pbxs = {name: pbx.connected for name, pbx in engine.pbxs.items()}

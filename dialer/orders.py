@@ -45,6 +45,7 @@ class Orders:
         when settings or mailing are wrong.
         """
         parsed = parse_campaign(settings, f"campanha {name}")
+        added = False
         if not await self._same(campaign_id, name, settings, sha256):
             leads = await asyncio.to_thread(
                 usable,
@@ -53,24 +54,27 @@ class Orders:
                 hours=self._engine.hours_of(parsed),
                 now=utc_now(),
             )
-            async with self._engine.api():
-                added = await self._store.add_campaign(
-                    campaign_id,
-                    name=name,
-                    settings=settings,
-                    mailing=mailing,
-                    sha256=sha256,
-                    leads=leads,
-                )
-                row = await self._store.campaign(campaign_id)
-                assert row is not None
-                if added:
-                    await self._store.note(who, "submit", campaign_id, {"leads": len(leads)})
-                    await self._engine.admit(row)
-                    log.info("dialer: campaign %s: %d leads", campaign_id, len(leads))
-                    return True
-            await self._same(campaign_id, name, settings, sha256)
-        return False
+            self._engine.require_ready()
+            # Not under the engine's lock: a big mailing takes seconds, and people who answer wait.
+            added = await self._store.add_campaign(
+                campaign_id,
+                name=name,
+                settings=settings,
+                mailing=mailing,
+                sha256=sha256,
+                leads=leads,
+            )
+            if added:
+                await self._store.note(who, "submit", campaign_id, {"leads": len(leads)})
+                log.info("dialer: campaign %s: %d leads", campaign_id, len(leads))
+            else:
+                await self._same(campaign_id, name, settings, sha256)
+        async with self._engine.api():
+            row = await self._store.campaign(campaign_id)
+            # One that is recorded and not at work was cut short right here before.
+            if row is not None and row.goes_on and campaign_id not in self._engine.campaigns:
+                await self._engine.admit(row)
+        return added
 
     async def _same(
         self, campaign_id: str, name: str, settings: dict[str, Any], sha256: str

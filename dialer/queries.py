@@ -18,26 +18,24 @@ UPDATE campaign SET status = $2, reason = $3, why = coalesce($4, why),
 WHERE id = $1
 """
 
+DUE_LEADS = """
+SELECT id FROM lead
+WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
+ORDER BY CASE WHEN best_hours[1] = $3::smallint THEN 0
+              WHEN best_hours IS NULL OR best_hours[1] < $3::smallint
+                   OR $3::smallint = ANY (best_hours) THEN 1
+              ELSE 2 END, rank LIMIT $4
+"""
+"""Who is due, best first: those whose best hour is the local hour $3, then those who have none to
+wait for, and only when there is nobody else those whose best hour comes later: the campaign never
+runs dry for it."""
+
 CLAIM_LEAD = """
-UPDATE lead SET status = 'active' WHERE id = coalesce(
-    (SELECT id FROM lead
-     WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
-       AND best_hours[1] = $3::smallint
-     ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED),
-    (SELECT id FROM lead
-     WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
-       AND (best_hours IS NULL OR best_hours[1] < $3::smallint OR $3::smallint = ANY (best_hours))
-     ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED),
-    (SELECT id FROM lead
-     WHERE campaign_id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
-     ORDER BY rank LIMIT 1 FOR UPDATE SKIP LOCKED))
+UPDATE lead SET status = 'active'
+WHERE id = $1 AND status = 'waiting' AND not_before <= $2 AND NOT kept
 RETURNING *
 """
-"""The best lead that is due becomes active; nobody else can claim it.
-
-First those whose best hour is the local hour $3, then those who have none to wait for, and only
-when there is nobody else those whose best hour comes later: the campaign never runs dry for it.
-"""
+"""The lead becomes active, if nobody else claimed it; nobody else can then."""
 
 CLAIM_KEPT_LEAD = """
 UPDATE lead SET status = 'active' WHERE id = (
@@ -46,7 +44,7 @@ UPDATE lead SET status = 'active' WHERE id = (
     ORDER BY not_before, rank LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *
 """
-"""Likewise of those for whom an operator must be kept: agreed callbacks, abandoned people."""
+"""The best of those for whom an operator must be kept: agreed callbacks, abandoned people."""
 
 WITHDRAW_WAITING = """
 UPDATE lead SET status = 'ended', end_reason = 'withdrawn: ' || $1::text
@@ -77,10 +75,19 @@ WHERE id = $1
 """Who was withdrawn meanwhile ends, whatever was planned."""
 
 END_WAITING_LEADS = """
-UPDATE lead SET status = 'ended', end_reason = $2 WHERE campaign_id = $1 AND status = 'waiting'
+UPDATE lead SET status = 'ended', end_reason = $2
+WHERE id IN (SELECT id FROM lead WHERE campaign_id = $1 AND status = 'waiting' LIMIT $3)
 """
+"""Some of them: a hundred thousand at once would stop the dialer for seconds."""
 
 COUNT_LEADS = "SELECT status, count(*) AS n FROM lead WHERE campaign_id = $1 GROUP BY status"
+
+LEADS_LEFT = """
+SELECT EXISTS (SELECT FROM lead WHERE campaign_id = $1 AND status = 'waiting')
+       OR EXISTS (SELECT FROM lead WHERE campaign_id = $1 AND status = 'active') AS unfinished,
+       EXISTS (SELECT FROM lead WHERE campaign_id = $1) AS people
+"""
+"""Whether somebody of the campaign is to be called or in a call, and whether it has anybody."""
 
 INSERT_ATTEMPT = """
 INSERT INTO attempt
@@ -273,7 +280,9 @@ FROM inside
 """Share of the operators' time at work, between $1 and $2, that was conversation or wrap-up."""
 
 COUNT_OUTBOX = """
-SELECT count(*) FILTER (WHERE export_error IS NULL) AS pending,
-       count(*) FILTER (WHERE export_error IS NOT NULL) AS refused
-FROM attempt WHERE exported_at IS NULL AND placed AND closed_number IS NOT NULL
+SELECT (SELECT count(*) FROM attempt
+        WHERE exported_at IS NULL AND export_error IS NULL AND placed
+          AND closed_number IS NOT NULL) AS pending,
+       (SELECT count(*) FROM attempt
+        WHERE exported_at IS NULL AND export_error IS NOT NULL) AS refused
 """

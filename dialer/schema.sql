@@ -44,6 +44,7 @@ CREATE INDEX IF NOT EXISTS lead_hopper ON lead (campaign_id, not_before, rank)
     WHERE status = 'waiting';
 CREATE INDEX IF NOT EXISTS lead_kept ON lead (campaign_id, not_before)
     WHERE status = 'waiting' AND kept;
+CREATE INDEX IF NOT EXISTS lead_active ON lead (campaign_id) WHERE status = 'active';
 CREATE INDEX IF NOT EXISTS lead_contract ON lead (convenio, contract) WHERE status <> 'ended';
 CREATE INDEX IF NOT EXISTS lead_person ON lead (cpf) WHERE status <> 'ended';
 
@@ -88,6 +89,8 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE UNIQUE INDEX IF NOT EXISTS attempt_one_at_a_time ON attempt (lead_id) WHERE state <> 'ended';
 CREATE INDEX IF NOT EXISTS attempt_outbox ON attempt (closed_number)
     WHERE exported_at IS NULL AND export_error IS NULL AND placed;
+CREATE INDEX IF NOT EXISTS attempt_refused ON attempt (closed_number)
+    WHERE exported_at IS NULL AND export_error IS NOT NULL;
 CREATE INDEX IF NOT EXISTS attempt_campaign ON attempt (campaign_id, closed_number);
 CREATE INDEX IF NOT EXISTS attempt_connected ON attempt (connected_at)
     WHERE connected_at IS NOT NULL;
@@ -115,6 +118,7 @@ CREATE TABLE IF NOT EXISTS operator_time (
     ended_at    timestamptz NOT NULL
 );
 CREATE INDEX IF NOT EXISTS operator_time_span ON operator_time (started_at, ended_at);
+CREATE INDEX IF NOT EXISTS operator_time_end ON operator_time (ended_at);
 
 -- What became of the lines, counted once when an attempt is closed: the abandoned share over the
 -- day and 30 days, and the answer rate by hour and segment.

@@ -15,6 +15,7 @@ import asyncpg
 from dialer import queries, rule_queries
 from dialer.attempt import Attempt, State
 from dialer.budget import Past
+from dialer.hopper import Hopper
 from dialer.mailing import MailingLead
 from dialer.rules import Agreed, CallNext, Finished, PastAttempt
 from zanc_pipeline.common.days import LOCAL
@@ -24,6 +25,8 @@ from zanc_pipeline.common.settings import Settings
 
 DATABASE = "dialer"
 COMMAND_SECONDS = 10.0
+LONGEST_COPY_SECONDS = 300.0
+"""A mailing may hold hundreds of thousands of people."""
 ASKED_IN_CALL = "pediu na ligação"
 """Why somebody whom an operator tabulates so is not called again."""
 
@@ -58,6 +61,11 @@ class CampaignRow:
     why: str | None
     submitted_at: datetime
     finished_at: datetime | None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is not over."""
+        return self.status in ("running", "paused", "stopping")
 
     @property
     def section(self) -> dict[str, Any]:
@@ -144,6 +152,7 @@ class Store:
         self.address = f"{target['host']}:{target['port']}/{DATABASE}"
         self._pool: Any = None
         self._lock_holder: Any = None
+        self._hoppers: dict[str, Hopper] = {}
 
     async def take_over(self) -> bool:
         """Become the one engine of this database; False while another process is.
@@ -199,6 +208,7 @@ class Store:
                      lead.hours, _first_hours(lead))
                     for lead in leads
                 ],
+                timeout=LONGEST_COPY_SECONDS,
             )  # fmt: skip
             return True
 
@@ -217,21 +227,19 @@ class Store:
         status: str,
         reason: str | None,
         *,
-        end_leads: str | None = None,
         idle_until: datetime | None = None,
         why: str | None = None,
     ) -> None:
         """Change a campaign's status; ``why`` is the pacer's last decision.
 
-        With ``end_leads`` its waiting leads end for that reason; with ``idle_until`` the idle time
-        of the operators until then is booked on it.
+        With ``idle_until`` the idle time of the operators until then is booked on it.
         """
         async with self._transaction() as connection:
             await connection.execute(queries.SET_CAMPAIGN_STATUS, campaign_id, status, reason, why)
-            if end_leads is not None:
-                await connection.execute(queries.END_WAITING_LEADS, campaign_id, end_leads)
             if idle_until is not None:
                 await connection.execute(queries.BOOK_IDLE, campaign_id, idle_until)
+        if status in ("finished", "failed"):
+            self._hoppers.pop(campaign_id, None)
 
     async def claim_lead(
         self, campaign_id: str, now: datetime, *, kept: bool = False
@@ -241,14 +249,38 @@ class Store:
         ``kept`` chooses between those for whom an operator is kept and all others; of these come
         first those whose best hour is now, last those whose best hour is still to come.
         """
-        query, values = queries.CLAIM_KEPT_LEAD, [campaign_id, now]
-        if not kept:
-            query, values = queries.CLAIM_LEAD, [campaign_id, now, now.astimezone(LOCAL).hour]
+        if kept:
+            return await self._claim(queries.CLAIM_KEPT_LEAD, campaign_id, now)
+
+        async def look(now: datetime, hour: int, most: int) -> list[int]:
+            found = await self._fetch(queries.DUE_LEADS, campaign_id, now, hour, most)
+            return [row["id"] for row in found]
+
+        hopper = self._hoppers.setdefault(campaign_id, Hopper())
+        hour = now.astimezone(LOCAL).hour
+        while (lead_id := await hopper.next(now, hour, look)) is not None:
+            claimed = await self._claim(queries.CLAIM_LEAD, lead_id, now)
+            if claimed is not None:
+                return claimed
+        return None
+
+    async def _claim(self, query: str, *values: object) -> tuple[Lead, list[PastAttempt]] | None:
         async with self._transaction() as connection:
             row = await connection.fetchrow(query, *values)
-            if row is None:
-                return None
-            return _lead(row), await _history(connection, row["id"])
+            return None if row is None else (_lead(row), await _history(connection, row["id"]))
+
+    async def end_waiting(self, campaign_id: str, reason: str, most: int) -> int:
+        """End at most so many of a campaign's waiting leads; how many were ended."""
+        async with self._transaction() as connection:
+            done: str = await connection.execute(
+                queries.END_WAITING_LEADS, campaign_id, reason, most
+            )
+            return int(done.rpartition(" ")[2])
+
+    async def leads_left(self, campaign_id: str) -> tuple[bool, bool]:
+        """Whether anybody of a campaign is to be called or in a call; whether it has anybody."""
+        row = await self._fetchrow(queries.LEADS_LEFT, campaign_id)
+        return row["unfinished"], row["people"]
 
     async def history(self, lead_id: int) -> list[PastAttempt]:
         """The attempts of a lead that ended, first to last."""
@@ -265,13 +297,6 @@ class Store:
     async def stranded_leads(self) -> list[Lead]:
         """Active leads that no open attempt holds."""
         return [_lead(row) for row in await self._fetch(queries.STRANDED_LEADS)]
-
-    async def count_leads(self, campaign_id: str) -> dict[str, int]:
-        """Leads by status."""
-        counts = {"waiting": 0, "active": 0, "ended": 0}
-        for row in await self._fetch(queries.COUNT_LEADS, campaign_id):
-            counts[row["status"]] = row["n"]
-        return counts
 
     # ---- attempts
 
@@ -526,6 +551,10 @@ class Store:
         """Localization will never take this one, as it was closed then."""
         async with self._transaction() as connection:
             await connection.execute(queries.MARK_REFUSED, attempt_id, reason, closed_number)
+
+    async def ping(self) -> None:
+        """Ask the database for nothing: does it answer?"""
+        await self._fetchrow("SELECT 1")
 
     async def count_outbox(self) -> dict[str, int]:
         """Calls not yet, and never, taken by localization."""

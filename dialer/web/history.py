@@ -11,6 +11,9 @@ from dialer.store import Store
 from dialer.web.alerts import SHORT_SECONDS, Short
 from zanc_pipeline.common.days import LOCAL, local_midnight
 
+LONGEST_SECONDS = 60.0
+"""Three months of a big floor are millions of rows."""
+
 _SHORT = """
 SELECT campaign_id, count(*) AS conversations,
        count(*) FILTER (WHERE ended_at - connected_at < make_interval(secs => $2)) AS short
@@ -113,7 +116,9 @@ async def past(store: Store, days: int, name: str | None) -> Past:
     first = today - timedelta(days=days - 1)
     since, until = local_midnight(first), local_midnight(today + timedelta(days=1))
     async with store.transaction() as connection:
-        rows = await connection.fetch(_DAYS, first, today, name, since, until, LOCAL.key)
+        rows = await connection.fetch(
+            _DAYS, first, today, name, since, until, LOCAL.key, timeout=LONGEST_SECONDS
+        )
         hours = await connection.fetch(_HOURS, first, today, name)
         names = [row["name"] for row in await connection.fetch(_NAMES)]
         limit = await connection.fetchval(_LIMIT, since, name)

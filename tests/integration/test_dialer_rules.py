@@ -21,7 +21,7 @@ from dialer import rule_queries
 from dialer.attempt import Attempt, State
 from dialer.audit_export import RULES
 from dialer.mailing import MailingLead
-from dialer.rules import Finished
+from dialer.rules import CallNext, Finished
 from dialer.store import Store
 from dialer.truth import read_causes, read_records
 from tests.integration import dialing, fake_localization, pbx
@@ -125,6 +125,20 @@ async def test_each_hour_calls_first_whose_best_hour_it_is_and_last_whose_hour_i
     while (found := await store.claim_lead("hours", ten)) is not None:
         claimed.append(found[0].cpf)
     assert claimed == [dialing.cpf(700 + rank) for rank in (4, 6, 2, 3, 5, 1, 7)]
+
+
+async def test_the_leads_of_a_stopped_campaign_end_some_at_a_time(store: Store) -> None:
+    await add(store, "stopped", *(lead(number, phone(940 + number)) for number in range(1, 6)))
+    ten = datetime(2030, 11, 25, 10, 30, tzinfo=LOCAL)
+    claimed = await store.claim_lead("stopped", ten)
+    assert claimed is not None
+    assert [await store.end_waiting("stopped", "stopped", 3) for _ in range(3)] == [3, 1, 0]
+    assert await store.leads_left("stopped") == (True, True)
+    # Who was on the way to a line comes back among the waiting, and ends the next time.
+    await store.update_lead(claimed[0].id, CallNext(index=0, not_before=ten))
+    assert await store.end_waiting("stopped", "stopped", 3) == 1
+    assert await store.leads_left("stopped") == (False, True)
+    assert await store.leads_left("nobody") == (False, False)
 
 
 async def called(store: Store, campaign: str, number: str, at: datetime, **said: Any) -> str:

@@ -25,6 +25,7 @@ _REASONS = {
     "empty_mailing": "o mailing não tinha ninguém a chamar",
     "stopped": "encerrada por ordem",
     "hours_over": "o horário de ligação terminou",
+    "unreadable_settings": "o discador não entende os ajustes com que ela foi enviada",
 }
 _DRAINED = "nenhuma ligação nova por ela até voltar ao uso (painel do supervisor)"
 _OPTIONS = {
