@@ -138,6 +138,7 @@ class Judged:
     outcome: Outcome
     placed: bool
     answered_at: datetime | None = None
+    connected_at: datetime | None = None
     operator: str | None = None
     hangup_cause: int | None = None
 
@@ -369,7 +370,7 @@ def _judged(attempt: Attempt, event: Judged) -> Attempt:
         return replace(
             ended,
             answered_at=answered_at,
-            connected_at=ended.connected_at or answered_at,
+            connected_at=ended.connected_at or event.connected_at or answered_at,
             operator=event.operator or ended.operator,
         )
     if event.answered_at is not None:

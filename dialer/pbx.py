@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 from dialer import attempt as events
 from dialer.ami import Ami, Headers, number_of
 from dialer.rules import check_number
-from dialer.truth import Record, read_causes, read_records
+from dialer.truth import Record, moments_of, read_causes, read_records
 from dialer.wire import LeftOut
 from zanc_pipeline.common.errors import DataError, UnavailableError
 
@@ -150,12 +150,15 @@ def _user_event(headers: Headers, at: datetime) -> tuple[str, events.Event] | No
     return None
 
 
-def channel_events(channels: list[Headers], now: datetime) -> dict[str, tuple[events.Event, ...]]:
+def channel_events(
+    channels: list[Headers], now: datetime, ahead: timedelta = timedelta()
+) -> dict[str, tuple[events.Event, ...]]:
     """What a list of channels (CoreShowChannel events) proves about each attempt among them.
 
     Only what is certain: a channel in a bridge talks to the operator that shares the bridge; one in
     ``Wait`` of the answered context was taken for a person; one in ``Playback`` hears the safe
-    message; one that is up is answered.
+    message; one that is up is answered. Since when is told by its account code (``moments_of``),
+    by a clock that is ``ahead`` of ours; of one that does not tell, it is since ``now``.
     """
     by_bridge: dict[str, str] = {}
     for channel in channels:
@@ -166,11 +169,13 @@ def channel_events(channels: list[Headers], now: datetime) -> dict[str, tuple[ev
     for channel in channels:
         attempt_id = channel.get("Uniqueid", "")
         if ATTEMPT_ID.fullmatch(attempt_id):
-            found[attempt_id] = _proofs(channel, by_bridge, now)
+            found[attempt_id] = _proofs(channel, by_bridge, now, ahead)
     return found
 
 
-def _proofs(channel: Headers, by_bridge: dict[str, str], now: datetime) -> tuple[events.Event, ...]:
+def _proofs(
+    channel: Headers, by_bridge: dict[str, str], now: datetime, ahead: timedelta
+) -> tuple[events.Event, ...]:
     state = number_of(channel, "ChannelState")
     operator = by_bridge.get(channel.get("BridgeId", ""))
     called = channel.get("Exten", "")
@@ -178,13 +183,18 @@ def _proofs(channel: Headers, by_bridge: dict[str, str], now: datetime) -> tuple
     if bridged and OPERATOR_ID.fullmatch(called):  # it may talk through another PBX
         operator = operator or called
     created = events.Created(at=now)
+    answered_at, connected_at = (
+        now if moment is None else min(moment - ahead, now)
+        for moment in moments_of(channel.get("AccountCode", ""))
+    )
     if operator is not None:
-        return (created, events.Connected(at=now, operator=operator))
+        connected = events.Connected(at=connected_at, operator=operator)
+        return (created, events.Answered(at=min(answered_at, connected_at)), connected)
     if state == _STATE_RINGING:
         return (created, events.Ringing(at=now))
     if state != _STATE_UP:
         return (created,)
-    answered = events.Answered(at=now)
+    answered = events.Answered(at=answered_at)
     if channel.get("Context") == ANSWERED_CONTEXT:
         match channel.get("Application", "").lower():
             case "wait":
@@ -422,7 +432,8 @@ class AsteriskPbx:
             reason = answer[0].get("Message", "")
             raise UnavailableError("Asterisk", self.ami.address, f"it lists no channels: {reason}")
         now = datetime.now(UTC)
-        return LiveCalls(at=now, started_at=started_at, attempts=channel_events(answer[1:], now))
+        found = channel_events(answer[1:], now, self._ahead)
+        return LiveCalls(at=now, started_at=started_at, attempts=found)
 
     async def records(self, attempts: Collection[str]) -> dict[str, list[Record]] | None:
         """Its records of ``attempts``; None when there is no file of ours to read."""
@@ -484,8 +495,15 @@ def _records(log_folder: Path, attempts: frozenset[str]) -> dict[str, list[Recor
 
 
 def _by_our_clock(row: Record, ahead: timedelta) -> Record:
-    answered_at = None if row.answered_at is None else row.answered_at - ahead
-    return replace(row, answered_at=answered_at, ended_at=row.ended_at - ahead)
+    def ours(moment: datetime | None) -> datetime | None:
+        return None if moment is None else moment - ahead
+
+    return replace(
+        row,
+        answered_at=ours(row.answered_at),
+        connected_at=ours(row.connected_at),
+        ended_at=row.ended_at - ahead,
+    )
 
 
 def _check(pattern: re.Pattern[str], value: str, what: str) -> None:

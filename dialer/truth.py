@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from pathlib import Path
 from dialer.attempt import SILENT_CAUSES, Attempt, Judged, State, outcome_of_cause
 from zanc_pipeline.common.outcomes import Outcome
 
+_SECONDS = re.compile(r"[0-9]{9,11}(\.[0-9]{1,6})?", re.ASCII)
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """The PBX tells its start in whole seconds."""
 
@@ -30,9 +32,23 @@ class Record:
     ended_at: datetime
     disposition: str
     userfield: str
+    connected_at: datetime | None = None
     extension: str = ""
     cause: int | None = None
     """Q.850, from ``read_causes``: the call detail records do not hold it."""
+
+
+def moments_of(account: str) -> tuple[datetime | None, datetime | None]:
+    """When a call was answered and when its operator was, from its channel's account code.
+
+    Our dialplan writes them there: seconds of the epoch, ``-`` between them. None for what is not
+    told: not happened, or a dialplan that does not write them.
+    """
+    told = account.split("-")
+    moments = [
+        datetime.fromtimestamp(float(one), UTC) if _SECONDS.fullmatch(one) else None for one in told
+    ]
+    return moments[0], moments[-1] if len(moments) > 1 else None
 
 
 def files_of(path: Path) -> list[Path]:
@@ -73,6 +89,7 @@ def _read_file(path: Path, wanted: frozenset[str], found: dict[str, list[Record]
                         attempt=row[16],
                         to_channel=row[6],
                         extension=row[2],
+                        connected_at=moments_of(row[0])[1],
                         answered_at=_time(row[10]),
                         ended_at=ended_at,
                         disposition=row[14],
@@ -141,11 +158,13 @@ def _from_records(attempt: Attempt, rows: list[Record]) -> Judged:
     answered_at = min(answered) if answered else None
     talked = [_talked_to(row) for row in rows if _talked_to(row) is not None]
     operator = talked[-1] if talked else None
+    connected = [row.connected_at for row in rows if row.connected_at is not None]
     return Judged(
         at=ended_at,
         outcome=_outcome(attempt, rows, answered_at is not None, operator is not None),
         placed=True,
         answered_at=answered_at,
+        connected_at=max(connected) if connected and operator is not None else None,
         operator=operator,
         hangup_cause=rows[-1].cause,
     )

@@ -73,6 +73,7 @@ _OWN_MODULES: Mapping[Kind, tuple[str, ...]] = {
         "bridge_simple",
         "bridge_native_rtp",
         "func_cdr",
+        "func_channel",
         "cdr_csv",
         "cel_custom",
         "app_amd",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -106,7 +106,7 @@ def channel(**values: str) -> Headers:
                 channel(BridgeId="b1", Context="zanc-operator"),
                 {"Channel": "PJSIP/op04-00000002", "Uniqueid": "1.2", "BridgeId": "b1"},
             ],
-            (events.Connected(at=NOW, operator="op04"),),
+            (events.Answered(at=NOW), events.Connected(at=NOW, operator="op04")),
         ),
     ],
     ids=["down", "ringing", "detecting", "person waits", "safe message", "talks"],
@@ -115,6 +115,22 @@ def test_a_live_channel_proves_where_its_call_stands(
     channels: list[Headers], proofs: tuple[events.Event, ...]
 ) -> None:
     assert channel_events(channels, NOW) == {ID: (events.Created(at=NOW), *proofs)}
+
+
+def test_since_when_somebody_talks_is_told_by_the_account_code() -> None:
+    began = NOW.timestamp() - 60
+    talking = channel(
+        BridgeId="b1", Context="zanc-operator", Exten="op04",
+        AccountCode=f"{began:.3f}-{began + 2.5:.3f}",
+    )  # fmt: skip
+    ahead = timedelta(seconds=10)
+    _, answered, connected = channel_events([talking], NOW, ahead)[ID]
+    assert answered.at == NOW - timedelta(seconds=70)
+    assert connected == events.Connected(at=NOW - timedelta(seconds=67.5), operator="op04")
+    # What another dialplan wrote there tells nothing, nor does what has not happened yet.
+    for strange in ("credor-7", "-", f"{began + 999:.3f}-{began + 999:.3f}"):
+        _, answered, connected = channel_events([talking | {"AccountCode": strange}], NOW)[ID]
+        assert (answered.at, connected.at) == (NOW, NOW)
 
 
 def test_channels_of_others_prove_nothing() -> None:

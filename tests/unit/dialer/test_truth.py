@@ -112,6 +112,20 @@ def test_the_operator_who_talked_is_read_from_the_record() -> None:
     assert judge(attempt(), rows, pbx_started_at=None, now=NOW).operator == "op07"
 
 
+def test_a_talk_that_nobody_saw_begins_when_the_operator_answered(tmp_path: Path) -> None:
+    account = f"{CREATED.timestamp() + 5:.3f}-{CREATED.timestamp() + 8.25:.3f}"
+    path = tmp_path / "Master.csv"
+    path.write_text(
+        f'"{account}","1140028900","op01","zanc-operator","","PJSIP/carrier-1","PJSIP/op01-2",'
+        '"Dial","","2026-11-23 13:00:00","2026-11-23 13:00:05","2026-11-23 13:00:30",30,25,'
+        f'"ANSWERED","DOCUMENTATION","{ID}","human"\n'
+    )
+    verdict = judge(attempt(), read_records(path, [ID])[ID], pbx_started_at=None, now=NOW)
+    ended = advance(attempt(), verdict).attempt
+    assert ended.connected_at == CREATED + timedelta(seconds=8.25)
+    assert ended.ended_at == CREATED + timedelta(seconds=30)
+
+
 def test_without_a_record_a_call_that_the_pbx_could_have_recorded_was_never_placed() -> None:
     verdict = judge(attempt(), [], pbx_started_at=LONG_BEFORE, now=NOW)
     assert verdict == Judged(at=NOW, outcome=Outcome.CANCELLED, placed=False)
