@@ -211,9 +211,10 @@ def _join(
     narrow = dialect.width <= _NARROW
     bearable = 0 if not narrow or cost < _OPEN else 1 if alone else limit
     pieces, size, whole = [raw], len(raw), 0
+    poor: tuple[list[str], int, str] | None = None  # a reading that supposes wrong quotes
     for taken in range(2, limit + 1):
         line = ahead.peek(taken - 2)
-        if line is None or size > MAX_JOINED_CHARS or whole > bearable:
+        if line is None or size > MAX_JOINED_CHARS or whole > bearable or (poor and whole):
             break
         pieces.append(line)
         size += len(line)
@@ -223,8 +224,9 @@ def _join(
         if closing and not (is_row and not narrow):
             text = without_end("".join(pieces))
             cells = strict(text, dialect)
-            if cells is None and dialect.width and taken <= 6 and not alone:
-                cells, _ = cheapest(text, dialect)
+            if cells is None and dialect.width and taken <= 6 and not alone and not poor:
+                supposed, _ = cheapest(text, dialect)
+                poor = (supposed, taken, text) if supposed is not None else None
             if cells is not None:
                 near = abs(len(cells) - dialect.width) <= _NEAR and not whole and not alone
                 if dialect.width in {0, len(cells)} or near:
@@ -232,13 +234,15 @@ def _join(
                 if len(cells) > dialect.width:
                     break
         whole += is_row
-    return None, 1, first
+    return poor or (None, 1, first)
 
 
 def _is_whole(line: str, dialect: Dialect) -> bool:
     """Whether a line is a row by itself, with no quote that closes what it did not open."""
-    cells = strict(line, dialect) or ()
-    return len(cells) == dialect.width and not any(cell.endswith(dialect.quote) for cell in cells)
+    cells = strict(line, dialect)
+    if cells is None or len(cells) != dialect.width:
+        return False
+    return not any(cell.endswith(dialect.quote) for cell in cells)
 
 
 def _may_close(line: str, dialect: Dialect) -> bool:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from zanc_pipeline.reception.cut import Dialect, Record, records
+from zanc_pipeline.reception.cut import Dialect, Record, records, with_quotes
 from zanc_pipeline.reception.profile import Profile
 from zanc_pipeline.reception.repairs import quoted_cells
 from zanc_pipeline.reception.textlines import is_blank
@@ -26,6 +26,7 @@ SAMPLE_LINE_CHARS = 40_000
 QUOTES = ('"', "'", "`")
 MAX_SEPARATORS = 14
 _TABLE_ROWS = 8
+_TITLE_LINES = 6  # lines of one cell, at most, for each table
 _WORDS_TRIED = 40
 _USUAL = frozenset(",;\t|\x1f\x01\x02\x14")
 _WEIGHT = {" ": 0.8, ":": 0.75, "/": 0.5, "=": 0.6, "#": 0.8, "%": 0.5, "+": 0.6, "*": 0.7}
@@ -58,13 +59,13 @@ def detect_scored(lines: Sequence[str]) -> tuple[Dialect, float]:
                     continue
                 score = score_rows(rows) * _weight(separator) * (1.0 if quote != "`" else 0.9)
                 wrong = (
-                    sum(record.mended for record in found)
+                    sum(_has_stray(record, dialect) for record in found)
                     if quote
                     else sum(any(map(is_quoted, row)) for row in rows)
                 )
                 score *= 1 - 0.3 * wrong / len(found)
                 width = usual_width(rows)
-                if not separator.strip(" ") and not quote and _prose(rows):
+                if not separator.strip(" ") and not _quotes(found, dialect) and _prose(rows):
                     score *= 0.4
                 if separator == " ":
                     gathered = _score_of_words(found, dialect) * _weight(separator)
@@ -166,10 +167,28 @@ def _weight(separator: str) -> float:
     return _WEIGHT.get(base, usual) * (1.02 if separator != base else 1.0)
 
 
+def _has_stray(record: Record, dialect: Dialect) -> bool:
+    """Whether a quote of a record opens no cell and closes none."""
+    if record.mended or dialect.quote not in record.text:
+        return record.mended
+    told = with_quotes(record.text, dialect)
+    return told is None or any(
+        dialect.quote in cell and not quoted for cell, quoted in zip(*told, strict=True)
+    )
+
+
+def _quotes(found: Sequence[Record], dialect: Dialect) -> bool:
+    """Whether any cell stands in quotes."""
+    opening = dialect.delimiter + dialect.quote
+    return bool(dialect.quote) and any(
+        record.text.startswith(dialect.quote) or opening in record.text for record in found
+    )
+
+
 def _prose(rows: Sequence[Sequence[str]]) -> bool:
     """Whether nearly all cells are words: a blank between them parts no columns."""
     kinds = Counter(kind(cell) for row in rows for cell in row)
-    return kinds["w"] > 0.8 * kinds.total()
+    return kinds["w"] + kinds["x"] > 0.8 * kinds.total()
 
 
 def usual_width(rows: Sequence[Sequence[str]]) -> int:
@@ -189,9 +208,27 @@ def score_rows(rows: Sequence[Sequence[str]]) -> float:
     near = sum(
         count - tables[other] for other, count in counts.items() if abs(other - width) == 1
     ) / len(rows)
-    pattern = (regular + 0.2 * near) ** 2 * (width - 1) / width
+    pattern = max(regular + 0.2 * near, _among_titles(rows)) ** 2 * (width - 1) / width
     scores = [sum(map(likeness, row)) / len(row) for row in rows if len(row) == width]
     return pattern * sum(scores) / len(scores) * _column_unity(rows, width)
+
+
+def _among_titles(rows: Sequence[Sequence[str]]) -> float:
+    """How regular the rows are apart from lines of one cell before, between and after tables.
+
+    Nothing unless every other row stands in a table of rows of its own width.
+    """
+    runs = [(size, sum(1 for _ in run)) for size, run in groupby(map(len, rows))]
+    tables = [run for run in runs if run[0] > 1]
+    singles = len(rows) - sum(count for _, count in tables)
+    wide = max((size for size, _ in tables), default=0)
+    if not singles or singles > _TITLE_LINES * len(tables):
+        return 0.0
+    if any(count < 3 for _, count in tables):
+        return 0.0
+    if wide == 2 and len(rows) < 4 * singles:
+        return 0.0
+    return 0.95 if len(tables) == 1 else 0.8
 
 
 def _score_of_words(found: Sequence[Record], dialect: Dialect) -> float:

@@ -315,6 +315,8 @@ def _notes(
         notes.append(f"{_lines(reading.rulers)} só de traços: fora da tabela")
     if start.header_rows > 1:
         notes.append(f"o cabeçalho tem {start.header_rows} linhas: os títulos foram unidos")
+    if start.mended:
+        notes.append("o cabeçalho veio com outros separadores que as linhas: conferir os títulos")
     for what, text in _TOLD.items():
         if count := found.counts.get(what):
             places = ", ".join(map(str, found.lines[what]))

@@ -14,8 +14,8 @@ from typing import BinaryIO
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.cut import Dialect, Record, records
 from zanc_pipeline.reception.detected import Table, table_in, table_of
+from zanc_pipeline.reception.header import is_header
 from zanc_pipeline.reception.profile import Profile
-from zanc_pipeline.reception.structure import is_header
 
 __all__ = ["Table", "read_detected", "read_with_layout", "rows_of", "table_of", "to_csv"]
 

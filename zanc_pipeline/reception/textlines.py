@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from zanc_pipeline.common.errors import DataError
+from zanc_pipeline.reception.code_pages import NOT_WINDOWS, likeliest
 from zanc_pipeline.reception.problems import FileRejected
 
 MAX_LINE_CHARS = 8 * 1024 * 1024
@@ -36,7 +37,8 @@ _KNOWN_BINARY = (
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x7f]")
 _CONTROL_SHARE, _CONTROL_COUNT = 0.05, 20
 _SEPARATING_CONTROLS = 3  # a text may use a few control characters as separators, never many
-_ACCENTED = frozenset("áàâãäéèêëíìîïóòôõöúùûüçñÁÀÂÃÄÉÈÊËÍÓÒÔÕÖÚÜÇÑªº")
+_SAMPLE = 64 * 1024
+_HIGH_WORDS = re.compile(rb"[^\x80-\xff]?[^\x80-\xff]?[\x80-\xff]+[^\x80-\xff]?")
 
 
 def _as_windows(error: UnicodeError) -> tuple[str, int]:
@@ -47,12 +49,11 @@ def _as_windows(error: UnicodeError) -> tuple[str, int]:
     if error.encoding.startswith(("utf-16", "utf-32")):
         return "\ufffd", error.end
     text = "".join(
-        bytes([byte]).decode("cp1252" if byte not in _NOT_WINDOWS else "latin-1") for byte in wrong
+        bytes([byte]).decode("cp1252" if byte not in NOT_WINDOWS else "latin-1") for byte in wrong
     )
     return text, error.end
 
 
-_NOT_WINDOWS = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
 codecs.register_error("zanc_windows", _as_windows)
 
 
@@ -82,7 +83,7 @@ class Source:
                         f"a linha {number} tem mais de {MAX_LINE_CHARS} caracteres: isto não é um "
                         "texto com um registro por linha"
                     )
-                yield line
+                yield line.lstrip("\ufeff") if line.startswith("\ufeff") else line
 
 
 def source_of(open_bytes: Callable[[], BinaryIO]) -> Source:
@@ -163,7 +164,7 @@ def _by_zeros(head: bytes) -> str:
 def _by_bytes(open_bytes: Callable[[], BinaryIO]) -> str:
     """UTF-8 unless its sequences are outnumbered by bytes that break them; else Windows or DOS."""
     good = bad = 0
-    seen: Counter[int] = Counter()
+    sample = bytearray()
     rest = b""
     with open_bytes() as file:
         while piece := file.read(_CHUNK):
@@ -173,21 +174,17 @@ def _by_bytes(open_bytes: Callable[[], BinaryIO]) -> str:
             cut = _whole(data) if len(piece) == _CHUNK else len(data)
             text = data[:cut].decode("utf-8", "surrogateescape")
             rest = data[cut:]
-            if not (sample := text if len(text) < 4 * _CHUNK else "").isascii():
-                broken = sum(map(sample.count, _surrogates(sample)))
+            if not text.isascii():
+                broken = sum(map(text.count, _surrogates(text)))
                 bad += broken
-                good += len(sample) - len(sample.encode("ascii", "ignore")) - broken
-                seen.update(byte for byte in data[:cut][:65_536] if byte > 127)
+                good += len(text) - len(text.encode("ascii", "ignore")) - broken
+                if len(sample) < _SAMPLE:
+                    sample += b"\n".join(_HIGH_WORDS.findall(data[:cut]))[:_SAMPLE]
     if not good and not bad:
         return "ascii"
     if not bad or good > bad * 4:
         return "utf-8"
-    histogram = bytes(byte for byte, count in seen.items() for _ in range(min(count, 1000)))
-    windows = sum(char in _ACCENTED for char in histogram.decode("cp1252", "zanc_windows"))
-    dos = sum(char in _ACCENTED for char in histogram.decode("cp850"))
-    if dos > windows * 2:
-        return "cp850"
-    return "latin-1" if any(byte in _NOT_WINDOWS for byte in seen) else "cp1252"
+    return likeliest(bytes(sample))
 
 
 def _whole(data: bytes) -> int:

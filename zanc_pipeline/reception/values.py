@@ -47,6 +47,7 @@ _PATTERNS = tuple(
 )
 _UNCUT = re.compile(r"[^\s\d],\S|\S,[^\s\d]")  # a comma in no number and with no blank after it
 _QUOTED = re.compile(r'"(?:[^"]*"")+[^"]*"')
+_PARTED_QUOTE = re.compile(r'[\w.!?)][",]"?[,;|]"|"[,;|]"?\w')
 _EMPTY = frozenset({"", "-", "--", "na", "n/a", "n/d", "nan", "null", "none", "...", "..", "\\n"})
 _LIKENESS = {NUMBER: 1.0, DATE: 1.0, TIME: 1.0, ADDRESS: 1.0, CODE: 0.9, WORDS: 0.9, OTHER: 0.55}
 
@@ -84,7 +85,7 @@ def _likeness(cell: str) -> float:
     if found == EMPTY:
         return 0.75
     text = cell.strip()
-    if text[0] in "\"'" or text[-1] == '"':
+    if text[0] in "\"'" or text[-1] == '"' or _PARTED_QUOTE.search(text):
         return 0.25  # quotes that the dialect did not explain
     if found in {WORDS, OTHER} and any(mark in text for mark in ";\t|\x1f"):
         return 0.3

@@ -118,6 +118,56 @@ FILES = {
     "no bytes": ("", [], []),
     "only blank lines": ("\n\r\n\n", [], []),
     "one word": ("x", ["x"], []),
+    "titles above a small table": (
+        'PORTAL\nPeríodo: 2020\n\n"Órgão";"Unidade";"Valor"\n"Saúde";"FNS; DF";"1,5"\n'
+        '"Saúde";"FNS; SP";"2,5"\n\nTotal de registros: 2\n',
+        ["Órgão", "Unidade", "Valor"],
+        [["Saúde", "FNS; DF", "1,5"], ["Saúde", "FNS; SP", "2,5"]],
+    ),
+    "texts over several lines, one of them blank": (
+        "".join(
+            ["id,q,a,d\n", *(f'{n},"x\ny {n}, ""z""","k\n\nm; o",20{n}\n' for n in range(10, 16))]
+        ),
+        ["id", "q", "a", "d"],
+        [[str(n), f'x\ny {n}, "z"', "k\n\nm; o", f"20{n}"] for n in range(10, 16)],
+    ),
+    "titles of groups over three rows": (
+        "Passengers,,,\n,Domestic,,All\nAirport,In,Out,Total\nLuton,1.5,2.5,4.0\nLeeds,3.5,4.5,8.0\n"
+        "York,5.5,6.5,12.0\n",
+        ["Airport", "Domestic In", "Domestic Out", "All Total"],
+        [
+            ["Luton", "1.5", "2.5", "4.0"],
+            ["Leeds", "3.5", "4.5", "8.0"],
+            ["York", "5.5", "6.5", "12.0"],
+        ],
+    ),
+    "separators that only end the rows": (
+        "sku\tdesc\tprice\n" + "".join(f'{n}\t{n}" pipe\t{n}.5\t\t\n' for n in range(3, 9)),
+        ["sku", "desc", "price"],
+        [[str(n), f'{n}" pipe', f"{n}.5"] for n in range(3, 9)],
+    ),
+    "two columns under facts and a gap": (
+        "Report,\nMade,2020\n,\nCountry,GDP\nBrazil,18\nChile,3\nPeru,2\n",
+        ["Country", "GDP"],
+        [["Brazil", "18"], ["Chile", "3"], ["Peru", "2"]],
+    ),
+    "files put together with their marks": (
+        "\ufeffid,name\n1,Ana\n2,Bia\n\ufeffid,name\n3,Caio\n",
+        ["id", "name"],
+        [["1", "Ana"], ["2", "Bia"], ["id", "name"], ["3", "Caio"]],
+    ),
+    "a total under its column": (
+        "day,what,sum\n"
+        + "".join(f"0{n}/01/2020,x{n} y,{n}.5\n" for n in range(1, 9))
+        + ",,36.0\n",
+        ["day", "what", "sum"],
+        [*([f"0{n}/01/2020", f"x{n} y", f"{n}.5"] for n in range(1, 9)), ["", "", "36.0"]],
+    ),
+    "sentences in quotes": (
+        "".join(["t,s\n", *(f'S {n},"We see X, Y and Z; so: a, b. {n}."\n' for n in range(8))]),
+        ["t", "s"],
+        [[f"S {n}", f"We see X, Y and Z; so: a, b. {n}."] for n in range(8)],
+    ),
 }
 
 
@@ -149,6 +199,41 @@ def test_bytes_of_windows_in_a_text_of_utf8_are_read() -> None:
     data = b"nome;uf\n" + "José;SP\nJoão;RJ\nÍtalo;SP\nÊnio;SP\nAna;ÃÉ\n".encode()
     table = table_of(data + "Zoé;SP\n".encode("cp1252"))
     assert list(table.rows)[-1] == ["Zoé", "SP"]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp850", "mac_roman"])
+@pytest.mark.parametrize(
+    "text", ["Nome;Situação\nJosé;não há\n", "AÇÃO;SÃO JOÃO\nÉ;À VISTA\n", "Straße;Größe\n"]
+)
+def test_the_code_page_is_the_one_in_which_words_are_words(text: str, encoding: str) -> None:
+    assert textlines.decode(text.encode(encoding))[0] == text
+
+
+def test_signs_of_windows_are_no_letters_of_dos() -> None:
+    text = "item;Amount £\nbulb;£10\nlamp – “big”;€ 9\n"
+    assert textlines.decode(text.encode("cp1252")) == (text, "cp1252")
+
+
+TITLES = {
+    "DATE,TIME,Qty,PRODUCTID,Price,ProductType,URL": "2020-01-0{n},1{n}:00,{n},A-{n}{n}1,{n}.5,red box,http://x.y/{n}",
+    "NM_CIDADE;SG_UF;NR_ZONA;DS_CARGO;QT_VOTOS": "Belo Lugar;SP;{n};vereador;{n}{n}",
+    "sepal_length,sepal_width,petal_length,petal_width": "5.{n},3.{n},1.{n},0.{n}",
+    "Código;Nome do Órgão;Data da Compra;Valor (R$);Loja": "A{n};Obras;0{n}/02/2021;{n},50;Sol",
+}
+
+
+@pytest.mark.parametrize("header", TITLES)
+def test_titles_that_lost_their_separator_are_parted(header: str) -> None:
+    mark = ";" if ";" in header else ","
+    titles = header.split(mark)
+    rows = "".join(TITLES[header].format(n=n) + "\n" for n in range(1, 9))
+    for place in range(1, len(titles)):
+        line = mark.join(titles[:place]) + mark.join(titles[place:])
+        table = table_of(f"{line}\n{rows}".encode())
+        assert table.header == titles
+        assert any("cabeçalho" in note for note in table.notes)
+    for missing in (titles[1:], titles[:-1]):  # no separator is gone: nothing is parted
+        assert set(missing) <= set(table_of(f"{mark.join(missing)}\n{rows}".encode()).header)
 
 
 def test_a_large_file_gives_the_same_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def read_with(place: int, line: str) -> list[list[str]]:
     lines = [";".join(row) for row in ROWS]
     lines[place] = line
     table = table_of("\r\n".join([TITLES, *lines, ""]).encode())
-    assert table.header == TITLES.split(";")
+    assert table.header[: len(ROWS[0])] == TITLES.split(";")
     return list(table.rows)
 
 
