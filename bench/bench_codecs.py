@@ -26,7 +26,7 @@ from zanc_pipeline.common.codecs import cnpj_check_digits, cpf_check_digits
 from zanc_pipeline.reception.fields import convert as one_by_one
 from zanc_pipeline.reception.layout import ColumnField
 from zanc_pipeline.reception.readers.base import Batch
-from zanc_pipeline.reception.vectors import convert, plain_texts
+from zanc_pipeline.reception.vectors import convert, plain_values
 
 LEAST = 1_000_000
 BATCH = 20_000
@@ -129,7 +129,7 @@ def main() -> None:
             raw = {} if spec.type in {"email", "texto"} else {"x": ByteCells.of(cells)}
             batches.append(Batch(line=places, offset=places, cells={"x": cells}, raw=raw))
         some = batches[0].cells["x"]
-        if not plain_texts(convert(spec, batches[0]).values).equals(one_by_one(spec, some).values):
+        if not plain_values(convert(spec, batches[0]).values).equals(one_by_one(spec, some).values):
             raise SystemExit(f"{name}: the two do not agree")
         whole = values / seconds(partial(convert_each, spec, batches), 3)
         single = len(some) / seconds(partial(one_by_one, spec, some), 1)

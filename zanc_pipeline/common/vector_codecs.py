@@ -555,15 +555,6 @@ def days(cells: ByteCells, *, order: str, mark: str) -> tuple[npt.NDArray[np.int
 _NO_DATE = np.uint64(0x3030303030303030)
 
 
-def decimals(amounts: Integers, valid: Mask, kind: pa.DataType) -> pa.Array:
-    """Integers as the decimals that they write in units of the last place of ``kind``."""
-    wide = np.zeros((len(amounts), 2), dtype=np.int64)
-    wide[:, 0] = amounts
-    if amounts.min(initial=0) < 0:
-        wide[:, 1] = amounts >> 63
-    return pa.Array.from_buffers(kind, len(amounts), [validity(valid), pa.py_buffer(wide)])
-
-
 def plain(values: npt.NDArray[np.generic], valid: Mask, kind: pa.DataType) -> pa.Array:
     """Numbers as an Arrow array of the same width."""
     data = np.ascontiguousarray(values)

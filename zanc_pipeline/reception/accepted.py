@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zanc_pipeline.reception.fields import MAX_PHONES, MONEY, Column, arrow_type
+from zanc_pipeline.reception.fields import MAX_PHONES, MONEY, NARROW_MONEY, Column, arrow_type
 from zanc_pipeline.reception.layout import CANONICAL, AnyLayout, is_partial
 from zanc_pipeline.reception.readers.base import Batch
 
@@ -69,7 +69,7 @@ def accepted_rows(
 ) -> pa.Table:
     """The rows of ``batch`` where ``keep`` is true, in the columns of ``schema``.
 
-    A column of a few texts may come as a dictionary of them.
+    A column of a few texts may come as a dictionary of them, amounts as ``NARROW_MONEY``.
     """
     values: dict[str, pa.Array] = {
         "line": pa.array(batch.line),
@@ -96,7 +96,9 @@ def accepted_rows(
         arrays = [array.filter(mask) for array in arrays]
     columns_ = zip(schema, arrays, strict=True)
     kept = pa.schema(
-        column.with_type(array.type) if pa.types.is_dictionary(array.type) else column
+        column.with_type(array.type)
+        if pa.types.is_dictionary(array.type) or array.type == NARROW_MONEY
+        else column
         for column, array in columns_
     )
     return pa.Table.from_arrays(arrays, schema=kept)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.common.database import connect, copy_table, unavailable
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception.accepted import EXTRA
+from zanc_pipeline.reception.accepted import ACCEPTED_SCHEMA, EXTRA
 from zanc_pipeline.reception.findings import Finding, percent, reais, thousands
 from zanc_pipeline.reception.known_contracts import STAGE, check_known, of_other, other_cpf
 from zanc_pipeline.reception.layout import AnyLayout, Limits
@@ -29,6 +29,7 @@ MATTERS_FROM = 50
 PAID_ON = EXTRA + "pago_em"
 _FOREIGN_SHARE = 0.5
 _COLUMNS = ["line", "contract", "cpf", "amount", "due_date"]
+_JUDGED = pa.schema([ACCEPTED_SCHEMA.field(name) for name in _COLUMNS])
 _STAGE = """
     CREATE TEMP TABLE judged (
         line bigint, contract text, cpf text, amount numeric(14, 2), due_date date
@@ -166,7 +167,7 @@ class CrmWitness:
     def _compare(self, rows: pa.Table) -> dict[int, list[RowProblem]]:
         seen, cursor = self.seen, self._cursor
         cursor.execute("TRUNCATE judged")
-        copy_table(cursor, "judged", rows.select(_COLUMNS))
+        copy_table(cursor, "judged", rows.select(_COLUMNS).cast(_JUDGED))
         cursor.execute("ANALYZE judged")
         cursor.execute(_COMPARE, self._values)
         found = cursor.fetchone()

@@ -33,6 +33,9 @@ from zanc_pipeline.reception.pictures import overpunched
 
 DECIMAL = pa.decimal128(24, 6)
 MONEY = pa.decimal128(14, 2)
+NARROW_MONEY = pa.decimal64(14, 2)
+"""The same in half of the memory: what amounts are on their way to a file."""
+
 DDD_MARK = "\x1f"
 """Stands between a DDD and a phone that came in separate columns."""
 
@@ -61,6 +64,8 @@ Parser = Callable[[str], Any]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
     """A converted column: typed values (null where empty or invalid) and where it is invalid.
+
+    Amounts may be ``NARROW_MONEY``, few different texts a dictionary of them.
 
     ``inferred`` says where a phone got the ninth digit that it did not have; None is nowhere.
     """

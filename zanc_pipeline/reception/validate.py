@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.common.memory import keep_freed_memory
 from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
-from zanc_pipeline.reception.fields import DDD_MARK, Column, expected
+from zanc_pipeline.reception.fields import DDD_MARK, NARROW_MONEY, Column, expected
 from zanc_pipeline.reception.layout import AnyLayout, FieldSpec, Layout, is_partial
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
 from zanc_pipeline.reception.readers.base import Batch, Integers
@@ -48,7 +48,7 @@ class Sink(Protocol):
     def accept(self, rows: pa.Table) -> None:
         """Take accepted rows, with the columns of ``accepted_schema(layout)``.
 
-        A column of a few texts may come as a dictionary of them.
+        A column of a few texts may come as a dictionary of them, amounts as ``NARROW_MONEY``.
         """
 
     def reject(self, rows: Rejections) -> None:
@@ -162,11 +162,16 @@ def stream(
 
 
 def judge_file(
-    layout: AnyLayout, result: Validation, *, decided: frozenset[str] = frozenset()
+    layout: AnyLayout,
+    result: Validation,
+    *,
+    decided: frozenset[str] = frozenset(),
+    spared: int = 0,
 ) -> None:
     """Raise FileRejected when so few rows are good that the file can not be believed.
 
-    ``decided`` are the rules that a person overruled for it.
+    ``decided`` are the rules that a person overruled for it. ``spared`` rejected rows do not count:
+    a single row that is put aside must not hold a small file.
     """
     total, rejected, limits = result.rows_total, result.rows_rejected, layout.limits
     if not total:
@@ -179,7 +184,7 @@ def judge_file(
             f"nenhuma das {total} linhas é válida: {_most_common(result)}; confira {known}se o "
             "layout mudou"
         )
-    if rejected > total * limits.rejected_share and "rejeicao" not in decided:
+    if rejected - spared > total * limits.rejected_share and "rejeicao" not in decided:
         raise FileRejected(
             f"{rejected} de {total} linhas foram rejeitadas, mais que o limite de "
             f"{_percent(limits.rejected_share)}: {_most_common(result)}; confira se o layout "
@@ -416,16 +421,16 @@ def _remember(key: KeyHashes, values: pa.Array, lines: Integers, keep: Mask) -> 
 
 def _total(values: pa.Array) -> Decimal:
     """The sum of amounts or whole numbers."""
-    kind = values.type
-    if values.null_count or not pa.types.is_decimal128(kind) or kind.precision > _SUMMED:
+    if values.type != NARROW_MONEY:
         return Decimal(pc.sum(values).as_py() or 0)
-    first, count = values.offset, len(values)
-    words = np.frombuffer(values.buffers()[1], dtype=np.int64)[2 * first : 2 * (first + count)]
-    return Decimal(int(words[::2].sum())).scaleb(-kind.scale)
-
-
-_SUMMED = 14
-"""Digits of an amount of which a batch's sum is still within 64 bits."""
+    filled = values.drop_null()
+    if not len(filled):
+        return Decimal(0).scaleb(-NARROW_MONEY.scale)
+    first, count = filled.offset, len(filled)
+    cents = np.frombuffer(filled.buffers()[1], dtype=np.int64)[first : first + count]
+    highest = max(int(cents.max()), -int(cents.min()))
+    total = int(cents.sum()) if highest * count < 2**63 else sum(cents.tolist())
+    return Decimal(total).scaleb(-NARROW_MONEY.scale)
 
 
 def _mask(values: pa.Array) -> Mask:

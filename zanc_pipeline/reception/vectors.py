@@ -24,7 +24,7 @@ from zanc_pipeline.common import vector_codecs as codecs
 from zanc_pipeline.common.byte_cells import ByteCells, Integers, Mask, validity
 from zanc_pipeline.common.codecs import STATES
 from zanc_pipeline.common.vector_codecs import Codes, Decided
-from zanc_pipeline.reception.fields import DDD_MARK, MONEY, Column
+from zanc_pipeline.reception.fields import DDD_MARK, MONEY, NARROW_MONEY, Column
 from zanc_pipeline.reception.fields import convert as convert_texts
 from zanc_pipeline.reception.layout import ColumnField, FieldSpec
 from zanc_pipeline.reception.readers.base import Batch
@@ -32,7 +32,7 @@ from zanc_pipeline.reception.readers.base import Batch
 Decide = Callable[[FieldSpec, ByteCells, str], Decided]
 
 
-_AT_ONCE = 20_000
+_AT_ONCE = 40_000
 """Values decided in one go: what is made of them on the way stays in the core's own cache."""
 
 
@@ -117,8 +117,10 @@ def _between(spec: FieldSpec) -> str:
     return spec.between if isinstance(spec, ColumnField) else "/"
 
 
-def plain_texts(values: pa.Array) -> pa.Array:
-    """The same texts, each written out: not as a dictionary and places in it."""
+def plain_values(values: pa.Array) -> pa.Array:
+    """The same as ``fields.convert`` has them: texts written out, amounts in 128 bits."""
+    if values.type == NARROW_MONEY:
+        return values.cast(MONEY)
     return values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
 
 
@@ -139,11 +141,12 @@ def _plain(spec: FieldSpec) -> bool:
 def _completed(
     spec: FieldSpec, batch: Batch, decided: Decided, blank: Mask, between: str
 ) -> Column:
-    values, empty = plain_texts(decided.values), blank
+    values, empty = decided.values, blank
     if spec.empty:
         said = pc.is_in(batch.cells[spec.name], value_set=pa.array(spec.empty, pa.string()))
         empty = blank | said.to_numpy(zero_copy_only=False)
     if values.null_count < np.count_nonzero(empty) or (spec.empty and empty.any()):
+        values = plain_values(values)
         values = pc.if_else(pa.array(empty), pa.scalar(None, values.type), values)
     invalid = decided.known & ~decided.valid & ~empty
     inferred = decided.inferred
@@ -154,7 +157,7 @@ def _completed(
     others = convert_texts(spec, texts, between=between)
     places = np.arange(len(values))
     places[rest] = len(values) + np.arange(len(rest))
-    values = pa.concat_arrays([values, others.values]).take(pa.array(places))
+    values = pa.concat_arrays([plain_values(values), others.values]).take(pa.array(places))
     invalid[rest] = others.invalid
     if others.inferred is not None:
         inferred = np.zeros(len(places), dtype=np.bool_) if inferred is None else inferred
@@ -181,7 +184,7 @@ def _money(spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
         cells, decimal=spec.decimal_mark, implied_decimals=spec.implied_decimals
     )
     valid &= _within(spec, cents, 100)
-    return Decided(values=codecs.decimals(cents, valid, MONEY), valid=valid, known=known)
+    return Decided(values=codecs.plain(cents, valid, NARROW_MONEY), valid=valid, known=known)
 
 
 def _integer(spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:

@@ -19,7 +19,7 @@ from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.readers import base, read_file
 from zanc_pipeline.reception.readers.quotes import MAX_JOINED_LINES, split_line
 from zanc_pipeline.reception.validate import stream
-from zanc_pipeline.reception.vectors import convert_all, plain_texts
+from zanc_pipeline.reception.vectors import convert_all, plain_values
 
 BLANK = "\x1a\x00 \t"
 
@@ -209,7 +209,7 @@ def test_columns_of_even_sizes_are_typed_as_any_others(
         columns = convert_all(chosen.fields, batch)
         for spec in chosen.fields:
             ours, theirs = columns[spec.name], scalar(spec, batch.cells[spec.name])
-            assert plain_texts(ours.values).equals(theirs.values), spec.name
+            assert plain_values(ours.values).equals(theirs.values), spec.name
             assert ours.invalid.tolist() == theirs.invalid.tolist()
 
 

@@ -17,7 +17,7 @@ from zanc_pipeline.reception.fields import DDD_MARK
 from zanc_pipeline.reception.fields import convert as scalar
 from zanc_pipeline.reception.layout import ColumnField
 from zanc_pipeline.reception.readers.base import Batch
-from zanc_pipeline.reception.vectors import convert, plain_texts
+from zanc_pipeline.reception.vectors import convert, plain_values
 
 DIGITS = st.text("0123456789", max_size=20)
 NUMBERS = st.integers(0, 10**13).map(str)
@@ -158,7 +158,7 @@ def same(field: ColumnField, texts: list[str]) -> None:
     ours, theirs = convert(field, batch), scalar(field, cells)
     assert ours.values.to_pylist() == theirs.values.to_pylist()
     assert ours.invalid.tolist() == theirs.invalid.tolist()
-    assert plain_texts(ours.values).type == theirs.values.type
+    assert plain_values(ours.values).type == theirs.values.type
     assert _marks(ours.inferred, len(texts)) == _marks(theirs.inferred, len(texts))
 
 
