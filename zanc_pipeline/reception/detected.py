@@ -33,9 +33,11 @@ from zanc_pipeline.reception.textlines import Source, is_blank, source_of
 
 HEAD_CHARS = 4 * 1024 * 1024
 MIN_BLANK_SCORE = 0.3
+MIN_WRAPPED_SCORE = 0.5
 SMALL_BYTES = 16 * 1024 * 1024
 T = TypeVar("T")
 _EXCEL_TEXT = re.compile(r'="([^"]*)"', re.DOTALL)
+_WRAPPED = re.compile(r'"((?:[^"]|"")*)"(\s*)')
 _SEP_LINE = re.compile(r"\ufeff?sep=.{1,3}\s*", re.IGNORECASE)
 _TOLD = {
     "narrow": "com células de menos: completadas com vazio no fim; conferir",
@@ -128,16 +130,26 @@ def _bounded(items: Iterable[T], count: int, size: Callable[[T], int]) -> Iterat
 class _Reading:
     """A source with the way to cut it."""
 
-    def __init__(self, source: Source, dialect: Dialect, gaps: Sequence[Gap], skip: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        dialect: Dialect,
+        gaps: Sequence[Gap],
+        skip: int,
+        *,
+        wrapped: bool = False,
+    ) -> None:
         self.source = source
         self.dialect = dialect
         self.gaps = gaps
         self.skip = skip
+        self.wrapped = wrapped
         self.rulers = 0
         self.keeps_rulers = False
 
     def records(self) -> Iterator[Record]:
-        lines = islice(self.source.lines(), self.skip, None)
+        lines: Iterator[str] = islice(self.source.lines(), self.skip, None)
+        lines = map(_unwrapped, lines) if self.wrapped else lines
         cut = blank_records(lines, self.gaps) if self.gaps else records(lines, self.dialect)
         self.rulers = 0
         for record in cut:
@@ -154,6 +166,10 @@ class _Reading:
 def _reading(source: Source, lines: Sequence[str]) -> _Reading:
     skip = 1 if _SEP_LINE.fullmatch(lines[0]) else 0
     dialect, score = detect_scored(lines)
+    if not dialect.delimiter and dialect.quote:
+        inner, worth = detect_scored([_unwrapped(line) for line in lines])
+        if inner.width > 2 and worth > max(score, MIN_WRAPPED_SCORE):
+            return _Reading(source, inner, (), skip, wrapped=True)
     if not skip and (dialect.delimiter != " " or _blank_runs(lines)):
         sample = sample_of(lines)
         gaps = blank_gaps(sample)
@@ -166,6 +182,12 @@ def _reading(source: Source, lines: Sequence[str]) -> _Reading:
         whole = [record.cells for record in records(lines[skip:], replace(dialect, width=0))]
         dialect = replace(dialect, width=usual_width(whole))
     return _Reading(source, dialect, (), skip)
+
+
+def _unwrapped(line: str) -> str:
+    """A line that stands in quotes as a whole, as the row that it was before."""
+    match = _WRAPPED.fullmatch(line)
+    return match.group(1).replace('""', '"') + match.group(2) if match else line
 
 
 def _blank_runs(lines: Sequence[str]) -> bool:
@@ -311,6 +333,8 @@ def _notes(
             f"{_lines(len(start.preamble))} antes do cabeçalho, sem dados: fora da tabela "
             f"(linhas {start.preamble[0].line} a {start.preamble[-1].line}; a primeira: {shown!r})"
         )
+    if reading.wrapped:
+        notes.append("cada linha veio inteira entre aspas: lida sem elas; conferir")
     if reading.rulers:
         notes.append(f"{_lines(reading.rulers)} só de traços: fora da tabela")
     if start.header_rows > 1:

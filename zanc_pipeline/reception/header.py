@@ -13,7 +13,9 @@ from zanc_pipeline.reception.titles import parted_titles
 from zanc_pipeline.reception.values import CODE, EMPTY, NUMBER, TYPED, WORDS, kind, shape
 
 MAX_PREAMBLE = 20  # lines of the usual width that may stand before the header
+MIN_TABLE = 2  # rows under a header that make a table
 ROWS_BELOW = 40  # rows that tell what stands under a possible header
+_COMMENTS = frozenset({"#", "##", "%", "//", "--", "!"})
 _YEAR = re.compile(r"(19|20)\d\d")
 _UNIT = re.compile(r"\(.{1,30}\)|\[.{1,30}\]")
 
@@ -58,7 +60,11 @@ def after_preamble(head: Sequence[Record], first: int, width: int) -> int:
             continue
         if begins is None:
             begins = _proves_header(head[first], profile)
-        if after_gap and not (begins and _holds_values(head[first + 1 : place], profile)):
+        if record.cells == head[first].cells:
+            return first  # the header again, on the next page
+        before = head[first + 1 : place]
+        table = _is_table(head[first], before, width)
+        if after_gap and not table and not (begins and _holds_values(before, profile)):
             return place
         if wordy and not begins and not is_header(head[first].cells, profile, head[first + 1 :]):
             return place
@@ -67,6 +73,15 @@ def after_preamble(head: Sequence[Record], first: int, width: int) -> int:
 
 def _regular(rows: Sequence[Record], width: int) -> list[list[str]]:
     return [record.cells for record in rows if len(record.cells) == width]
+
+
+def _is_table(header: Record, rows: Sequence[Record], width: int) -> bool:
+    """Whether rows before a gap are a table of their own: full, or of values under texts."""
+    regular = [cells for cells in _regular(rows, width) if filled_cells(cells) > 1]
+    if len(regular) < MIN_TABLE:
+        return False
+    full = width > 2 and all(filled_cells(cells) == width for cells in regular)
+    return full or _proves_header(header, Profile(regular, width))
 
 
 def _proves_header(record: Record, profile: Profile) -> bool:
@@ -84,16 +99,17 @@ def _proves_header(record: Record, profile: Profile) -> bool:
 
 
 def _holds_values(rows: Sequence[Record], profile: Profile) -> bool:
-    """Whether rows are those of a table: values, or nothing, in each column of values."""
-    regular = [record for record in rows if filled_cells(record.cells)]
+    """Whether there are rows of a table: values, or nothing, in each column of values."""
+    regular = [
+        record.cells
+        for record in rows
+        if len(record.cells) == len(profile.columns) and filled_cells(record.cells) > 1
+    ]
     return len(regular) > 1 and all(
-        len(record.cells) == len(profile.columns)
-        and all(
-            kind(cell) in {column.typed, EMPTY}
-            for cell, column in zip(record.cells, profile.columns, strict=True)
-            if column.typed
-        )
-        for record in regular
+        kind(cell) in {column.typed, EMPTY}
+        for cells in regular
+        for cell, column in zip(cells, profile.columns, strict=True)
+        if column.typed
     )
 
 
@@ -127,6 +143,8 @@ def damaged_header(
     surplus = len(cells) - width
     if surplus > 0 and sum(not cell.strip() for cell in cells) == surplus:
         cells = [cell for cell in cells if cell.strip()]
+    elif surplus == 1 and cells[0].strip() in _COMMENTS:
+        cells = cells[1:]
     elif surplus == -1 and _numbers_rows(head[first:], width):
         cells = ["", *cells]  # the header of a data frame with row names
     return first - 1, cells

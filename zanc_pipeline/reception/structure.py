@@ -34,7 +34,7 @@ MAX_CELLS_LEARNT = 100_000
 _TABLE_ROWS = 3  # rows of one other width in a row: another table, not damaged rows
 _NOTE = re.compile(
     r"(fontes?|notas?|obs|observa\w+|legenda|gerado|emitido|extra[ií]do|total|fim|sources?|notes?|"
-    r"generated|end|rodap\w+|elabora\w+|dispon[ií]vel|atualiza\w+)\b.*|[*#©(\[].*|\(\d+\).*",
+    r"generated|end|rodap\w+|elabora\w+|dispon[ií]vel|atualiza\w+)\b.*|[*#©(\[].*|\d{1,2}[.)]\s.{20,}",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -80,6 +80,9 @@ def find_start(head: Sequence[Record], dialect: Dialect) -> Start:
     ):
         stack.append(head[place].cells)
         place += 1
+    if head[place : place + 1] and head[place].after_blank:
+        del stack[1:]  # what is above the gap is a table by itself
+        place = first + 1
     while first and is_group_row(head[first - 1], row, head[first]) and len(stack) < 4:
         first -= 1
         stack.insert(0, head[first].cells)

@@ -163,6 +163,37 @@ FILES = {
         ["day", "what", "sum"],
         [*([f"0{n}/01/2020", f"x{n} y", f"{n}.5"] for n in range(1, 9)), ["", "", "36.0"]],
     ),
+    "rows in quotes as a whole": (
+        'id,name,n\n"1,""Alpha"",10"\n"2,Beta,20"\n"3,Gamma,30"\n',
+        ["id", "name", "n"],
+        [["1", "Alpha", "10"], ["2", "Beta", "20"], ["3", "Gamma", "30"]],
+    ),
+    "a header in a comment": (
+        "# date level n\n2020-01-01 INFO 5\n2020-01-02 WARN 7\n2020-01-03 INFO 1\n",
+        ["date", "level", "n"],
+        [["2020-01-01", "INFO", "5"], ["2020-01-02", "WARN", "7"], ["2020-01-03", "INFO", "1"]],
+    ),
+    "two tables of one width": (
+        "name,unit,kind\nbolt,box,metal\nrope,roll,hemp\n\nid,n,m\n1,2,9\n2,3,8\n3,4,7\n",
+        ["name", "unit", "kind"],
+        [
+            ["bolt", "box", "metal"],
+            ["rope", "roll", "hemp"],
+            *(["id", "n", "m"], ["1", "2", "9"], ["2", "3", "8"], ["3", "4", "7"]),
+        ],
+    ),
+    "a report of pages": (
+        "".join(
+            f"REPORT OF SUMS, P. {p}\n\nACC;NAME;SUM\n{p}1;Ann;1,5\n{p}2;Bob;2,5\n{p}3;Cid;3,5\n\n"
+            for p in (1, 2)
+        ),
+        ["ACC", "NAME", "SUM"],
+        [
+            *(["11", "Ann", "1,5"], ["12", "Bob", "2,5"], ["13", "Cid", "3,5"]),
+            *(["REPORT OF SUMS, P. 2", "", ""], ["ACC", "NAME", "SUM"]),
+            *(["21", "Ann", "1,5"], ["22", "Bob", "2,5"], ["23", "Cid", "3,5"]),
+        ],
+    ),
     "sentences in quotes": (
         "".join(["t,s\n", *(f'S {n},"We see X, Y and Z; so: a, b. {n}."\n' for n in range(8))]),
         ["t", "s"],
