@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from zanc_pipeline.common.errors import ConfigError
 
 _SYNTAX = (
     (r"found character '\\t'", "há uma tabulação (tecla Tab): troque-a por espaços"),
-    (r"could not find expected ':'", "falta o ':' depois de uma chave, ou aspas ficaram abertas"),
+    (
+        r"could not find expected ':'",
+        "falta o ':' depois de uma chave (e um espaço depois dele), ou aspas ficaram abertas",
+    ),
     (
         r"mapping values are not allowed",
         "há um ':' onde não cabe: o recuo está errado, ou um texto com ':' precisa de aspas",
@@ -39,6 +43,10 @@ _SYNTAX = (
     ),
 )
 _TOO_DEEP = 100
+_ODD_BLANKS = re.compile("[\u00a0\u200b\u2007\u202f\ufeff]")
+_BRACE_FIRST = re.compile(r"\s*(- )?[\w-]+:\s*\{[^{}]*\}[^\s,}#]")
+_DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
+_CURLY = ("\u201c", "\u201d", "\u2018", "\u2019")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +107,12 @@ def parse_yaml_text(text: str, path: Path) -> YamlText:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is not None:
             _refuse_repeated(path, root, 0)
+            _refuse_curly(path, root)
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(_syntax_error(path, text, error)) from None
     except ValueError as error:  # a value that YAML takes for a date or a number and is none
-        raise ConfigError(f"{path}: um valor não é o que parece ({error}): use aspas") from None
+        raise ConfigError(_value_error(path, text, error)) from None
     if root is None or not isinstance(content, dict):
         raise ConfigError(f"{path}:1: escreva linhas como 'chave: valor'")
     return YamlText(path=path, content=content, root=root)
@@ -141,18 +150,59 @@ def _refuse_repeated(path: Path, node: yaml.Node, depth: int) -> None:
             _refuse_repeated(path, item, depth + 1)
 
 
+def _refuse_curly(path: Path, node: yaml.Node) -> None:
+    """Quotes of a word processor are no quotes: they would be part of the value."""
+    if isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            for part in pair:
+                _refuse_curly(path, part)
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            _refuse_curly(path, part)
+    elif isinstance(node, yaml.ScalarNode) and not node.style and node.value.startswith(_CURLY):
+        raise ConfigError(
+            f"{path}:{node.start_mark.line + 1}: {node.value}: estas aspas são de editor de "
+            'textos: troque-as pelas retas (")'
+        )
+
+
+def _value_error(path: Path, text: str, error: ValueError) -> str:
+    for number, line in enumerate(text.splitlines(), start=1):
+        for found in _DATE.findall(line.partition("#")[0]):
+            try:
+                date(*map(int, found.split("-")))
+            except ValueError:
+                said = "não é uma data que existe: escreva ano-mês-dia, como 2026-01-31"
+                return f"{path}:{number}: '{found}' {said}"
+    return f"{path}: um valor não é o que parece ({error}): use aspas"
+
+
+def _from_text(lines: Sequence[str], line: int) -> str:
+    """What the text itself tells better than the parser; nothing when it does not."""
+    near = lines[max(0, line - 2) : line]
+    if any("\t" in one[: len(one) - len(one.lstrip())] for one in lines[line - 1 : line]):
+        return _SYNTAX[0][1]
+    if any(map(_ODD_BLANKS.search, near)):
+        return "há um espaço que não é comum (colado de outro programa): apague-o e digite outro"
+    if any(map(_BRACE_FIRST.match, near)):
+        return "um texto que começa com { precisa de aspas"
+    for number, one in enumerate(lines[:line], start=1):
+        if one.partition(" #")[0].count('"') % 2:
+            return f"as aspas abertas na linha {number} não fecham"
+    return ""
+
+
 def _syntax_error(path: Path, text: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     described = f"{getattr(error, 'context', '')} {getattr(error, 'problem', '') or error}"
     line = min(mark.line + 1, text.count("\n") + 1) if mark else 1
-    lines = text.splitlines()
-    if any("\t" in one[: len(one) - len(one.lstrip())] for one in lines[line - 1 : line]):
-        said = _SYNTAX[0][1]
-    else:
-        said = next(
-            (words for pattern, words in _SYNTAX if re.search(pattern, described)),
-            "o texto não segue as regras do YAML",
-        )
+    told = _from_text(text.splitlines(), line)
+    if told:
+        return f"{path}:{line}: {told}"
+    said = next(
+        (words for pattern, words in _SYNTAX if re.search(pattern, described)),
+        "o texto não segue as regras do YAML: salve-o como texto simples",
+    )
     context = getattr(error, "context_mark", None)
     if context is not None and context.line + 1 < line:
         said += f" (o trecho começa na linha {context.line + 1})"

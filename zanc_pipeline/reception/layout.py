@@ -41,7 +41,7 @@ from zanc_pipeline.reception.layout_models import (
     SetLayout,
     SheetLayout,
 )
-from zanc_pipeline.reception.layout_yaml import translated
+from zanc_pipeline.reception.layout_yaml import located, translated
 from zanc_pipeline.reception.names import NameFacts
 
 __all__ = [
@@ -112,7 +112,7 @@ def _understood(text: YamlText) -> AnyLayout:
         raise ConfigError(translated(text, error.errors())) from None
     problem = next(contradictions(layout), None)
     if problem:
-        raise ConfigError(f"{text.path}: {problem}")
+        raise ConfigError(located(text, problem))
     return layout
 
 

@@ -47,6 +47,10 @@ def contradictions(layout: AnyLayout) -> Iterator[str]:
                 f"o campo '{packed[0]}' é COMP-3, que não cabe em linhas de texto: escreva "
                 "'quebra_de_linha: não' e peça ao credor os registros colados um no outro"
             )
+    if isinstance(layout, DelimitedLayout | DelimitedRecordsLayout):
+        mark = layout.delimiter
+        if mark.isascii() and mark.isalnum():
+            yield f"separador: '{mark}' tem letras ou números; a tabulação se escreve \"\\t\""
     if isinstance(layout, DelimitedLayout):
         without = [field.name for field in layout.fields if field.position is None]
         if not layout.header and without:
@@ -81,7 +85,7 @@ def _of_names(where: str, fields: Sequence[FieldSpec]) -> Iterator[str]:
     names = [field.name for field in fields]
     for name in names:
         if names.count(name) > 1:
-            yield f"{where}: o nome '{name}' aparece mais de uma vez"
+            yield f"{where}: o nome '{name}' aparece mais de uma vez: mude ou apague um deles"
     if "telefones" in names and any(name.startswith("telefone_") for name in names):
         yield f"{where}: use 'telefones' ou 'telefone_1', 'telefone_2', …; não os dois"
 
@@ -207,8 +211,11 @@ def _overlaps(where: str, fields: Sequence[FieldSpec], size: int) -> Iterator[st
         if start <= end:
             yield (
                 f"{where}: '{name}' começa no byte {start}, dentro de '{last}', "
-                f"que vai até o byte {end}"
+                f"que vai até o byte {end}: confira 'inicio' e 'tamanho' dos dois"
             )
         end, last = start + length - 1, name
         if end > size:
-            yield f"{where}: '{name}' termina no byte {end}, mas a linha tem {size} bytes"
+            yield (
+                f"{where}: '{name}' termina no byte {end}, mas a linha tem {size} bytes: confira "
+                "'inicio', 'tamanho' e 'tamanho_da_linha'"
+            )

@@ -195,7 +195,9 @@ class FieldSpec(StrictModel):
             day, hour = parts[: parts.index("hh")], parts[parts.index("hh") :]
         days = sorted("aaaa" if part == "aa" else part for part in day)
         if days not in (["aaaa", "dd", "mm"], ["aaaa", "ddd"]):
-            raise ValueError(f"'{value}': escreva dia, mês e ano como dd/mm/aaaa ou aaaammdd")
+            raise ValueError(
+                f"'{value}': escreva dia, mês e ano com d, m e a: dd/mm/aaaa, aaaammdd"
+            )
         if hour not in ([], ["hh", "mm"], ["hh", "mm", "ss"]):
             raise ValueError(f"'{value}': depois da data só cabe hh:mm ou hh:mm:ss")
         if _DATE_PARTS.sub("", value).strip("/-.: T"):

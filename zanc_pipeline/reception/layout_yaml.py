@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import yaml
 
 from zanc_pipeline.common.yaml_text import YamlText
 
 
 def translated(text: YamlText, problems: Sequence[Any]) -> str:
     """The errors of the model, each as ``file:line: key: what is wrong and what is right``."""
-    said = []
+    said = list[str]()
+    renamed = {_renamed(text, problem) for problem in problems}
+    seen = set[tuple[Any, ...]]()
     for problem in problems:
         place = problem["loc"]
+        written = tuple(_written(text.content, place))
+        if written in seen or (problem["type"] == "missing" and written in renamed):
+            continue  # another reading of the same value; or the key is there, misspelt
+        seen.add(written)
         follows = problem["type"] == "too_short" and any(
             other["loc"][: len(place)] == place and len(other["loc"]) > len(place)
             for other in problems
@@ -31,11 +39,45 @@ def _written(content: Any, place: Sequence[str | int]) -> list[str | int]:
         try:
             content = content[step]
         except (KeyError, IndexError, TypeError):
-            if number + 1 < len(place):
+            if number + 1 < len(place) or not isinstance(content, dict | list):
                 continue
         if step != "[key]":
             path.append(step)
     return path
+
+
+def _near_key(text: YamlText, place: Sequence[str | int]) -> list[str]:
+    return difflib.get_close_matches(str(place[-1]), _keys_at(text, place[:-1]), n=1)
+
+
+def _renamed(text: YamlText, problem: Any) -> tuple[Any, ...]:
+    """The key that an unknown one was meant to be, with its place; nothing for other problems."""
+    if problem["type"] != "extra_forbidden":
+        return ()
+    place = _written(text.content, problem["loc"])
+    return (*place[:-1], *_near_key(text, place))
+
+
+def located(text: YamlText, problem: str) -> str:
+    """A contradiction with the line of the field that it names, or of its key."""
+    key = problem.partition(":")[0]
+    names = [name.partition(" (")[0] for name in re.findall(r"'([^']+)'", problem)]
+    lines = [line for line, name in _named(text.root) if names and name == names[0]]
+    again = "mais de uma vez" in problem
+    line = lines[-again] if lines else text.line(re.split(r"\.|\[", key))
+    return f"{text.path}:{line}: {problem}"
+
+
+def _named(node: yaml.Node) -> Iterator[tuple[int, str]]:
+    """The line of everything that has a name, and the name."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == "nome" and isinstance(value, yaml.ScalarNode):
+                yield key.start_mark.line + 1, value.value
+            yield from _named(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _named(item)
 
 
 def _translated(text: YamlText, problem: Any) -> str:
@@ -45,9 +87,14 @@ def _translated(text: YamlText, problem: Any) -> str:
         said = "falta esta chave"
     elif kind == "extra_forbidden":
         known = _keys_at(text, place[:-1])
-        near = difflib.get_close_matches(str(place[-1]), known, n=1)
+        near = _near_key(text, place)
         said = "chave desconhecida"
-        said += f"; você quis dizer '{near[0]}'?" if near else f"; aqui cabem: {', '.join(known)}"
+        if ":" in str(place[-1]):
+            said, near = "falta um espaço depois do ':'", []
+        else:
+            said += (
+                f"; você quis dizer '{near[0]}'?" if near else f"; aqui cabem: {', '.join(known)}"
+            )
     elif kind == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
         near = difflib.get_close_matches(str(value), options, n=1)
@@ -55,6 +102,10 @@ def _translated(text: YamlText, problem: Any) -> str:
         said += f" (você quis dizer '{near[0]}'?)" if near else ""
     elif kind.startswith("union_tag"):
         said = f"'formato' falta ou não é aceito; use um destes: {context.get('expected_tags', '')}"
+    elif kind == "invalid_key":
+        said = f"'{value}' sobra: as decimais vêm com ponto (0.1); um texto com vírgula, com aspas"
+    elif kind == "string_type" and value is None:
+        said = "está vazio: escreva o valor depois do ':' (um sinal como # precisa de aspas)"
     elif kind == "string_type":
         said = f"'{value}' precisa ser um texto: escreva-o entre aspas"
     elif kind.startswith("int_"):
@@ -75,6 +126,7 @@ def _translated(text: YamlText, problem: Any) -> str:
         said = f"'{value}' não é aceito: o {word} é {limit}"
     elif kind in {"too_short", "string_too_short"}:
         said = f"está vazio ou curto demais: o mínimo é {context.get('min_length')}"
+        said += " (um sinal como | precisa de aspas)" if kind == "string_too_short" else ""
     elif kind in {"too_long", "string_too_long"}:
         said = f"'{value}' é longo demais: o máximo é {context.get('max_length')}"
     elif kind in {"tuple_type", "list_type"}:

@@ -57,7 +57,7 @@ def test_yes_and_no_are_portuguese(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("tipo: cpf}", "tipo: cpff}", r"campos\[1º\].tipo: 'cpff' não é aceito; use um destes"),
-        ("codificacao:", "codificaçao:", "codificacao: falta esta chave"),
+        ("codificacao:", "codificaçao:", "você quis dizer 'codificacao'"),
         ("separador:", "separadr:", "separadr: chave desconhecida; você quis dizer 'separador'"),
         ('versao: "1"', "versao: 1", "versao: '1' precisa ser um texto: escreva-o entre aspas"),
         ("formato: delimitado", "formato: csv", "formato: 'csv' não é aceito; use um destes"),
