@@ -8,7 +8,7 @@ import numpy as np
 import openpyxl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zanc_pipeline.common.errors import DataError
@@ -147,5 +147,6 @@ def test_a_line_that_is_not_in_the_file_refuses_all() -> None:
         max_size=20,
     )
 )
+@settings(deadline=None)
 def test_many_cells_are_protected_as_each_is(cells: list[str]) -> None:
     assert protected_all(pa.array(cells, type=pa.string())) == [protected(cell) for cell in cells]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zanc_pipeline.reception.readers import quotes
@@ -40,6 +40,7 @@ def joined(lines: Sequence[str], index: int, most: int) -> tuple[list[str] | Non
     width=st.integers(1, 5),
     most=st.integers(1, 6),
 )
+@settings(deadline=None)
 def test_rows_over_lines_are_those_of_the_joined_lines(
     lines: list[str], width: int, most: int
 ) -> None:

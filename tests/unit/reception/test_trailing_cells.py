@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.worksheet._reader import WorkSheetParser
 
@@ -57,6 +57,7 @@ def filled(source: Any) -> list[tuple[int, list[tuple[int, Any]]]]:
 
 
 @given(rows=st.lists(CELLS, max_size=6), piece=st.integers(1, 400), longest=st.integers(1, 300))
+@settings(deadline=None)
 def test_every_value_stays_in_its_place(rows: list[list[str]], piece: int, longest: int) -> None:
     content = sheet(rows)
     with pytest.MonkeyPatch.context() as patch:

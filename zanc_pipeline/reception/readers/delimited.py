@@ -25,8 +25,9 @@ from zanc_pipeline.reception.fields import DDD_MARK
 from zanc_pipeline.reception.layout import ColumnField, DelimitedLayout
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
 from zanc_pipeline.reception.readers.base import Batch, Chunk, Integers, Lazy, broken_row, chunks
+from zanc_pipeline.reception.readers.pattern import Finder
 from zanc_pipeline.reception.readers.quotes import MAX_JOINED_LINES, QuotedRows, split_line
-from zanc_pipeline.reception.readers.tokens import find_tokens
+from zanc_pipeline.reception.readers.tokens import Tokens
 
 _NOTHING = "\x1a\x00 \t"
 
@@ -38,6 +39,7 @@ def read_delimited(layout: DelimitedLayout, path: Path) -> Iterator[Batch]:
     """
     before = layout.preamble
     titles: list[str] | None = None
+    finder: Finder | None = None
     carried: Chunk | None = None
     for chunk, last in _with_last(
         chunks(path, layout.encoding, must_end_with_newline=layout.ends_with_newline)
@@ -49,7 +51,11 @@ def read_delimited(layout: DelimitedLayout, path: Path) -> Iterator[Batch]:
             if titles is None:
                 carried = None
                 continue
-        piece = _Piece(whole, layout, titles, first=first, last=last)
+        if finder is None:
+            quote = _byte(layout.quote)
+            plain = layout.quote.isascii()
+            finder = Finder(len(titles), _byte(layout.delimiter) if plain else None, quote)
+        piece = _Piece(whole, layout, titles, finder, first=first, last=last)
         yield piece.batch()
         carried = piece.rest()
 
@@ -79,15 +85,17 @@ class _Piece:
     """Some whole lines of a file, cut into rows."""
 
     def __init__(
-        self, chunk: Chunk, layout: DelimitedLayout, titles: list[str], *, first: int, last: bool
+        self,
+        chunk: Chunk,
+        layout: DelimitedLayout,
+        titles: list[str],
+        finder: Finder,
+        *,
+        first: int,
+        last: bool,
     ) -> None:
         self._chunk, self._layout, self._titles = chunk, layout, titles
-        tokens = find_tokens(
-            chunk,
-            len(titles),
-            _byte(layout.delimiter) if layout.quote.isascii() else None,
-            _byte(layout.quote),
-        )
+        tokens = finder.find(chunk)
         self._tokens = tokens
         self._lines = _Lines(chunk.body, tokens.line_starts, tokens.line_ends, layout.encoding)
         self._end = max(self._before_footer(), first)
@@ -96,7 +104,10 @@ class _Piece:
         self._broken = array("q")
         self._why = array("q")
         taken = self._read_with_care(first)
-        self._clean = tokens.without(taken)
+        if taken.any() and not isinstance(tokens, Tokens):
+            tokens = finder.search(chunk)
+        self._clean = tokens.without(taken) if isinstance(tokens, Tokens) else tokens
+        finder.learn(self._clean)
 
     def batch(self) -> Batch:
         """The rows of the piece, in the order of their lines."""

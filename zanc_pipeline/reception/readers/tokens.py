@@ -7,6 +7,8 @@ two cells, whatever the other lines hold. The other lines are read one by one, w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,17 +31,94 @@ Places = npt.NDArray[np.int32]
 class Block:
     """Columns ``first`` … ``last``, whose sizes are the same in all rows, side by side.
 
-    ``buffer`` holds their bytes row after row, ``distance`` bytes each, from ``PAD`` on.
+    ``buffer`` holds their bytes row after row, ``distance`` bytes each, from ``start`` on.
     """
 
     first: int
     last: int
     buffer: Bytes
+    start: int
     distance: int
 
 
+class CleanCells(ABC):
+    """The cells of the clean lines of a chunk; ``buffer`` holds the chunk at ``PAD``."""
+
+    buffer: Bytes
+    ascii: bool
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """How many lines there are."""
+
+    @property
+    @abstractmethod
+    def even_sizes(self) -> Sequence[int]:
+        """The size of every column's cells, -1 where they have several."""
+
+    @abstractmethod
+    def _even_cells(self, column: int) -> ByteCells:
+        """The cells of a column of one size."""
+
+    @abstractmethod
+    def _edges(self, column: int) -> tuple[Places, Places]:
+        """Where the cells of a column of several sizes start and end, from the chunk's start."""
+
+    def cells(self, column: int) -> ByteCells:
+        """A column of the clean lines, blanks and all."""
+        if self.even_sizes[column] >= 0:
+            return self._even_cells(column)
+        starts, ends = self._edges(column)
+        sizes = (ends - starts).astype(np.int64)
+        return ByteCells(self.buffer, starts.astype(np.int64) + PAD, sizes, self.rows)
+
+    def texts(self, column: int) -> pa.Array:
+        """The same as a binary array, or one of texts where all bytes are ``ascii``.
+
+        Cells of several sizes and what stands between them are one array over the buffer itself,
+        of which every second is taken: nothing is copied before.
+        """
+        rows, kind = self.rows, pa.string() if self.ascii else pa.binary()
+        if not rows:
+            return pa.array([], type=kind)
+        size = self.even_sizes[column]
+        if size >= 0:
+            cells = np.ascontiguousarray(self.cells(column).matrix())
+            sizes = np.arange(rows + 1, dtype=np.int32) * np.int32(size)
+            return pa.Array.from_buffers(
+                kind, rows, [None, pa.py_buffer(sizes), pa.py_buffer(cells)]
+            )
+        edges = np.empty(2 * rows, dtype=np.int32)
+        edges[0::2], edges[1::2] = self._edges(column)
+        inner = pa.py_buffer(self.buffer[PAD:])
+        every = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, pa.py_buffer(edges), inner])
+        taken = every.take(self._seconds)
+        return pa.Array.from_buffers(kind, rows, taken.buffers())
+
+    @cached_property
+    def _seconds(self) -> pa.Array:
+        return pa.array(np.arange(0, 2 * self.rows, 2))
+
+
+def gathered(buffer: Bytes, starts: Integers, size: int) -> tuple[Bytes, int]:
+    """``size`` bytes from each of some places in a buffer on, one after the other.
+
+    Returns the buffer that holds them and where they start in it, with ``PAD`` bytes before and
+    after them.
+    """
+    every = np.ndarray(
+        (len(buffer) - size + 1,), dtype=f"V{size}", buffer=buffer.data, strides=(1,)
+    )
+    more = -(-PAD // size)
+    places = np.full(len(starts) + 2 * more, starts[0])
+    places[more:-more] = starts
+    found: npt.NDArray[np.void] = every[places]
+    return found.view(np.uint8), more * size
+
+
 @dataclass(frozen=True, kw_only=True)
-class Tokens:
+class Tokens(CleanCells):
     """The lines of a chunk, and the cells of the clean ones.
 
     ``buffer`` holds the chunk at ``PAD``; all places are counted from the chunk's start.
@@ -68,20 +147,30 @@ class Tokens:
         some = slice(first, None) if kept[first:].all() else kept
         return replace(self, clean=self.clean[some], before=self.before[some], ends=self.ends[some])
 
-    def cells(self, column: int) -> ByteCells:
-        """A column of the clean lines, blanks and all."""
-        rows, block = len(self.clean), self._blocks[column]
-        if block is not None:
-            start = PAD + int(self.before[0, column] - self.before[0, block.first])
-            size = self._even_sizes[column]
-            return ByteCells(block.buffer, start, size, rows, stride=block.distance)
-        before = self._column_before(column)
-        sizes = (self._turned_ends[column] - before).astype(np.int64)
-        sizes -= 1
-        return ByteCells(self.buffer, _starts(before), sizes, rows)
+    @property
+    def rows(self) -> int:
+        """How many clean lines there are."""
+        return len(self.clean)
+
+    def quoted(self, quote: int) -> tuple[bool, ...]:
+        """Which cells of the first clean line stand in quotes."""
+        width: int = self.ends.shape[1]
+        if self.tight:
+            return (False,) * width
+        return tuple(bool(byte == quote) for byte in self.buffer[self.ends[0] + PAD])
+
+    def _even_cells(self, column: int) -> ByteCells:
+        block = self._blocks[column]
+        assert block is not None
+        start = block.start + int(self.before[0, column] - self.before[0, block.first])
+        size = self.even_sizes[column]
+        return ByteCells(block.buffer, start, size, self.rows, stride=block.distance)
+
+    def _edges(self, column: int) -> tuple[Places, Places]:
+        return self._column_before(column) + np.int32(1), self._turned_ends[column]
 
     @cached_property
-    def _even_sizes(self) -> list[int]:
+    def even_sizes(self) -> list[int]:
         """The size of every column's cells, -1 where they have several."""
         if not len(self.clean):
             return [-1] * self.ends.shape[1]
@@ -96,7 +185,7 @@ class Tokens:
         if not self.tight and len(self.clean):
             follows[1:] = _even(self.before[:, 1:] - self.ends[:, :-1]).tolist()
         found: list[tuple[int, int]] = []
-        for column, size in enumerate(self._even_sizes):
+        for column, size in enumerate(self.even_sizes):
             if size < 0:
                 continue
             if found and found[-1][1] == column - 1 and follows[column]:
@@ -116,11 +205,10 @@ class Tokens:
     def _block(self, first: int, last: int) -> Block:
         size = int(self.ends[0, last] - self.before[0, first]) - 1
         if not size:
-            return Block(first=first, last=last, buffer=padded(b""), distance=0)
-        places = len(self.buffer) - size + 1
-        every = np.ndarray((places,), dtype=f"V{size}", buffer=self.buffer.data, strides=(1,))
-        gathered: npt.NDArray[np.void] = every[_starts(self._column_before(first))]
-        return Block(first=first, last=last, buffer=padded(gathered.view(np.uint8)), distance=size)
+            return Block(first=first, last=last, buffer=padded(b""), start=PAD, distance=0)
+        starts = self._column_before(first).astype(np.int64) + (PAD + 1)
+        buffer, start = gathered(self.buffer, starts, size)
+        return Block(first=first, last=last, buffer=buffer, start=start, distance=size)
 
     def _column_before(self, column: int) -> Places:
         """The place before every cell of a column that is in no block, or the first of one."""
@@ -140,45 +228,10 @@ class Tokens:
 
     @cached_property
     def _turned_ends(self) -> dict[int, Places]:
-        wanted = {column for column in self._started if self._even_sizes[column] < 0}
+        wanted = {column for column in self._started if self.even_sizes[column] < 0}
         if self.tight:
             wanted |= {column - 1 for column in self._started if column}
         return _turned(self.ends, sorted(wanted))
-
-    def texts(self, column: int) -> pa.Array:
-        """The same as a binary array, or one of texts where all bytes are ``ascii``.
-
-        Cells of several sizes and what stands between them are one array over the buffer itself,
-        of which every second is taken: nothing is copied before.
-        """
-        rows, kind = len(self.clean), pa.string() if self.ascii else pa.binary()
-        if not rows:
-            return pa.array([], type=kind)
-        size = self._even_sizes[column]
-        if size >= 0:
-            cells = np.ascontiguousarray(self.cells(column).matrix())
-            sizes = np.arange(rows + 1, dtype=np.int32) * np.int32(size)
-            return pa.Array.from_buffers(
-                kind, rows, [None, pa.py_buffer(sizes), pa.py_buffer(cells)]
-            )
-        edges = np.empty(2 * rows, dtype=np.int32)
-        np.add(self._column_before(column), np.int32(1), out=edges[0::2])
-        edges[1::2] = self._turned_ends[column]
-        inner = pa.py_buffer(self.buffer[PAD:])
-        every = pa.Array.from_buffers(pa.binary(), 2 * rows - 1, [None, pa.py_buffer(edges), inner])
-        taken = every.take(self._seconds)
-        return pa.Array.from_buffers(kind, rows, taken.buffers())
-
-    @cached_property
-    def _seconds(self) -> pa.Array:
-        return pa.array(np.arange(0, 2 * len(self.clean), 2))
-
-
-def _starts(before: Places) -> Integers:
-    """Where cells start in the buffer, by the place before each of them."""
-    starts = before.astype(np.int64)
-    starts += PAD + 1
-    return starts
 
 
 def _even(matrix: Places) -> Mask:
