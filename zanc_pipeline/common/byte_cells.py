@@ -359,6 +359,19 @@ def written(values: Words, width: int) -> Bytes:
     return digits.view(np.uint8).reshape(len(values), parts * 4)[:, parts * 4 - width :]
 
 
+def as_bits(mask: Mask) -> Words:
+    """A mask with a bit for each of its entries, the first in the lowest of each word."""
+    bits = np.packbits(mask, bitorder="little")
+    if len(bits) % 8:
+        bits = np.concatenate((bits, np.zeros(-len(bits) % 8, dtype=np.uint8)))
+    return bits.view(np.dtype("<u8"))
+
+
+def lowest_bit(words: Words) -> npt.NDArray[np.uint8]:
+    """The place of the lowest bit of each word; no word is zero."""
+    return np.bitwise_count(~words & (words - np.uint64(1)))
+
+
 def validity(valid: Mask) -> pa.Buffer | None:
     """The bitmap of an Arrow array; None when all values are valid."""
     return None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, padded
+from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, Words, as_bits, padded
 from zanc_pipeline.reception.columns import EncodingWitness
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
 
@@ -74,14 +74,16 @@ class Chunk:
     """Whole lines of a file: they start at byte ``offset``, with line number ``line``.
 
     ``buffer`` holds them between ``PAD`` bytes before and after. ``line_ends`` is how many lines
-    end; ``ascii`` whether all bytes are. With ``record_size``, the file has no line ends and its
-    records follow each other.
+    end, ``newlines`` has a bit for each byte, the first in the lowest of each word; ``ascii`` tells
+    whether all bytes are. With ``record_size``, the file has no line ends and its records follow
+    each other.
     """
 
     buffer: Bytes
     offset: int
     line: int
     line_ends: int
+    newlines: Words
     ascii: bool
     record_size: int = 0
 
@@ -89,12 +91,13 @@ class Chunk:
     def of(cls, data: bytes, *, offset: int, line: int, record_size: int = 0) -> Chunk:
         """The chunk of some bytes."""
         buffer = padded(data)
-        ends, plain = _looked_at(buffer[PAD:-PAD])
+        ends, newlines, plain = _looked_at(buffer[PAD:-PAD])
         return cls(
             buffer=buffer,
             offset=offset,
             line=line,
             line_ends=0 if record_size else ends,
+            newlines=newlines,
             ascii=plain,
             record_size=record_size,
         )
@@ -154,11 +157,18 @@ def chunks(
                 buffer = buffer[: end + 2 * PAD]
                 buffer[-PAD:] = 0
                 whole = buffer[PAD:-PAD]
-                lines, plain = _looked_at(whole)
+                lines, newlines, plain = _looked_at(whole)
                 if single_byte:
                     witness.see(whole.data, ascii_only=plain)
                 blank = blank and whole.tobytes().isspace()
-                yield Chunk(buffer=buffer, offset=offset, line=line, line_ends=lines, ascii=plain)
+                yield Chunk(
+                    buffer=buffer,
+                    offset=offset,
+                    line=line,
+                    line_ends=lines,
+                    newlines=newlines,
+                    ascii=plain,
+                )
                 offset, line = offset + end, line + lines
     if single_byte:
         witness.see(rest, ascii_only=rest.isascii(), last=True)
@@ -191,15 +201,17 @@ def _read(file: FileIO, before: bytes, size: int) -> tuple[Bytes, int]:
 _LOOKED_AT_ONCE = 128 * 1024
 
 
-def _looked_at(data: Bytes) -> tuple[int, bool]:
-    """How many line ends there are, and whether all bytes are ASCII."""
-    ends, highest = 0, 0
+def _looked_at(data: Bytes) -> tuple[int, Words, bool]:
+    """How many line ends there are, a bit for each of them, and whether all bytes are ASCII."""
+    ends, highest, words = 0, 0, []
     mask = np.empty(min(len(data), _LOOKED_AT_ONCE), dtype=np.bool_)
     for start in range(0, len(data), _LOOKED_AT_ONCE):
         piece = data[start : start + _LOOKED_AT_ONCE]
-        ends += int(np.count_nonzero(np.equal(piece, 10, out=mask[: len(piece)])))
+        words.append(as_bits(np.equal(piece, 10, out=mask[: len(piece)])))
+        ends += int(np.bitwise_count(words[-1]).sum())
         highest = max(highest, int(piece.max()))
-    return ends, highest < 128
+    bits = np.concatenate(words) if words else np.zeros(0, dtype=np.uint64)
+    return ends, bits, highest < 128
 
 
 _TAIL = 4096

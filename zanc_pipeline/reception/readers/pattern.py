@@ -12,9 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from zanc_pipeline.common.byte_cells import PAD, ByteCells, Bytes, Integers, Mask
+from zanc_pipeline.common.byte_cells import (
+    PAD,
+    ByteCells,
+    Bytes,
+    Integers,
+    Mask,
+    as_bits,
+    lowest_bit,
+)
 from zanc_pipeline.reception.readers.base import Chunk
 from zanc_pipeline.reception.readers.tokens import (
     Block,
@@ -134,9 +141,9 @@ class RowPattern:
         expected = {self.delimiter: rows * (len(self.sizes) - 1)}
         if self.quote is not None:
             expected[self.quote] = rows * 2 * sum(self.quoted)
-        ends = _line_ends(chunk.body, rows, expected)
-        if ends is None:
+        if not rows or chunk.body[-1] != 10 or not _has(chunk.body, expected):
             return None
+        ends = _line_ends(chunk)
         stops = ends
         carriage = buffer.take(ends + (PAD - 1)) == 13
         if carriage.any():
@@ -233,8 +240,8 @@ class RowPattern:
         """The cells of a run side by side; None when a separator or a quote is not in its place."""
         distance = self._length(first, last + 1)
         held, start = gathered(buffer, base + PAD, distance)
-        matrix = held[start:][: len(base) * distance].reshape(len(base), distance)
-        lowest, highest = matrix.min(axis=0), matrix.max(axis=0)
+        cells = held[start : start + len(base) * distance]
+        lowest, highest = (_reduced(limit, cells, distance) for limit in (np.minimum, np.maximum))
         for place, mark in self._marks(first, last):
             if not lowest[place] == mark == highest[place]:
                 return None
@@ -251,41 +258,42 @@ class RowPattern:
                 yield after + self.quoted[column], self.delimiter
 
 
-def _line_ends(body: Bytes, rows: int, expected: Mapping[int, int]) -> Integers | None:
-    """The places of ``rows`` line ends; None unless each byte comes as often as is expected.
-
-    Sixty-four bytes at a time are one word of bits, of which most hold no line end.
-    """
-    if not rows or body[-1] != 10:
-        return None
-    mask = np.empty(min(len(body), _MARKED_AT_ONCE), dtype=np.bool_)
-    counts = dict.fromkeys(expected, 0)
-    found = []
-    for start in range(0, len(body), _MARKED_AT_ONCE):
-        piece = body[start : start + _MARKED_AT_ONCE]
-        here = mask[: len(piece)]
+def _has(data: Bytes, expected: Mapping[int, int]) -> bool:
+    """Whether each of some bytes is there as often as is expected."""
+    mask = np.empty(min(len(data), _MARKED_AT_ONCE), dtype=np.bool_)
+    left = dict(expected)
+    for start in range(0, len(data), _MARKED_AT_ONCE):
+        piece = data[start : start + _MARKED_AT_ONCE]
         for byte in expected:
-            counts[byte] += int(np.count_nonzero(np.equal(piece, byte, out=here)))
-        words = _bits(np.equal(piece, 10, out=here))
-        at = np.flatnonzero(words)
-        word = words[at]
-        if (word & (word - np.uint64(1))).any():
-            places = np.flatnonzero(here)
-        else:
-            places = (at << 6) + np.bitwise_count(word - np.uint64(1))
-        found.append(places + start)
-    if counts != expected:
-        return None
-    ends: Integers = np.concatenate(found)
-    return ends if len(ends) == rows else None
+            here = np.equal(piece, byte, out=mask[: len(piece)])
+            if left[byte]:
+                left[byte] -= int(np.count_nonzero(here))
+            elif here.any():
+                return False
+    return not any(left.values())
 
 
-def _bits(mask: Mask) -> npt.NDArray[np.uint64]:
-    """A mask with a bit for each of its entries, the first in the lowest of each word."""
-    bits = np.packbits(mask, bitorder="little")
-    if len(bits) % 8:
-        bits = np.concatenate((bits, np.zeros(-len(bits) % 8, dtype=np.uint8)))
-    return bits.view(np.dtype("<u8"))
+def _line_ends(chunk: Chunk) -> Integers:
+    """The places of all line ends. Most words of bits hold none or one."""
+    words = chunk.newlines
+    at = np.flatnonzero(words)
+    if len(at) < chunk.line_ends:
+        return np.flatnonzero(chunk.body == 10)
+    return (at << 6) + lowest_bit(words[at])
+
+
+_REDUCED_AT_ONCE = 4096
+
+
+def _reduced(limit: np.ufunc, rows: Bytes, width: int) -> Bytes:
+    """The lowest or highest byte in each place of rows of ``width`` bytes."""
+    together = max(_REDUCED_AT_ONCE // width, 1) * width
+    head = len(rows) - len(rows) % together
+    parts = [rows[head:].reshape(-1, width)]
+    if head:
+        parts.append(limit.reduce(rows[:head].reshape(-1, together), axis=0).reshape(-1, width))
+    found: Bytes = limit.reduce(np.concatenate(parts), axis=0)
+    return found
 
 
 def _first(buffer: Bytes, starts: Integers, byte: int) -> Integers | None:
@@ -296,10 +304,7 @@ def _first(buffer: Bytes, starts: Integers, byte: int) -> Integers | None:
     places -= beyond
     kind = np.dtype(f"V{_WINDOW}")
     every = np.ndarray((last + 1,), dtype=kind, buffer=buffer.data, strides=(1,))
-    words = _bits(every[places].view(np.uint8) == byte)
+    words = as_bits(every[places].view(np.uint8) == byte)
     if beyond.any():
         words = words >> beyond.astype(np.uint64)
-    first = words & (np.uint64(0) - words)
-    if not first.all():
-        return None
-    return starts + np.bitwise_count(first - np.uint64(1))
+    return starts + lowest_bit(words) if words.all() else None
