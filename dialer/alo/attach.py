@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
@@ -38,14 +37,12 @@ def attach(pbx: AsteriskPbx, model: Model, address: str) -> Ears:
             pbx.answered_by(attempt_id, verdict)
 
     ears = Ears(model, address, told)
-    before, asked = pbx.on_event, set[asyncio.Task[None]]()
+    before = pbx.on_event
 
     def notice(attempt_id: str, event: events.Event) -> None:
         match event:
             case events.Answered():
-                task = asyncio.create_task(_listen(ears, pbx, attempt_id))
-                asked.add(task)
-                task.add_done_callback(asked.discard)
+                _listen(ears, pbx, attempt_id)
             case events.Detected() if ears.stop(attempt_id):
                 # The dialplan waited no longer: a verdict that came now would tear the person
                 # away from the operator.
@@ -59,8 +56,8 @@ def attach(pbx: AsteriskPbx, model: Model, address: str) -> Ears:
     return ears
 
 
-async def _listen(ears: Ears, pbx: AsteriskPbx, attempt_id: str) -> None:
+def _listen(ears: Ears, pbx: AsteriskPbx, attempt_id: str) -> None:
     try:
-        await ears.listen(attempt_id, lambda address, port: pbx.hear(attempt_id, address, port))
+        ears.listen(attempt_id, lambda address, port: pbx.hear(attempt_id, address, port))
     except (OSError, UnavailableError) as error:
         log.warning("PBX %s: a call can't be heard: %s", pbx.name, error)

@@ -20,17 +20,16 @@ Verdict = Literal["human", "machine"]
 class Patience:
     """How sure is sure enough, and how long one may listen.
 
-    ``person`` and ``machine`` are probabilities of a machine: under the one it is a person, over
-    the other a machine. After ``speech_seconds`` from the first voice, or ``call_seconds`` from
-    the answer, the doubt is for the person: only over ``machine_at_the_end`` it is a machine.
-    Nothing is said before ``least_seconds`` of voice and what follows it.
+    ``person`` and ``machine`` are probabilities of a machine. As soon as it is under the one, but
+    not before ``least_seconds`` of voice and what follows it, it is a person. Otherwise one listens
+    until ``speech_seconds`` from the first voice, or ``call_seconds`` from the answer; then the
+    doubt is for the person: only over ``machine`` it is a machine.
     """
 
-    person: float = 0.12
-    machine: float = 0.97
-    machine_at_the_end: float = 0.94
+    person: float = 0.25
+    machine: float = 0.88
     least_seconds: float = 0.5
-    speech_seconds: float = 1.5
+    speech_seconds: float = 1.6
     call_seconds: float = 3.3
 
 
@@ -53,10 +52,8 @@ def decide(
         return None
     probability = model.machine(features)
     if last:
-        return "machine" if probability > patience.machine_at_the_end else "human"
-    if probability < patience.person:
-        return "human"
-    return "machine" if probability > patience.machine else None
+        return "machine" if probability > patience.machine else "human"
+    return "human" if probability < patience.person else None
 
 
 class Trees:

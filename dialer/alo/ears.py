@@ -8,23 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dialer.alo.decision import Model, Patience, Verdict, decide
-from dialer.alo.listening import FRAME, RATE, Listener
+from dialer.alo.listening import FEATURES, FRAME, RATE, Listener
 
 log = logging.getLogger(__name__)
 
 LONGEST_GAP = 25
 """Lost packets that are taken as silence; a longer hole is left out."""
+LATE_SECONDS = 0.08
+"""Sound that is missing for longer by the clock is none: there is silence."""
+LONGEST_PACKET = 2048
 EVERY_SECONDS = 0.1
 """How often a call is judged."""
-DEAF_SECONDS = 1.0
+DEAF_SECONDS = 1.2
 """No sound for so long after it was asked for: it is taken for a person, who must not wait."""
+_SPOKEN = FEATURES.index("since_voice_began")
 _ALAW = 8
 """Payload type of G.711 A-law, which is what Brazilian networks speak."""
 
@@ -72,18 +78,39 @@ class Stream:
 
 
 @dataclass(eq=False)
-class _Ear(asyncio.DatagramProtocol):
-    """One call that is listened to."""
+class Ear:
+    """One call as it is heard by the clock: where no sound came there was silence.
 
+    Pure: packets and the time in, figures out. Times are seconds of any one clock; ``asked_at`` is
+    when the sound was asked for.
+    """
+
+    asked_at: float
     listener: Listener = field(default_factory=Listener)
     stream: Stream = field(default_factory=Stream)
+    came: bool = False
+    """Whether any sound came."""
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        """Hear what came."""
-        del addr
-        sound = self.stream.samples(data)
-        if sound is not None:
-            self.listener.feed(sound)
+    def hear(self, packets: Sequence[bytes], now: float) -> None:
+        """Take what came since the last time."""
+        sounds = [sound for one in packets if (sound := self.stream.samples(one)) is not None]
+        if not sounds:
+            return
+        sound = np.concatenate(sounds)
+        self.came = True
+        missing = self._silent(now - len(sound) / RATE)
+        if missing > LATE_SECONDS:  # a network may send nothing where nothing is said
+            self.listener.feed(np.zeros(round(missing * RATE), dtype=np.int16))
+        self.listener.feed(sound)
+        self.asked_at = min(self.asked_at, now - self.listener.heard)
+
+    def features(self, now: float) -> NDArray[np.float32]:
+        """The figures of ``listening.FEATURES`` at this time."""
+        missing = self._silent(now)
+        return self.listener.features(missing if missing > LATE_SECONDS else 0.0)
+
+    def _silent(self, now: float) -> float:
+        return now - self.asked_at - self.listener.heard
 
 
 class Ears:
@@ -106,7 +133,7 @@ class Ears:
         self._listening: dict[str, asyncio.Task[None]] = {}
         self._known: set[str] = set()
 
-    async def listen(self, attempt_id: str, ask: Callable[[str, int], None]) -> None:
+    def listen(self, attempt_id: str, ask: Callable[[str, int], None]) -> None:
         """Open a port for a call and ``ask`` (address, port) its PBX to send the sound there.
 
         A call is listened to once. Raises OSError when there is no port, and what ``ask`` raises.
@@ -114,19 +141,20 @@ class Ears:
         if attempt_id in self._known:
             return
         self._known.add(attempt_id)
-        ear = _Ear()
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: ear, local_addr=(self.address, 0)
-        )
+        wire = _open(self.address)
         try:
-            ask(self.address, int(transport.get_extra_info("sockname")[1]))
+            ask(self.address, int(wire.getsockname()[1]))
         except BaseException:
-            transport.close()
+            wire.close()
             raise
-        task = asyncio.create_task(self._judge(attempt_id, ear, transport))
+        task = asyncio.create_task(self._judge(attempt_id, wire))
         self._listening[attempt_id] = task
-        task.add_done_callback(lambda _: self._listening.pop(attempt_id, None))
+
+        def ended(_task: asyncio.Task[None]) -> None:
+            self._listening.pop(attempt_id, None)
+            wire.close()
+
+        task.add_done_callback(ended)
 
     def stop(self, attempt_id: str) -> bool:
         """Say nothing more of a call; whether it was being listened to."""
@@ -145,29 +173,52 @@ class Ears:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _judge(
-        self, attempt_id: str, ear: _Ear, transport: asyncio.DatagramTransport
-    ) -> None:
+    async def _judge(self, attempt_id: str, wire: socket.socket) -> None:
         try:
-            loop = asyncio.get_running_loop()
-            end = loop.time() + DEAF_SECONDS
-            while ear.listener.heard or loop.time() < end:
-                await asyncio.sleep(EVERY_SECONDS)
-                if not ear.listener.heard:
-                    continue
-                verdict = decide(self._model, ear.listener.features(), self._patience)
-                if verdict is not None:
-                    self._told(attempt_id, verdict)
-                    return
-                if loop.time() > end + self._patience.call_seconds:
-                    break  # the sound stopped
-            log.warning("attempt %s: its sound does not come: taken for a person", attempt_id)
-            self._told(attempt_id, "human")
+            verdict = await self._verdict(wire)
+            if verdict is None:
+                log.warning("attempt %s: its sound does not come: taken for a person", attempt_id)
+            self._told(attempt_id, verdict or "human")
         except Exception:
             log.exception("attempt %s: it can't be judged: taken for a person", attempt_id)
             self._told(attempt_id, "human")
-        finally:
-            transport.close()
+
+    async def _verdict(self, wire: socket.socket) -> Verdict | None:
+        """What the call is; None when no sound comes."""
+        now = asyncio.get_running_loop().time
+        deaf_at, ear, wait = now() + DEAF_SECONDS, Ear(asked_at=now()), EVERY_SECONDS
+        while ear.came or now() < deaf_at:
+            await asyncio.sleep(wait)
+            ear.hear(_arrived(wire), now())
+            if ear.came:
+                features = ear.features(now())
+                verdict = decide(self._model, features, self._patience)
+                if verdict is not None:
+                    return verdict
+                left = self._patience.speech_seconds - features[_SPOKEN]
+                wait = float(np.fmin(EVERY_SECONDS, left))  # no voice yet: left is not a number
+        return None
+
+
+def _open(address: str) -> socket.socket:
+    """A UDP port; what arrives waits in it until it is asked for."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    wire = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        wire.setblocking(False)
+        wire.bind((address, 0))
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+def _arrived(wire: socket.socket) -> list[bytes]:
+    packets: list[bytes] = []
+    with suppress(BlockingIOError):
+        while True:
+            packets.append(wire.recv(LONGEST_PACKET))
+    return packets
 
 
 def packet(number: int, samples: NDArray[np.int16]) -> bytes:

@@ -28,17 +28,24 @@ FEATURES = (
     "longest_pause",
     "silence_now",
     "talking",
-    "level",
+    "first_pause",
+    "second_burst",
+    "syllables",
+    "syllable_rate",
     "level_spread",
-    "noise",
     "tonal",
     "steady_tone",
     "brightness",
     "brightness_spread",
     "crossings",
     "rhythm",
+    *(f"loud_{tenth:02d}" for tenth in range(16)),
 )
-"""Names of the figures, in the order of ``Listener.features``. Times are in seconds."""
+"""Names of the figures, in the order of ``Listener.features``. Times are in seconds.
+
+``loud_NN`` is how loud that tenth of a second since the voice began was, in dB of the loudest
+frame. How loud or how noisy a line is, is no figure: it says nothing of who answers.
+"""
 
 _SPECTRUM = np.fft.rfftfreq(FRAME, 1 / RATE)
 _WINDOW = np.hanning(FRAME)
@@ -50,6 +57,10 @@ _ABOVE_NOISE = 4.0
 """Voice is this many times louder than the noise floor (12 dB)."""
 _AT_LEAST = 2.0
 """Sound whose loudest frame is not so many times louder than its quiet ones holds no voice."""
+_SWELL = 0.12
+"""A syllable is a swell of the sound by more than this (2.4 dB) in powers of ten."""
+_TENTH = 5
+"""Frames."""
 _BRIDGED = 3
 """Pauses of up to so many frames (60 ms) are within a word: the closing of a consonant."""
 
@@ -81,10 +92,10 @@ class Listener:
         voiced = _voiced(np.array([frame[0] for frame in self._frames]))
         return float(voiced.argmax()) * FRAME_SECONDS if voiced.any() else None
 
-    def features(self) -> NDArray[np.float32]:
-        """The figures of ``FEATURES`` as known now."""
-        frames = np.array(self._frames, dtype=np.float64).reshape(-1, 5)
-        return _figures(frames)
+    def features(self, silence: float = 0.0) -> NDArray[np.float32]:
+        """The figures of ``FEATURES`` as known now, when ``silence`` seconds followed the sound."""
+        frames = self._frames + [_NOTHING] * round(silence / FRAME_SECONDS)
+        return _figures(np.array(frames, dtype=np.float64).reshape(-1, 5))
 
 
 def _measure(blocks: Frames) -> list[tuple[float, float, float, float, float]]:
@@ -101,6 +112,9 @@ def _measure(blocks: Frames) -> list[tuple[float, float, float, float, float]]:
     crossings = (np.diff(np.signbit(blocks), axis=1) != 0).mean(axis=1)
     measured = (level, _SPECTRUM[top], around / total, centroid, crossings)
     return list(zip(*(column.tolist() for column in measured), strict=True))
+
+
+_NOTHING = _measure(np.zeros((1, FRAME)))[0]
 
 
 def _voiced(level: Frames) -> NDArray[np.bool_]:
@@ -140,44 +154,61 @@ def _figures(frames: Frames) -> NDArray[np.float32]:
         (start - end) * FRAME_SECONDS for start, end in zip(starts[1:], ends[:-1], strict=True)
     ]
     heard = count * FRAME_SECONDS
+    figures = np.full(len(FEATURES), np.nan, dtype=np.float32)
     if not lengths:
-        nothing = np.full(len(FEATURES), np.nan, dtype=np.float32)
-        known = {"heard": heard, "silence_before": heard, "voice": 0, "voice_share": 0}
-        known |= {"bursts": 0, "silence_now": heard, "talking": 0}
-        known["noise"] = float(np.median(level)) if count else 0.0
-        for name, value in known.items():
-            nothing[FEATURES.index(name)] = value
-        return nothing
+        nothing = {"heard": heard, "silence_before": heard, "voice": 0, "voice_share": 0}
+        nothing |= {"bursts": 0, "silence_now": heard, "talking": 0}
+        for name, value in nothing.items():
+            figures[FEATURES.index(name)] = value
+        return figures
     loud = frames[voiced]
     peaks, shares, centroids = loud[:, 1], loud[:, 2], loud[:, 3]
-    quiet = level[~voiced]
-    began = starts[0] * FRAME_SECONDS
+    since = (count - starts[0]) * FRAME_SECONDS
     voice = float(voiced.sum()) * FRAME_SECONDS
+    silent = (count - ends[-1]) * FRAME_SECONDS
     tone = shares > 0.8  # nearly all of the sound in one place of the spectrum
     steady = tone[1:] & (np.abs(np.diff(peaks)) <= 50) if len(peaks) > 1 else np.zeros(1, bool)
-    return np.array(
-        [
-            heard,
-            began,
-            heard - began,
-            voice,
-            voice / max(FRAME_SECONDS, heard - began),
-            len(lengths),
-            lengths[0],
-            max(lengths),
-            lengths[-1],
-            max(pauses, default=0.0),
-            (count - ends[-1]) * FRAME_SECONDS,
-            float(voiced[-1]),
-            float(np.log10(loud[:, 0].mean() + 1)),
-            float(loud[:, 0].std() / (loud[:, 0].mean() + 1)),
-            float(quiet.mean()) if len(quiet) else 0.0,
-            float(shares.mean()),
-            float(steady.mean()),
-            float(centroids.mean()),
-            float(centroids.std()),
-            float(loud[:, 4].mean()),
-            len(lengths) / max(FRAME_SECONDS, heard - began),
-        ],
-        dtype=np.float32,
-    )
+    syllables = _syllables(level[starts[0] :])
+    known = [
+        heard,
+        heard - since,
+        since,
+        voice,
+        voice / since,
+        len(lengths),
+        lengths[0],
+        max(lengths),
+        lengths[-1],
+        max(pauses, default=0.0),
+        silent,
+        float(voiced[-1]),
+        pauses[0] if pauses else silent,
+        lengths[1] if len(lengths) > 1 else np.nan,
+        syllables,
+        syllables / voice,
+        float(loud[:, 0].std() / (loud[:, 0].mean() + 1)),
+        float(shares.mean()),
+        float(steady.mean()),
+        float(centroids.mean()),
+        float(centroids.std()),
+        float(loud[:, 4].mean()),
+        len(lengths) / since,
+    ]
+    tenths = min(len(FEATURES) - len(known), (count - starts[0]) // _TENTH)
+    course = level[starts[0] : starts[0] + _TENTH * tenths].reshape(tenths, _TENTH).mean(axis=1)
+    figures[: len(known)] = known
+    figures[len(known) : len(known) + tenths] = 20 * np.log10(course / level.max())
+    return figures
+
+
+def _syllables(level: Frames) -> int:
+    """How often the sound swells and fades again."""
+    curve = np.convolve(np.log10(level + _QUIET), np.full(3, 1 / 3), "same")
+    found, rising, turn = 0, True, curve[0]
+    for value in curve.tolist():
+        if rising == (value > turn):
+            turn = value
+        elif abs(value - turn) > _SWELL:
+            found += rising
+            rising, turn = not rising, value
+    return found

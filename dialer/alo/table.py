@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 MOMENTS = tuple(round(0.5 + 0.1 * step, 1) for step in range(29))
 """Seconds after the answer at which a live call is judged: 0.5 to 3.3."""
+SPOKEN = (0.4, 1.75)
+SILENT = 1.0
+"""What is learnt from: so many seconds of voice and what follows it, or of silence before it."""
 
 
 def table(folders: Sequence[Path]) -> pa.Table:
     """One row a recording and moment: ``recording``, ``machine``, then ``FEATURES``.
 
+    Only the moments at which something might be said are rows.
     Each folder holds ``human/*.wav`` and ``machine/*.wav``, from the answer on, 16-bit mono at
     8 kHz. The order is that of the folders: what is in the last fifth is never trained on. Raises
     DataError, which names the file.
@@ -40,13 +44,23 @@ def table(folders: Sequence[Path]) -> pa.Table:
                 break
             listener.feed(sound[done:until])
             done = until
+            features = listener.features()
+            if not _matters(features):
+                continue
             names.append(path.stem)
             machines.append(path.parent.name == "machine")
-            rows.append(listener.features())
+            rows.append(features)
     columns = np.array(rows, dtype=np.float32).T
     return pa.table(
         {"recording": names, "machine": machines, **dict(zip(FEATURES, columns, strict=True))}
     )
+
+
+def _matters(features: NDArray[np.float32]) -> bool:
+    spoken = features[FEATURES.index("since_voice_began")]
+    if np.isnan(spoken):
+        return bool(features[FEATURES.index("heard")] >= SILENT)
+    return bool(SPOKEN[0] <= spoken <= SPOKEN[1])
 
 
 def read(path: Path) -> NDArray[np.int16]:

@@ -173,6 +173,8 @@ class Spec(_Part):
     embargo_days: int = Field(default=0, ge=0)
     retraining: Retraining | None = None
     boosting: Boosting = Boosting()
+    kind: Literal["logistic", "xgboost", "blend"] | None = None
+    """What is used whatever does best on the validation rows: who reads it may know no other."""
     leak_guard: LeakGuard = LeakGuard()
     profit: Profit | None = None
     promotion: Promotion

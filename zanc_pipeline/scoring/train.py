@@ -107,7 +107,7 @@ def train_candidates(table: pd.DataFrame, spec: Spec, *, where: str) -> Training
         parts.holdout,
         judged,
         calibrations,
-        chosen=_choose(validation_auc),
+        chosen=spec.kind or _choose(validation_auc),
         validation_auc=validation_auc,
         trees=trees,
         strength=strength,

@@ -1,14 +1,14 @@
 """Spoken test audio: how people and machines answer a telephone, for the model of ``models/alo``.
 
 Every recording is what the line brings from the moment of the answer: silence or noise, a phrase in
-one of many voices, a codec. Phrases, voices and noises of the set "held" are in no other set, nor
-are its accents, speeds and pitches, a television behind the person or packets lost in bursts, so
-what is measured on it was never heard in training. Nobody real speaks.
+one of many voices, a codec. Phrases and voices of the set "held" are in no other set, nor are its
+foreign accent, its speeds and pitches, its rooms, knocks, radios and its codec: what is measured on
+it was never heard in training. Nobody real speaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,133 +17,87 @@ from typing import Literal
 
 import numpy as np
 
+from zanc_pipeline.world.greetings import HELD, TRAIN, Part
 from zanc_pipeline.world.speech import RATE, Samples, speak, telephone, write_wav
 
 SECONDS = 4.0
-SEED = 20261123
+SEED = 20261124
 
 Set = Literal["train", "held"]
 Kind = Literal["human", "machine"]
+Random = np.random.Generator
 
-# What may follow what: a phrase is one of each column, an empty one says nothing. About half of the
-# people say one word and wait.
-PEOPLE: dict[Set, tuple[tuple[str, ...], ...]] = {
-    "train": (
-        ("Alô", "Alô", "Alô", "Oi", "Pronto", "Sim", "Opa", "Fala", "Diga", "Alô, alô", "Quem é",
-         "Pode falar", "Quem está aí", "Sou eu mesmo", "Bom dia", "Eu, quem é", "Fala comigo",
-         "Residência", "Alô, quem deseja"),
-        (*[""] * 20, "quem fala", "às ordens", "bom dia", "boa noite", "é a Paula", "tudo bem",
-         "pode falar", "casa da Maria", "quem gostaria", "tem alguém aí", "sou eu mesmo",
-         "Padaria Central", "estou ouvindo", "um momento", "pode dizer o seu nome",
-         "não conheço este número", "a ligação está ruim", "fala mais alto"),
-    ),
-    "held": (
-        ("Alô", "Oi, oi", "Olá", "Pois não", "Hã", "Boa tarde", "Com quem", "Ô de casa", "É ele"),
-        (*[""] * 10, "boa tarde", "é o João", "Oficina do Zé", "não estou ouvindo", "por favor",
-         "quem está falando", "meu amigo", "sim, pode dizer"),
-    ),
-}  # fmt: skip
-MACHINES: dict[Set, tuple[tuple[str, ...], ...]] = {
-    "train": (
-        ("", "Olá,", "Oi,", "Alô,", "Bom dia,", "Atenção,", "Mensagem gratuita,", "Bem-vindo,"),
-        ("sua chamada está sendo encaminhada para a caixa postal", "este telefone está desligado",
-         "o número que você ligou não pode atender agora", "você ligou para a família Souza",
-         "aqui é a Paula, não posso atender", "no momento não posso falar",
-         "você ligou para o escritório, o nosso horário é de segunda a sexta",
-         "a pessoa chamada não está disponível", "caixa postal",
-         "o assinante está em outra ligação", "esta é a caixa de mensagens de Carlos",
-         "para falar com vendas, digite um", "se você está ouvindo isto é porque eu saí"),
-        ("", "deixe o seu recado após o sinal", "tente mais tarde", "deixe o seu nome e telefone",
-         "ligue novamente, por favor", "e estará sujeita a cobrança", "aguarde na linha"),
-    ),
-    "held": (
-        ("", "Oi, tudo bem,", "Boa noite,", "Prezado cliente,", "Alô, pessoal,"),
-        ("você está sendo direcionado para o correio de voz", "eu não estou disponível agora",
-         "o celular chamado encontra-se fora de serviço", "a nossa central está fechada",
-         "aqui quem fala é a secretária eletrônica da clínica",
-         "todos os nossos atendentes estão ocupados", "este número não existe"),
-        ("", "grave a sua mensagem após o tom", "retorne a partir das nove horas",
-         "por gentileza, espere um pouco", "consulte o número e tente novamente"),
-    ),
-}  # fmt: skip
-VOICES: dict[Set, tuple[str, ...]] = {
-    "train": (
-        "m1", "m2", "m3", "m4", "m5", "f1", "f2", "f3", "Alex", "Andrea", "Annie", "Denis",
-        "Diogo", "Henrique", "Marcelo", "Mario", "Michael", "adam", "anika", "antonio", "aunty",
-        "belinda", "grandma", "grandpa", "klatt2", "linda", "paul", "steph", "whisper",
-    ),
-    "held": (
-        "m6", "m7", "m8", "f4", "f5", "Alicia", "Hugo", "Lee", "Marco", "Storm", "benjamin",
-        "caleb", "david", "ed", "edward", "iven2", "john", "klatt4", "max", "miguel", "pablo",
-        "pedro", "quincy", "rob", "shelby", "steph2", "travis", "victor", "zac",
-    ),
-}  # fmt: skip
-
-ACCENTS: dict[Set, tuple[str, ...]] = {"train": ("pt-br",), "held": ("pt-br", "pt-br", "pt")}
-SPEEDS: dict[Set, tuple[int, int]] = {"train": (115, 210), "held": (110, 225)}
-PITCHES: dict[Set, tuple[int, int]] = {"train": (20, 80), "held": (10, 95)}
+SPEEDS: dict[Set, tuple[int, int]] = {"train": (115, 210), "held": (105, 230)}
+PITCHES: dict[Set, tuple[int, int]] = {"train": (15, 85), "held": (5, 99)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One answered call: what it is, and the sound from the answer on, at 8 kHz, in -1 … 1."""
+    """One answered call: what it is, and the sound from the answer on, at 8 kHz, in -1 … 1.
+
+    ``begins`` is the second at which the first word, tone or music begins.
+    """
 
     name: str
     kind: Kind
     sound: Samples
+    begins: float
 
 
 def recordings(which: Set, espeak: Path, *, each: int, seed: int = SEED) -> Iterator[Recording]:
     """``each`` recordings of people and as many of machines; the same seed, the same sounds.
 
-    ``espeak`` is the folder of ``speech.install``. Raises StackError when espeak-ng does not run.
+    Those to learn from come in the order of the parts of ``greetings.TRAIN``: the last fifth has
+    other voices and other words than the rest. ``espeak`` is the folder of ``speech.install``.
+    Raises StackError when espeak-ng does not run.
     """
     random = np.random.default_rng([seed, which == "held"])
+    parts = TRAIN if which == "train" else (HELD,)
     plans = [
-        _Plan(
-            name=f"{which}-{kind}-{number:04d}",
-            kind=kind,
-            text=_phrase(columns[which], random),
-            voice=f"{random.choice(ACCENTS[which])}+{random.choice(VOICES[which])}",
-            speed=int(random.integers(*SPEEDS[which])),
-            pitch=int(random.integers(*PITCHES[which])),
-        )
+        _plan(which, kind, number, parts[number * len(parts) // each], random)
         for number in range(each)
-        for kind, columns in _KINDS
+        for kind in _KINDS
     ]
     behind = np.zeros(1)  # what a television says: the words of the call before
     with ThreadPoolExecutor(2) as workers:
         for plan, words in zip(plans, workers.map(partial(_speak, espeak), plans), strict=True):
-            sound = _line(plan.kind, words, behind, which, random)
-            yield Recording(name=plan.name, kind=plan.kind, sound=sound)
-            behind = words
+            sound, begins = _line(plan.kind, words, behind, which, random)
+            yield Recording(name=plan.name, kind=plan.kind, sound=sound, begins=begins)
+            behind = words[-1]
 
 
-_KINDS: tuple[tuple[Kind, dict[Set, tuple[tuple[str, ...], ...]]], ...] = (
-    ("human", PEOPLE),
-    ("machine", MACHINES),
-)
+_KINDS: tuple[Kind, ...] = ("human", "machine")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Plan:
     name: str
     kind: Kind
-    text: str
+    texts: tuple[str, ...]
     voice: str
     speed: int
     pitch: int
 
 
-def _phrase(columns: tuple[tuple[str, ...], ...], random: np.random.Generator) -> str:
+def _plan(which: Set, kind: Kind, number: int, part: Part, random: Random) -> _Plan:
+    columns = part.people if kind == "human" else part.machines
     words = [column[int(random.integers(len(column)))] for column in columns]
-    text = " ".join(
-        filter(None, (word if word.endswith(",") else f"{word}," for word in words if word))
+    words = [word.rstrip(",") for word in words if word]
+    mark = str(random.choice(["?", ".", "!"]))
+    texts = [", ".join(words) + mark]
+    if len(words) > 1 and random.random() < 0.3:  # breath is taken
+        texts = [words[0] + mark, ", ".join(words[1:]) + "."]
+    return _Plan(
+        name=f"{which}-{kind}-{number:04d}",
+        kind=kind,
+        texts=tuple(texts),
+        voice=f"{random.choice(part.accents)}+{random.choice(part.voices)}",
+        speed=int(random.integers(*SPEEDS[which])),
+        pitch=int(random.integers(*PITCHES[which])),
     )
-    return text.rstrip(",") + str(random.choice(["?", ".", "!"]))
 
 
-def write(folder: Path, found: Sequence[Recording] | Iterator[Recording]) -> int:
+def write(folder: Path, found: Iterable[Recording]) -> int:
     """Write recordings as ``human/*.wav`` and ``machine/*.wav``; how many."""
     count = 0
     for one in found:
@@ -154,44 +108,60 @@ def write(folder: Path, found: Sequence[Recording] | Iterator[Recording]) -> int
     return count
 
 
-def _speak(root: Path, plan: _Plan) -> Samples:
-    return speak(root, plan.text, voice=plan.voice, speed=plan.speed, pitch=plan.pitch)
+def _speak(root: Path, plan: _Plan) -> list[Samples]:
+    return [
+        speak(root, text, voice=plan.voice, speed=plan.speed, pitch=plan.pitch)
+        for text in plan.texts
+    ]
 
 
 def _line(
-    kind: Kind, words: Samples, behind: Samples, which: Set, random: np.random.Generator
-) -> Samples:
-    """The call from its answer on: waiting, phrase, what follows it, noise, level and codec."""
-    speech = telephone(words, random) * float(random.uniform(0.25, 2.0))
-    parts = [np.zeros(round(RATE * float(random.uniform(0.02, 0.25))))]
+    kind: Kind, words: list[Samples], behind: Samples, which: Set, random: Random
+) -> tuple[Samples, float]:
+    """The call from its answer on, and when the first word or tone begins."""
+    loud = float(random.uniform(0.25, 2.0))
+    speech = [telephone(clip, random) * loud for clip in words]
+    wait = float(random.uniform(0.02, 0.25))
     if kind == "human":
         # From the ear to the mouth: most speak at once, some only after a moment.
-        parts.append(np.zeros(round(RATE * min(1.4, float(random.exponential(0.28))))))
-        parts.append(speech)
+        wait += min(1.4, float(random.exponential(0.28)))
+        sounds = _joined(speech, random, (0.25, 0.9))
         if random.random() < 0.35:  # nobody answers: again
-            parts += [np.zeros(round(RATE * float(random.uniform(0.7, 1.6)))), speech]
+            sounds += [_silence(float(random.uniform(0.7, 1.6))), speech[0]]
     else:
-        parts.append(np.zeros(round(RATE * min(1.6, float(random.exponential(0.45))))))
-        opening = random.random()
+        wait += min(1.6, float(random.exponential(0.45)))
+        sounds, opening = _joined(speech, random, (0.2, 0.6)), random.random()
         if opening < 0.12:
-            parts += [_tones(random), np.zeros(round(RATE * 0.15))]
+            sounds = [_tones(random), _silence(0.15), *sounds]
         elif opening < 0.2:
-            parts += [_music(random), np.zeros(round(RATE * 0.1))]
-        parts.append(speech)
+            sounds = [_music(5, random), _silence(0.1), *sounds]
         if random.random() < 0.5:
-            parts += [np.zeros(round(RATE * 0.3)), _tone(float(random.uniform(400, 1400)), 0.4)]
-    sound = np.concatenate(parts)[: round(RATE * SECONDS)]
-    sound = np.concatenate([sound, np.zeros(max(0, round(RATE * SECONDS) - len(sound)))])
-    if which == "held" and kind == "human" and random.random() < 0.15:
-        sound = sound + np.resize(behind, len(sound)) * float(random.uniform(0.01, 0.05))
-    if random.random() < 0.85:
-        sound = sound + _noise(len(sound), which, random)
+            sounds += [_silence(0.3), _tone(float(random.uniform(400, 1400)), 0.4)]
     # Until the called end is through, the network sends no sound at all, not even noise; and who
     # listens may be late.
-    through = round(RATE * float(random.uniform(-0.25, 0.6)))
-    before, late = np.zeros(max(0, through)), max(0, -through)
-    sound = np.concatenate([before, sound[late:], np.zeros(late)])[: round(RATE * SECONDS)]
-    return _codec(sound, which, random)
+    through = float(random.uniform(-0.25, 0.6)) if which == "train" else random.uniform(0.0, 0.6)
+    sound = _long(np.concatenate([_silence(wait), *sounds]))
+    sound = _surroundings(sound, kind, behind, which, random)
+    late = max(0, round(-through * RATE))
+    sound = _long(np.concatenate([_silence(max(0.0, through)), sound[late:]]))
+    return _codec(sound, which, random), max(0.0, wait + through)
+
+
+def _joined(clips: list[Samples], random: Random, pause: tuple[float, float]) -> list[Samples]:
+    found = [clips[0]]
+    for clip in clips[1:]:
+        found += [_silence(float(random.uniform(*pause))), clip]
+    return found
+
+
+def _silence(seconds: float) -> Samples:
+    return np.zeros(round(RATE * seconds))
+
+
+def _long(sound: Samples) -> Samples:
+    """As long as every recording."""
+    count = round(RATE * SECONDS)
+    return np.concatenate([sound[:count], np.zeros(max(0, count - len(sound)))])
 
 
 def _tone(frequency: float, seconds: float) -> Samples:
@@ -200,31 +170,65 @@ def _tone(frequency: float, seconds: float) -> Samples:
     return sound
 
 
-def _tones(random: np.random.Generator) -> Samples:
+def _tones(random: Random) -> Samples:
     """The three rising tones before a network's announcement, or one beep."""
     if random.random() < 0.5:
         return _tone(float(random.uniform(400, 1200)), float(random.uniform(0.2, 0.6)))
     return np.concatenate([_tone(hertz, 0.33) for hertz in (950.0, 1400.0, 1800.0)])
 
 
-def _music(random: np.random.Generator) -> Samples:
-    notes = random.choice([262.0, 330.0, 392.0, 440.0, 523.0, 659.0], 5)
+def _music(notes: int, random: Random) -> Samples:
+    played = random.choice([262.0, 330.0, 392.0, 440.0, 523.0, 659.0], notes)
     return np.concatenate(
-        [_tone(note, 0.22) + 0.4 * _tone(2 * note, 0.22) for note in notes.tolist()]
+        [_tone(note, 0.22) + 0.4 * _tone(2 * note, 0.22) for note in played.tolist()]
     )
 
 
-def _noise(count: int, which: Set, random: np.random.Generator) -> Samples:
-    """Line noise; in a third of the calls a street, a fan or people far away as well."""
-    white = random.normal(0.0, 1.0, count)
-    level = float(random.uniform(5, 40)) / 32768
-    noise = white * level
+def _surroundings(
+    sound: Samples, kind: Kind, behind: Samples, which: Set, random: Random
+) -> Samples:
+    """What else is heard where the telephone is: noise, a television, a knock, a room."""
+    count, person = len(sound), kind == "human"
+    if which == "train":
+        if person and random.random() < 0.15:  # a television
+            sound = sound + np.resize(behind, count) * float(random.uniform(0.01, 0.05))
+        if random.random() < 0.15:  # the handset is lifted
+            sound = sound + _knock(count, 0.4, (0.02, 0.06), random)
+    else:
+        if person and random.random() < 0.1:  # a radio
+            sound = sound + _music(20, random)[:count] * float(random.uniform(0.02, 0.08))
+        if random.random() < 0.2:  # a door, a dog
+            sound = sound + _knock(count, 3.0, (0.05, 0.2), random)
+        if random.random() < 0.3:  # a hard room, spoken into from afar
+            tail = round(RATE * float(random.uniform(0.15, 0.4)))
+            echo = random.normal(0.0, 1.0, tail) * np.exp(-6 * np.arange(tail) / tail)
+            echo *= float(random.uniform(0.2, 0.5)) / np.linalg.norm(echo)
+            sound = sound + np.convolve(sound, echo)[:count]
+    return sound + _noise(count, which, random) if random.random() < 0.85 else sound
+
+
+def _knock(count: int, until: float, lasting: tuple[float, float], random: Random) -> Samples:
+    length = round(RATE * float(random.uniform(*lasting)))
+    start = round(RATE * float(random.uniform(0.0, until)))
+    knock = random.normal(0.0, 1.0, length) * np.exp(-4 * np.arange(length) / length)
+    sound = np.zeros(count)
+    sound[start : start + length] = knock * float(random.uniform(0.02, 0.2))
+    return sound
+
+
+def _noise(count: int, which: Set, random: Random) -> Samples:
+    """Line noise; in a third of the calls a street, a fan, a hum or people far away as well."""
+    noise: Samples = random.normal(0.0, 1.0, count) * float(random.uniform(5, 40)) / 32768
     if random.random() < 0.35:
-        spectrum = np.fft.rfft(random.normal(0.0, 1.0, count))
         hertz = np.fft.rfftfreq(count, 1 / RATE)
-        # A street is brown, a fan is pink; people far away come in waves. Held-out: other slopes.
-        slope = random.uniform(0.4, 0.9) if which == "train" else random.uniform(0.9, 1.3)
-        coloured = np.fft.irfft(spectrum / np.maximum(hertz, 60.0) ** slope, count)
+        spectrum = np.fft.rfft(random.normal(0.0, 1.0, count))
+        if which == "train":  # a street is brown, a fan is pink
+            spectrum /= np.maximum(hertz, 60.0) ** float(random.uniform(0.4, 1.3))
+        else:  # a motor: its turns and their multiples
+            turns = float(random.uniform(80, 180))
+            spectrum *= 1 / (1 + (((hertz + turns / 2) % turns - turns / 2) / 6) ** 2)
+            spectrum /= np.maximum(hertz, 60.0) ** 0.7
+        coloured = np.fft.irfft(spectrum, count)
         coloured /= coloured.std()
         if random.random() < 0.4:
             rate = float(random.uniform(2, 6))
@@ -233,29 +237,45 @@ def _noise(count: int, which: Set, random: np.random.Generator) -> Samples:
     return noise
 
 
-def _codec(sound: Samples, which: Set, random: np.random.Generator) -> Samples:
-    """G.711 always; often a mobile's codec too, now and then lost packets.
-
-    Held-out: A-law as well as µ-law, and packets lost in bursts that the last one fills.
-    """
-    if random.random() < 0.5:  # a narrow mobile codec: fewer levels, a duller top
-        spectrum = np.fft.rfft(sound)
-        spectrum[np.fft.rfftfreq(len(sound), 1 / RATE) > random.uniform(2600, 3300)] = 0
-        sound = np.fft.irfft(spectrum, len(sound))
-        sound = np.round(sound * 512) / 512
+def _codec(sound: Samples, which: Set, random: Random) -> Samples:
+    """G.711 always; often a mobile's codec too, now and then lost packets."""
+    if random.random() < 0.5:
+        if which == "train":  # narrow: fewer levels, a duller top
+            spectrum = np.fft.rfft(sound)
+            spectrum[np.fft.rfftfreq(len(sound), 1 / RATE) > random.uniform(2600, 3300)] = 0
+            sound = np.round(np.fft.irfft(spectrum, len(sound)) * 512) / 512
+        else:
+            sound = _strongest(sound, int(random.integers(10, 30)))
     if random.random() < 0.15:
         frames = sound[: len(sound) // 160 * 160].reshape(-1, 160).copy()
-        if which == "train":
-            frames[random.random(len(frames)) < random.uniform(0.01, 0.05)] = 0
-        else:
-            for start in np.flatnonzero(random.random(len(frames)) < random.uniform(0.01, 0.04)):
-                burst = slice(start + 1, start + 1 + int(random.integers(1, 4)))
-                frames[burst] = 0.7 * frames[start]
+        lost = random.random(len(frames)) < random.uniform(0.01, 0.05)
+        for start in np.flatnonzero(lost).tolist():
+            burst = slice(start, start + int(random.integers(1, 4)))
+            frames[burst] = 0 if random.random() < 0.5 else 0.7 * frames[max(0, start - 1)]
+        sound = frames.ravel()
+    if random.random() < 0.15:  # a network that sends no silence
+        frames = sound[: len(sound) // 160 * 160].reshape(-1, 160).copy()
+        level = np.sqrt((frames * frames).mean(axis=1))
+        frames[level < 0.03 * level.max()] = 0
         sound = frames.ravel()
     sound = np.clip(sound, -1, 1)
-    if which == "held" and random.random() < 0.5:
-        return _squeezed(sound, _A_LAW)
-    return _squeezed(sound, _MU_LAW)
+    return _squeezed(sound, _A_LAW if random.random() < 0.7 else _MU_LAW)
+
+
+def _strongest(sound: Samples, lines: int) -> Samples:
+    """A codec that keeps the strongest lines of the spectrum, of 20 ms windows that overlap."""
+    window = np.sin(np.pi * (np.arange(160) + 0.5) / 160)
+    padded = np.concatenate([np.zeros(80), sound, np.zeros(160)])
+    starts = np.arange(0, len(padded) - 160, 80)
+    spectra = np.fft.rfft(padded[starts[:, None] + np.arange(160)] * window, axis=1)
+    size = np.abs(spectra)
+    least = np.partition(size, -lines, axis=1)[:, -lines]
+    spectra[size < least[:, np.newaxis]] = 0
+    frames, made = np.fft.irfft(spectra, 160, axis=1) * window, np.zeros(len(padded))
+    for offset in (0, 1):  # every other window touches its neighbour and does not overlap it
+        one = frames[offset::2].ravel()
+        made[80 * offset : 80 * offset + len(one)] += one
+    return made[80 : 80 + len(sound)]
 
 
 _MU_LAW = np.log1p(255 * np.linspace(0, 1, 4097)) / np.log(256)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dialer import attempt as events
 from dialer.alo.attach import attach
 from dialer.alo.decision import Patience, Trees, decide
-from dialer.alo.ears import ALAW, Ears, Stream, packet
+from dialer.alo.ears import ALAW, Ear, Ears, Stream, packet
 from dialer.alo.listening import FEATURES, RATE, Listener
 from dialer.alo.table import MOMENTS, table
 from zanc_pipeline.common.errors import DataError, UnavailableError
@@ -101,7 +101,7 @@ def heard(*parts: Sound) -> NDArray[np.float32]:
     ("probability", "parts", "said"),
     [
         (0.99, (silence(0.3), voice(0.3)), None),  # too early for anything
-        (0.99, (silence(0.3), voice(0.9)), "machine"),
+        (0.99, (silence(0.3), voice(0.9)), None),  # who goes on speaking may still be a person
         (0.02, (silence(0.3), voice(0.3), silence(0.6)), "human"),
         (0.5, (silence(0.3), voice(0.3), silence(0.6)), None),
         (0.5, (silence(0.3), voice(1.8)), "human"),  # the doubt is for the person
@@ -141,19 +141,49 @@ def test_what_is_no_sound_is_left_out(junk: bytes) -> None:
     assert Stream().samples(junk) is None
 
 
+def packets(sound: Sound, number: int = 0) -> list[bytes]:
+    return [
+        packet(number + nth, sound[nth * 160 : (nth + 1) * 160]) for nth in range(len(sound) // 160)
+    ]
+
+
+def seen_by(ear: Ear, now: float) -> dict[str, float]:
+    return dict(zip(FEATURES, ear.features(now).tolist(), strict=True))
+
+
+def test_a_network_that_sends_no_silence_is_silent() -> None:
+    ear = Ear(asked_at=100.0)
+    ear.hear(packets(voice(0.4)), 101.0)  # nothing came for 0.6 s, and nothing will
+    seen = seen_by(ear, 101.8)
+    assert seen["heard"] == pytest.approx(1.8, abs=0.05)
+    assert seen["silence_before"] == pytest.approx(0.6, abs=0.05)
+    assert seen["silence_now"] == pytest.approx(0.8, abs=0.08)
+    ear.hear(packets(voice(0.2), number=20), 102.0)
+    assert seen_by(ear, 102.0)["heard"] == pytest.approx(2.0, abs=0.05)
+    assert seen_by(ear, 102.0)["bursts"] == 2
+
+
+def test_what_a_pause_of_ours_kept_waiting_is_no_silence() -> None:
+    ear = Ear(asked_at=100.0)
+    sound = packets(voice(1.0))
+    for nth in range(10):
+        ear.hear(sound[2 * nth : 2 * nth + 2], 100.04 + 0.04 * nth)
+    ear.hear(sound[20:], 101.0)
+    assert seen_by(ear, 101.02)["heard"] == pytest.approx(1.0, abs=0.021)
+    assert seen_by(ear, 101.02)["voice"] == pytest.approx(figures(voice(1.0))["voice"])
+
+
 async def test_a_call_is_heard_and_told_once() -> None:
     told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     ears = Ears(Says(0.99), "127.0.0.1", lambda *one: told.put_nowait(one))
     ports: list[int] = []
     for _ in range(2):  # its answer is told by two events
-        await ears.listen("a1", lambda _, port: ports.append(port))
+        ears.listen("a1", lambda _, port: ports.append(port))
     assert len(ports) == 1
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
-        sound = voice(1.2)
-        for number in range(60):
-            frame = sound[number * 160 : (number + 1) * 160]
-            wire.sendto(packet(number, frame), ("127.0.0.1", ports[0]))
-            await asyncio.sleep(0)
+        sound = voice(1.7)
+        for one in packets(sound):
+            wire.sendto(one, ("127.0.0.1", ports[0]))
         assert await asyncio.wait_for(told.get(), 10) == ("a1", "machine")
     await ears.close()
     assert told.empty()
@@ -163,7 +193,7 @@ async def test_a_call_that_is_not_heard_is_a_person(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("dialer.alo.ears.DEAF_SECONDS", 0.05)
     told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     ears = Ears(Says(0.99), "127.0.0.1", lambda *one: told.put_nowait(one))
-    await ears.listen("a1", lambda _address, _port: None)
+    ears.listen("a1", lambda _address, _port: None)
     assert await asyncio.wait_for(told.get(), 10) == ("a1", "human")
     await ears.close()
 
@@ -176,12 +206,10 @@ async def test_a_call_that_cannot_be_judged_is_a_person() -> None:
     told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     ears = Ears(Broken(), "127.0.0.1", lambda *one: told.put_nowait(one))
     ports: list[int] = []
-    await ears.listen("a1", lambda _, port: ports.append(port))
+    ears.listen("a1", lambda _, port: ports.append(port))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
-        for number in range(60):
-            frame = voice(1.2)[number * 160 : (number + 1) * 160]
-            wire.sendto(packet(number, frame), ("127.0.0.1", ports[0]))
-            await asyncio.sleep(0)
+        for one in packets(voice(1.2)):
+            wire.sendto(one, ("127.0.0.1", ports[0]))
         assert await asyncio.wait_for(told.get(), 10) == ("a1", "human")
     await ears.close()
 
@@ -228,14 +256,15 @@ def recorded(path: Path, sound: Sound, rate: int = RATE) -> None:
         file.writeframes(sound.tobytes())
 
 
-def test_recordings_become_a_rowsin_the_order_of_the_folders(tmp_path: Path) -> None:
+def test_recordings_become_rows_in_the_order_of_the_folders(tmp_path: Path) -> None:
     recorded(tmp_path / "held" / "machine" / "h-0000.wav", voice(4))
     recorded(tmp_path / "train" / "human" / "t-0000.wav", np.concatenate([voice(1), silence(3)]))
     made = table([tmp_path / "train", tmp_path / "held"])
     assert made.column_names == ["recording", "machine", *FEATURES]
-    assert made["recording"].to_pylist() == ["t-0000"] * len(MOMENTS) + ["h-0000"] * len(MOMENTS)
-    assert made["machine"].to_pylist() == [False] * len(MOMENTS) + [True] * len(MOMENTS)
-    assert made["heard"].to_pylist()[: len(MOMENTS)] == pytest.approx(MOMENTS, abs=0.021)
+    rows = [moment for moment in MOMENTS if moment <= 1.7]  # the voice begins at once
+    assert made["recording"].to_pylist() == ["t-0000"] * len(rows) + ["h-0000"] * len(rows)
+    assert made["machine"].to_pylist() == [False] * len(rows) + [True] * len(rows)
+    assert made["heard"].to_pylist()[: len(rows)] == pytest.approx(rows, abs=0.021)
 
 
 def test_a_recording_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
@@ -257,7 +286,7 @@ async def test_a_call_of_a_central_that_is_gone_leaves_no_port_open() -> None:
     ears = Ears(Says(0.99), "127.0.0.1", lambda *_: None)
     before = open_files()
     with pytest.raises(UnavailableError):
-        await ears.listen("a1", gone)
+        ears.listen("a1", gone)
     await asyncio.sleep(0)
     assert open_files() == before
 

@@ -223,6 +223,9 @@ def test_the_holdout_chooses_nothing() -> None:
     first, second = (train_candidates(rows, model, where="t") for rows in (table, changed))
     assert first.chosen == second.chosen
     assert first.validation_auc == second.validation_auc
+    other = "logistic" if first.chosen != "logistic" else "xgboost"
+    asked = train_candidates(table, model.model_copy(update={"kind": other}), where="t")
+    assert asked.chosen == other  # who reads the model may know no other kind
 
 
 def test_a_blend_is_kept_and_read_back_as_it_was(tmp_path: Path) -> None:
