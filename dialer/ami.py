@@ -225,7 +225,7 @@ class Ami:
                 self.refusing = isinstance(error, ConnectionRefusedError)
                 left_out = isinstance(error, LeftOut)
                 self.problem = error.told if isinstance(error, LeftOut) else "não responde"
-                problem = str(error)
+                problem = "nobody listens there" if self.refusing else str(error)
                 if problem != reported:
                     end = "it gets no calls" if left_out else "trying again"
                     log.warning("PBX at %s: %s; %s", self.address, problem, end)

@@ -24,6 +24,8 @@ from zanc_pipeline.common.errors import (
 )
 from zanc_pipeline.common.settings import Settings, settings
 
+MOST_REASONS = 12
+"""Of why leads ended, in a report; all of them are in the JSON."""
 PAGE = 500
 """Attempts asked of the service at once."""
 
@@ -81,11 +83,7 @@ def run(campaign: str, as_json: bool) -> None:
 def report(campaign: str, as_json: bool) -> None:
     """Print the figures of a campaign: leads, attempts, occupancy, abandoned share."""
     client = _Client(settings())
-    known = client.call("GET", "/v1/campaigns")["campaigns"]
-    matching = [one["id"] for one in known if campaign in (one["id"], one["name"])]
-    if not matching:
-        raise DataError(f"the dialer has no campaign {campaign}; run it first")
-    _print(client.call("GET", f"/v1/campaigns/{matching[-1]}"), as_json)
+    _print(client.call("GET", f"/v1/campaigns/{client.runs(campaign)[-1]}"), as_json)
 
 
 @dialer.command()
@@ -98,10 +96,7 @@ def audit(campaign: str, output: Path) -> None:
     from dialer import audit_export
 
     client = _Client(settings())
-    known = client.call("GET", "/v1/campaigns")["campaigns"]
-    matching = [one["id"] for one in known if campaign in (one["id"], one["name"])]
-    if not matching:
-        raise DataError(f"the dialer has no campaign {campaign}; run it first")
+    matching = client.runs(campaign)
     count = audit_export.write(
         output, (attempt for one in matching for attempt in client.evidence(one))
     )
@@ -125,19 +120,15 @@ def reconcile(campaign: str | None, as_json: bool) -> None:
         click.echo(json.dumps(asdict(found), ensure_ascii=False))
     else:
         for one in found.differences:
-            click.echo(
-                f"{one.pbx} {one.attempt} {one.what}: dialer {one.ours}, central {one.theirs}"
-            )
+            click.echo(f"{one.pbx} {one.attempt} {one.what}: {one.ours} here, {one.theirs} there")
         click.echo(
-            f"{found.attempts} attempts, {found.records} call records,"
-            f" {len(found.differences)} differences; {found.known_later} that we ended as unknown"
-            " have a record"
-            + (
-                f"; {found.left_out} older than call records are kept were left out"
-                if found.left_out
-                else ""
-            )
+            f"{found.attempts} attempts held against {found.records} call records of the PBXs:"
+            f" {len(found.differences)} differences"
         )
+        if found.known_later:
+            click.echo(f"  {found.known_later} that ended unknown to us have a record")
+        if found.left_out:
+            click.echo(f"  {found.left_out} are older than call records are kept: left out")
     if found.differences:
         raise ZancError(f"{len(found.differences)} attempts differ from the call records")
 
@@ -155,7 +146,13 @@ def drain(central: str, end: bool) -> None:
     told = _Client(settings()).call(
         "POST", f"/v1/pbxs/{quote(central, safe='')}/{order}", headers=headers
     )
-    click.echo(f"{told['name']}: {told['state']}, {told['lines']} lines in use")
+    in_use = f"{told['lines']} of {told['capacity']} lines in use"
+    if not told["drained"]:
+        click.echo(f"{told['name']} gets calls again: {in_use}")
+    elif told["lines"]:
+        click.echo(f"{told['name']} gets no new calls and is not empty yet: {in_use}")
+    else:
+        click.echo(f"{told['name']} gets no new calls and is empty")
 
 
 @dialer.command()
@@ -231,17 +228,21 @@ def simulate(scenario: Path, as_json: bool) -> None:
         click.echo(json.dumps(content))
         return
     click.echo(
-        f"{result.calls} calls, {result.answered} people answered, "
-        f"{result.abandoned_share:.1%} abandoned, operators busy {result.occupancy:.1%} of the time"
+        f"{result.calls} calls, {result.answered} people answered,"
+        f" {result.abandoned_share:.1%} of them abandoned (worst hour {result.worst_hour():.1%}),"
+        f" operators busy {result.occupancy:.1%} of the time"
     )
     click.echo(f"at the end: {result.why}")
 
 
 @dialer.command()
-@click.option("--campaign", required=True, help="The id of a campaign that was dialled.")
+@click.option("--campaign", required=True, help="A campaign's name (its latest run) or id.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def replay(campaign: str, as_json: bool) -> None:
-    """Simulate a campaign that was dialled in every mode, with its own times and answer rate."""
+    """Simulate in every mode a campaign that was dialled, with its own times and answer rate.
+
+    The simulated shift never runs out of people, so operators are busier in it than they were.
+    """
     from dataclasses import asdict
 
     from dialer.pacing import MODES
@@ -253,13 +254,14 @@ def replay(campaign: str, as_json: bool) -> None:
         click.echo(json.dumps([asdict(result) for result in results]))
         return
     click.echo(
-        f"{scenario.operators} operators, {scenario.answer[0][1]:.1%} of the lines answered by"
-        f" people; the campaign ran {scenario.mode}"
+        f"{scenario.operators} operators for {scenario.hours:.1f} h,"
+        f" {scenario.answer[0][1]:.1%} of the lines answered by people, dialled {scenario.mode};"
+        " the same in each mode, simulated:"
     )
     for result in results:
         click.echo(
-            f"  {result.mode:12} busy {result.occupancy:.1%} of the time,"
-            f" {result.abandoned_share:.1%} abandoned"
+            f"  {result.mode:12} operators busy {result.occupancy:.1%} of the time,"
+            f" {result.abandoned_share:.1%} of those who answered abandoned"
         )
 
 
@@ -282,6 +284,9 @@ class _Client:
         """The JSON answer; errors of the service as errors of ours."""
         try:
             response = self._http.request(method, path, **options)
+        except httpx.ConnectError:
+            reason = "nobody listens there; 'zanc up' or 'zanc dialer serve' starts it"
+            raise UnavailableError("dialer", self._address, reason) from None
         except httpx.HTTPError as error:
             raise UnavailableError("dialer", self._address, str(error)) from None
         content: dict[str, Any] = {}
@@ -294,6 +299,15 @@ class _Client:
             raise UnavailableError("dialer", self._address, problem)
         kind = ConflictError if response.status_code == 409 else DataError
         raise kind(f"dialer: {problem}")
+
+    def runs(self, campaign: str) -> list[str]:
+        """The ids of the runs of a campaign's name, oldest first, or the id that it is itself."""
+        known = self.call("GET", "/v1/campaigns")["campaigns"]
+        matching = [one["id"] for one in known if campaign in (one["id"], one["name"])]
+        if not matching:
+            names = ", ".join(sorted({one["name"] for one in known})) or "none"
+            raise DataError(f"the dialer has no campaign {campaign}; there are: {names}")
+        return matching
 
     def evidence(self, campaign_id: str) -> Iterator[dict[str, Any]]:
         """Every attempt of a campaign with its evidence, by pages."""
@@ -379,9 +393,14 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
     state = figures["status"] + (f" ({figures['reason']})" if figures["reason"] else "")
     click.echo(f"{figures['id']}: {state}")
     click.echo(f"  leads         {listed(figures['leads'])}")
+    for why, count in list(figures["ended_because"].items())[:MOST_REASONS]:
+        click.echo(f"    {count:7} ended: {why}")
     click.echo(f"  attempts      {listed(figures['attempts'])}")
     click.echo(f"  tabulations   {listed(figures['tabulations'])}")
     click.echo(f"  occupancy     {number(figures['occupancy'], '{:.1%}')}")
-    click.echo(f"  abandoned     {figures['abandoned_share']:.1%}")
+    click.echo(f"  abandoned     {figures['abandoned_share']:.1%} of the people who answered")
     click.echo(f"  mode          {figures['mode']}")
     click.echo(f"  mean wait     {number(figures['mean_wait_seconds'], '{:.2f} s')}")
+    click.echo(f"  mean talk     {number(figures['mean_talk_seconds'], '{:.1f} s')}")
+    if figures["why"]:
+        click.echo(f"  last decision {figures['why']}")

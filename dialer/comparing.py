@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dialer.attempt import Attempt, State
 from dialer.truth import Record, files_of, judge, read_causes, read_records
+from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.common.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 
 TOLERANCE_SECONDS = 3.0
 """The PBX tells its times in whole seconds, we when its events came."""
+_CAMPAIGNS = "SELECT id FROM campaign WHERE %(name)s::text IS NULL OR %(name)s IN (id, name)"
+_KEPT = """
+SELECT id, pbx, placed, outcome, operator, created_at, ringing_at, answered_at, ended_at,
+       cancel_wanted
+FROM attempt
+WHERE closed_number IS NOT NULL AND pbx = ANY (%(pbxs)s) AND campaign_id = ANY (%(runs)s)
+  AND created_at >= %(oldest)s ORDER BY closed_number
+"""
+_OLDER = """
+SELECT count(*) AS n FROM attempt
+WHERE closed_number IS NOT NULL AND pbx = ANY (%(pbxs)s) AND campaign_id = ANY (%(runs)s)
+  AND created_at < %(oldest)s
+"""
 _ATTEMPT = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
@@ -122,7 +136,7 @@ def compare_all(settings: Settings, campaign: str | None = None) -> Comparison:
     """Compare what is recorded of a campaign (its id or name), or of all.
 
     Only PBXs whose files are in reach, and only attempts that are not older than call records are
-    kept. Raises UnavailableError without the database.
+    kept. Raises UnavailableError without the database, DataError when there is no such campaign.
     """
     from dialer.policy import load_policy
     from zanc_pipeline.common.database import transaction
@@ -135,17 +149,15 @@ def compare_all(settings: Settings, campaign: str | None = None) -> Comparison:
         if central.embedded
     }
     with transaction(settings, "dialer") as cursor:
-        cursor.execute(
-            "SELECT attempt.* FROM attempt JOIN campaign ON campaign.id = campaign_id"
-            " WHERE closed_number IS NOT NULL AND pbx = ANY (%(pbxs)s)"
-            " AND (%(name)s::text IS NULL OR %(name)s IN (campaign.id, campaign.name))"
-            " ORDER BY closed_number",
-            {"pbxs": list(folders), "name": campaign},
-        )
-        found = cursor.fetchall()
-        attempts = [row for row in found if row["created_at"] >= oldest]
-        cursor.execute("SELECT id FROM attempt")
-        ours = {row["id"] for row in cursor.fetchall()}
+        cursor.execute(_CAMPAIGNS, {"name": campaign})
+        runs = [row["id"] for row in cursor.fetchall()]
+        if campaign is not None and not runs:
+            raise DataError(f"the dialer has no campaign {campaign}")
+        asked = {"pbxs": list(folders), "runs": runs, "oldest": oldest}
+        cursor.execute(_KEPT, asked)
+        attempts = cursor.fetchall()
+        cursor.execute(_OLDER, asked)
+        [older] = cursor.fetchall()
     records: dict[str, list[Record]] = {}
     strangers: dict[str, set[str]] = {}
     for name, folder in folders.items():
@@ -155,15 +167,27 @@ def compare_all(settings: Settings, campaign: str | None = None) -> Comparison:
         for attempt, rows in read_records(path, wanted).items():
             records[attempt] = [replace(row, cause=causes.get(attempt)) for row in rows]
         if campaign is None:
-            strangers[name] = _ids(path) - ours
-    left_out = len(found) - len(attempts)
-    return replace(compare(attempts, records, strangers), left_out=left_out)
+            strangers[name] = _unknown(settings, _ids(path) - wanted)
+    return replace(compare(attempts, records, strangers), left_out=older["n"])
+
+
+def _unknown(settings: Settings, ids: Collection[str]) -> set[str]:
+    """Those of ``ids`` that are no attempt of ours, of whatever age and PBX."""
+    from zanc_pipeline.common.database import transaction
+
+    if not ids:
+        return set()
+    with transaction(settings, "dialer") as cursor:
+        cursor.execute("SELECT id FROM attempt WHERE id = ANY (%s)", (list(ids),))
+        return set(ids) - {row["id"] for row in cursor.fetchall()}
 
 
 def _ids(path: Path) -> set[str]:
     """The ids in our form among the records."""
     found: set[str] = set()
     for file in files_of(path):
+        if not file.exists():
+            continue  # it has had no call yet
         with file.open(newline="", encoding="utf-8", errors="replace") as lines:
             found |= {row[16] for row in csv.reader(lines) if len(row) >= 18}
     return {one for one in found if _ATTEMPT.fullmatch(one)}

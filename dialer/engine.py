@@ -15,13 +15,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import datetime
 from typing import TypeVar
 
 from dialer import attempt as calls_
-from dialer.attempt import UNANSWERED, Attempt, FindOperator, HangUp, State, advance
+from dialer.attempt import UNANSWERED, Attempt, State
+from dialer.course import Course
 from dialer.draining import drained
 from dialer.gate import Reservations
 from dialer.housekeeping import Housekeeping
@@ -34,8 +33,8 @@ from dialer.reconcile import Reconciler
 from dialer.rulebook import Rulebook
 from dialer.rules import CallingHours, CallNext, Finished, PastAttempt, Phase
 from dialer.settings import CampaignSettings, parse_campaign
-from dialer.store import ASKED_IN_CALL, CampaignRow, Lead, LeadUpdate, OperatorChange, Store
-from dialer.switchboard import LATE_TABULATION_SECONDS, Switchboard
+from dialer.store import ASKED_IN_CALL, CampaignRow, Lead, LeadUpdate, Store
+from dialer.switchboard import Switchboard
 from dialer.trunks import PbxLimits
 from dialer.volumes import is_short
 from zanc_pipeline.common.days import LOCAL
@@ -79,13 +78,13 @@ class Engine:
         self.began_at = LONG_AGO
         self.draining = False
         self.ended: dict[str, int] = {}
-        self._inbox: asyncio.Queue[tuple[str, calls_.Event]] = asyncio.Queue()
         self._lock = asyncio.Lock()
         self._problem = ""
         self._store_doubtful = False
         self._looked_at = LONG_AGO
         self._reconciler = Reconciler(self.floor, self.pbxs, self.notice, store.ended_of)
         self.switchboard = Switchboard(self)
+        self.course = Course(self)
         self.placer = Placer(self, localization)
         self.housekeeping = Housekeeping(self)
 
@@ -98,7 +97,7 @@ class Engine:
 
     def notice(self, attempt_id: str, event: calls_.Event) -> None:
         """Something happened to a call (from the PBX, in order)."""
-        self._inbox.put_nowait((attempt_id, event))
+        self.course.notice(attempt_id, event)
 
     def pbx_changed(self) -> None:
         """A PBX came or went: what its calls are doing must be asked."""
@@ -122,7 +121,7 @@ class Engine:
         jobs = [
             asyncio.create_task(job)
             for job in (
-                self._consume(),
+                self.course.run(self._lock),
                 self._tick(),
                 self._reconciler.run(),
                 self.housekeeping.run(),
@@ -143,7 +142,7 @@ class Engine:
         await self._until(lambda: not self._unsettled() and not self.placer.preparing, seconds)
         for call in self.unanswered():
             self.notice(call.attempt.id, calls_.CancelWanted(at=utc_now()))
-        await self._until(lambda: not self._unsettled() and self._inbox.empty(), 2.0)
+        await self._until(lambda: not self._unsettled() and self.course.idle, 2.0)
         self.placer.cancel()
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
@@ -232,7 +231,7 @@ class Engine:
                 call.operator = agent.id
             self.floor.calls[call.attempt.id] = call
             if call.attempt.ended and (agent is None or agent.state != "wrapup"):
-                self._await_tabulation(call)
+                self.course.await_tabulation(call)
         shown = {agent.preview.lead.id for agent in self.floor.agents.values() if agent.preview}
         for lead in await self.store.stranded_leads():
             if lead.id not in self.placer.preparing | shown:
@@ -271,99 +270,7 @@ class Engine:
         campaign.pace.change(settings.pacing)
         self.floor.wake.set()
 
-    # ---- what happens to calls
-
-    async def _consume(self) -> None:
-        while True:
-            attempt_id, event = await self._inbox.get()
-            async with self._lock:
-                try:
-                    await self._apply(attempt_id, event)
-                except Exception:
-                    log.exception("dialer: attempt %s: %r was not applied", attempt_id, event)
-                    call = self.floor.calls.get(attempt_id)
-                    if call is not None:
-                        call.doubt()
-
-    async def _apply(self, attempt_id: str, event: calls_.Event) -> None:
-        call = self.floor.calls.get(attempt_id)
-        if call is None:
-            return
-        before = call.attempt
-        if isinstance(event, calls_.Confirmed):
-            call.settled = max(call.settled, event.doubts)
-        if call.unconfirmed and not calls_.tells_the_end(before, event):
-            # Its channel is gone: the reconciler judges it by the records.
-            call.attempt = calls_.in_doubt(before, event)
-            call.doubt()  # whatever its PBX was asked before
-            return
-        step = advance(before, event)
-        call.attempt = step.attempt
-        if isinstance(event, calls_.Refused):
-            self.pbxs.refused(call, event.reason, utc_now())
-        elif step.attempt != before:
-            self.pbxs.went_on(call, before, utc_now())
-        if step.attempt.cancel_wanted and not before.cancel_wanted:
-            # Before it is hung up: killed between the two, we must not take it for no answer.
-            await self.persist(lambda: self.store.save_attempt(call.attempt))
-        changes: list[OperatorChange] = []
-        for command in step.commands:
-            changes += self._execute(call, command, event.at)
-        campaign = self.campaigns.get(call.lead.campaign_id)
-        if campaign is not None and not call.kept:
-            campaign.pace.changed(before, step.attempt, utc_now(), call.expected)
-        if step.attempt.ended and not before.ended:
-            await self._ended(call)
-            return
-        if step.attempt.connected_at is not None and before.connected_at is None:
-            changes += self.switchboard.talking(call, step.attempt)
-        if step.attempt.abandoned and not before.abandoned:
-            changes += self.switchboard.release(call)
-        stored = replace(
-            before,
-            channel_seen=step.attempt.channel_seen,
-            rang_out=step.attempt.rang_out,
-            cancel_wanted=step.attempt.cancel_wanted,
-        )
-        if step.attempt != stored or changes:
-            await self.persist(lambda: self.store.save_attempt(call.attempt))
-        for change in changes:
-            await self.persist(partial(self.store.set_operator, change))
-
-    def _execute(self, call: Call, command: calls_.Command, at: datetime) -> list[OperatorChange]:
-        match command:
-            case FindOperator(failed=failed):
-                call.waiting_since = at  # the PBX counts from then on, however late we hear of it
-                return self.switchboard.find(call, failed)
-            case HangUp():
-                pbx = self.pbxs.get(call.pbx)
-                try:
-                    if pbx is not None:
-                        pbx.hang_up(call.attempt.id)
-                except UnavailableError as error:
-                    log.warning("dialer: attempt %s: %s", call.attempt.id, error)
-        return []
-
-    async def _ended(self, call: Call) -> None:
-        attempt = call.attempt
-        assert attempt.outcome is not None
-        self.ended[attempt.outcome.value] = self.ended.get(attempt.outcome.value, 0) + 1
-        agent = self.floor.agent_of(call)
-        if not attempt.placed:
-            self.placer.gate.not_placed(call)
-        if attempt.connected_at is None or attempt.tabulation is not None:
-            await self.persist(lambda: self.close(call, attempt, agent))
-            return
-        if agent is None:
-            await self.persist(lambda: self.store.save_attempt(attempt))
-            self._await_tabulation(call)
-            return
-        change = self.floor.move(agent, "wrapup", attempt.id, call)
-        await self.persist(lambda: self.store.save_attempt(attempt, operator=change))
-
-    def _await_tabulation(self, call: Call) -> None:
-        """Nobody is in wrap-up for it, but what was said may still be told."""
-        call.late_until = utc_now() + timedelta(seconds=LATE_TABULATION_SECONDS)
+    # ---- calls that ended
 
     async def close(self, call: Call, attempt: Attempt, agent: Agent | None) -> None:
         """Record the final state of an attempt, and with it what follows for lead and operator."""
@@ -481,7 +388,7 @@ class Engine:
         for call in self.floor.calls.values():
             call.sent_at = min(call.sent_at, now)
             if call.late_until is not None:
-                self._await_tabulation(call)
+                self.course.await_tabulation(call)
 
     def _quiet(self, now: datetime) -> list[Campaign]:
         """Campaigns without a call that may be over: a few at a time, for each is a query."""

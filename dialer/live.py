@@ -154,7 +154,7 @@ class Campaign:
     holding: int = 0
     """Operators for whom a call is being looked for."""
     held_back: str = ""
-    """Why the rules let nobody be called who was looked at last."""
+    """Why the rules let nobody be called who was looked at since the last call."""
     later: tuple[int, int] | None = None
     """How many people are kept for a later hour, and the next of these hours."""
     dry_until: datetime = LONG_AGO

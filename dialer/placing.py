@@ -154,7 +154,7 @@ class Placer:
             expected=campaign.pace.expected(now),
         )
         wanted = campaign.pace.pacer.calls_to_place(snapshot)
-        campaign.why = f"{campaign.pace.pacer.why()}{_later(campaign)}"
+        campaign.why = f"{campaign.pace.pacer.why()}{_later(campaign)}{_held_back(campaign)}"
         room = self._engine.pbxs.room(now) - sum(
             one.preparing + one.holding for one in self._engine.campaigns.values()
         )
@@ -425,7 +425,7 @@ class Placer:
                 ring_seconds=campaign.settings.toque_maximo_segundos,
                 record=campaign.settings.gravar,
             )
-            call.sent_at = utc_now()
+            call.sent_at, campaign.held_back = utc_now(), ""
             if not call.kept:
                 call.expected = campaign.pace.opened(lead.segment, call.sent_at)
         except (UnavailableError, DataError) as error:
@@ -465,8 +465,11 @@ class Placer:
 
 
 def _nobody(campaign: Campaign) -> str:
-    why = f"; a última pessoa vista: {campaign.held_back}" if campaign.held_back else ""
-    return f"ninguém a chamar neste momento{why}"
+    return f"ninguém a chamar neste momento{_held_back(campaign)}"
+
+
+def _held_back(campaign: Campaign) -> str:
+    return f"; a última pessoa vista: {campaign.held_back}" if campaign.held_back else ""
 
 
 def _later(campaign: Campaign) -> str:

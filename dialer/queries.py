@@ -80,7 +80,10 @@ WHERE id IN (SELECT id FROM lead WHERE campaign_id = $1 AND status = 'waiting' L
 """
 """Some of them: a hundred thousand at once would stop the dialer for seconds."""
 
-COUNT_LEADS = "SELECT status, count(*) AS n FROM lead WHERE campaign_id = $1 GROUP BY status"
+COUNT_LEADS = """
+SELECT status, end_reason, count(*) AS n FROM lead WHERE campaign_id = $1
+GROUP BY status, end_reason ORDER BY n DESC
+"""
 
 LEADS_LEFT = """
 SELECT EXISTS (SELECT FROM lead WHERE campaign_id = $1 AND status = 'waiting')

@@ -22,6 +22,10 @@ LEAST_LINES = 20
 SHORTEST_HOURS = 0.25
 """A shift of fewer says little."""
 
+CAMPAIGN = """
+SELECT id, name, settings || changes AS section FROM campaign WHERE %(asked)s IN (id, name)
+ORDER BY (id = %(asked)s) DESC, submitted_at DESC LIMIT 1
+"""
 LINES = """
 SELECT extract(epoch FROM coalesce(detected_at, ended_at) - created_at)::float8 AS ring,
        extract(epoch FROM ended_at - connected_at)::float8 AS talk,
@@ -45,16 +49,16 @@ class Expected:
 
 
 def scenario_of(settings: Settings, campaign_id: str) -> Scenario:
-    """The campaign as it went, in its own mode.
+    """The campaign as it went, in its own mode: by its id, or the latest run of a name.
 
     Raises DataError when the dialer has no such campaign, or one of too few calls.
     """
     with transaction(settings, "dialer") as cursor:
-        cursor.execute("SELECT name, settings || changes AS section FROM campaign WHERE id = %s",
-                       (campaign_id,))  # fmt: skip
+        cursor.execute(CAMPAIGN, {"asked": campaign_id})
         campaign = cursor.fetchone()
         if campaign is None:
             raise DataError(f"the dialer has no campaign {campaign_id}")
+        campaign_id = campaign["id"]
         cursor.execute(LINES, (campaign_id,))
         lines = cursor.fetchall()
         cursor.execute(WRAPUPS, (campaign_id,))
@@ -63,7 +67,10 @@ def scenario_of(settings: Settings, campaign_id: str) -> Scenario:
     talk = _times(line["talk"] for line in lines)
     operators = len({span["operator_id"] for span in spans})
     if len(lines) < LEAST_LINES or not people or not talk or not operators:
-        raise DataError(f"campaign {campaign_id} has too few calls to replay")
+        raise DataError(
+            f"campaign {campaign_id} has too few calls to replay: {len(lines)} lines (it takes"
+            f" {LEAST_LINES}), {people} people who answered, {len(talk)} conversations"
+        )
     present = sum(span["seconds"] for span in spans if span["state"] not in ("paused", "offline"))
     pacing = parse_campaign(campaign["section"], f"campanha {campaign['name']}").pacing
     return Scenario(

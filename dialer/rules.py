@@ -243,16 +243,18 @@ _NATIONAL = re.compile(r"[1-9][0-9]{9,10}", re.ASCII)
 def check_number(phone: str) -> str:
     """Return ``phone`` if it may be sent to a PBX: DDD and subscriber, digits only.
 
-    Raises DataError with the reason, in Portuguese, otherwise: service and emergency numbers (190,
-    192, 193 and all of up to five digits), numbers too short or too long, shared-cost and premium
+    Raises DataError with the reason, in Portuguese, otherwise: emergency and utility numbers (190,
+    192, 193 and all of three digits, 10325), numbers too short or too long, shared-cost and premium
     ones (0300, 0303, 0500, 0800, 0900: Anatel Resolução 749/2022), foreign numbers, area codes that
     do not exist, and anything that is not a digit.
     """
+    if not phone:
+        raise DataError("o telefone está vazio")
     if not (phone.isascii() and phone.isdigit()):
         raise DataError("o telefone tem algo que não é dígito")
     if phone.startswith("00"):
         raise DataError("não se disca para telefone estrangeiro")
-    if len(phone) <= 5:
+    if len(phone) <= 3 or (len(phone) == 5 and phone.startswith("10")):
         raise DataError("não se disca para emergência nem serviço de utilidade pública")
     if phone[:4] in ("0300", "0303", "0500", "0800", "0900"):
         raise DataError("não se disca para número de tarifa especial (0300, 0500, 0800, 0900)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -25,8 +26,8 @@ from zanc_pipeline.common.settings import Settings
 
 DATABASE = "dialer"
 COMMAND_SECONDS = 10.0
-LONGEST_COPY_SECONDS = 300.0
-"""A mailing may hold hundreds of thousands of people."""
+LEADS_AT_ONCE = 500
+"""A mailing may hold hundreds of thousands: who answers another campaign's call must not wait."""
 ASKED_IN_CALL = "pediu na ligação"
 """Why somebody whom an operator tabulates so is not called again."""
 
@@ -198,18 +199,19 @@ class Store:
             )
             if added is None:
                 return False
-            await connection.copy_records_to_table(
-                "lead",
-                columns=["campaign_id", "rank", "cpf", "name", "crm", "convenio", "contract",
-                         "amount", "phones", "refused", "segment", "hours", "best_hours"],
-                records=[
-                    (campaign_id, lead.rank, lead.cpf, lead.name, lead.crm, lead.convenio,
-                     lead.contract, lead.amount, list(lead.phones), lead.refused, lead.segment,
-                     lead.hours, _first_hours(lead))
-                    for lead in leads
-                ],
-                timeout=LONGEST_COPY_SECONDS,
-            )  # fmt: skip
+            for start in range(0, len(leads), LEADS_AT_ONCE):
+                await connection.copy_records_to_table(
+                    "lead",
+                    columns=["campaign_id", "rank", "cpf", "name", "crm", "convenio", "contract",
+                             "amount", "phones", "refused", "segment", "hours", "best_hours"],
+                    records=[
+                        (campaign_id, lead.rank, lead.cpf, lead.name, lead.crm, lead.convenio,
+                         lead.contract, lead.amount, list(lead.phones), lead.refused,
+                         lead.segment, lead.hours, _first_hours(lead))
+                        for lead in leads[start : start + LEADS_AT_ONCE]
+                    ],
+                )  # fmt: skip
+                await asyncio.sleep(0)  # calls go on meanwhile
             return True
 
     async def campaign(self, campaign_id: str) -> CampaignRow | None:
@@ -346,16 +348,7 @@ class Store:
         ``short`` says of one that is closed that Anatel takes it for a short call.
         """
         async with self._transaction() as connection:
-            await connection.execute(
-                queries.UPDATE_ATTEMPT,
-                attempt.id, attempt.state.value, attempt.placed, attempt.operator,
-                attempt.ringing_at, attempt.answered_at, attempt.detected_at,
-                attempt.connected_at, attempt.ended_at, attempt.hangup_cause,
-                attempt.outcome and attempt.outcome.value,
-                attempt.tabulation and attempt.tabulation.value,
-                attempt.promise_date, attempt.promise_amount, attempt.callback_at,
-                attempt.cancel_wanted,
-            )  # fmt: skip
+            await connection.execute(queries.UPDATE_ATTEMPT, *_values(attempt))
             if close:
                 await connection.execute(queries.CLOSE_ATTEMPT, attempt.id, int(short))
                 await connection.execute(rule_queries.RECORD_CALLBACK, attempt.id)
@@ -363,6 +356,16 @@ class Store:
                 await _update_lead(connection, lead_id, lead, {})
             if operator is not None:
                 await _set_operator(connection, operator)
+
+    async def save_together(
+        self, attempts: Sequence[Attempt], operators: Sequence[OperatorChange]
+    ) -> None:
+        """Record attempts as they stand, and changes of operators in this order, all or nothing."""
+        async with self._transaction() as connection:
+            if attempts:
+                await connection.executemany(queries.UPDATE_ATTEMPT, map(_values, attempts))
+            for change in operators:
+                await _set_operator(connection, change)
 
     async def open_attempts(self) -> list[OpenAttempt]:
         """Every attempt that is not closed."""
@@ -578,8 +581,10 @@ class Store:
         people = row["connected"] + row["abandoned"]
         return {
             "leads": {
-                "waiting": 0, "active": 0, "ended": 0, **{one["status"]: one["n"] for one in leads}
+                status: sum(one["n"] for one in leads if one["status"] == status)
+                for status in ("waiting", "active", "ended")
             },
+            "ended_because": {one["end_reason"]: one["n"] for one in leads if one["end_reason"]},
             "attempts": {one["outcome"]: one["n"] for one in attempts},
             "tabulations": {one["tabulation"]: one["n"] for one in tabulations},
             "abandoned_share": row["abandoned"] / people if people else 0.0,
@@ -669,6 +674,19 @@ async def _update_lead(
             list(update.hours) or None,
         )  # fmt: skip
     await connection.execute(queries.UPDATE_LEAD, lead_id, *values)
+
+
+def _values(attempt: Attempt) -> tuple[object, ...]:
+    """Of ``queries.UPDATE_ATTEMPT``."""
+    return (
+        attempt.id, attempt.state.value, attempt.placed, attempt.operator,
+        attempt.ringing_at, attempt.answered_at, attempt.detected_at,
+        attempt.connected_at, attempt.ended_at, attempt.hangup_cause,
+        attempt.outcome and attempt.outcome.value,
+        attempt.tabulation and attempt.tabulation.value,
+        attempt.promise_date, attempt.promise_amount, attempt.callback_at,
+        attempt.cancel_wanted,
+    )  # fmt: skip
 
 
 async def _set_operator(connection: Any, change: OperatorChange) -> None:

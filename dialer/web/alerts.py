@@ -60,7 +60,7 @@ def _pbxs(figures: Mapping[str, Any]) -> list[Alert]:
             kind = "wait" if one["drained"] else "bad"  # it was emptied before
             found.append(Alert(kind=kind, text=f"Central {one['name']} fora do ar{why}."))
         elif one["drained"]:
-            left = f": faltam {one['lines']} ligações" if one["lines"] else ""
+            left = f": ainda {one['lines']} em curso" if one["lines"] else ""
             text = f"Central {one['name']} {one['state']}{left}; nenhuma ligação nova por ela."
             found.append(Alert(kind="wait", text=text))
         for trunk in one["trunks"]:

@@ -32,7 +32,7 @@ AUDIT_PAGE = 100
 _ORDERS = {"pause": "pausada", "resume": "retomada", "stop": "em encerramento"}
 _CENTRAL_ORDERS = {
     "drain": "nenhuma ligação nova; as que estão nela terminam por si",
-    "use": "de volta ao uso",
+    "use": "reativada",
 }
 
 

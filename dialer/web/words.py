@@ -135,7 +135,7 @@ ACTIONS = {
     "callbacks": "fila de retornos aberta",
     "callback dropped": "retorno retirado",
     "drain": "central sendo esvaziada",
-    "use": "central de volta ao uso",
+    "use": "central reativada",
     "call": "ligou para quem viu na prévia",
     "skip": "pulou quem viu na prévia",
 }

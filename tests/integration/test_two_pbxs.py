@@ -114,7 +114,7 @@ def test_one_is_emptied_at_runtime_gets_no_calls_over_a_restart_and_is_used_agai
         dialer.wait(lambda: bool(rows(settings, placed)), "a phone rings")
         told = dialer.command("drain", "central2")
         assert (told.returncode, told.stderr) == (0, "")
-        assert told.stdout.startswith(("central2: esvaziando", "central2: vazia"))
+        assert told.stdout.startswith("central2 gets no new calls and is ")
         dialer.kill()
         had = {str(one) for [one] in rows(settings, placed)}
         dialer.start()
@@ -130,7 +130,8 @@ def test_one_is_emptied_at_runtime_gets_no_calls_over_a_restart_and_is_used_agai
         assert set(by_pbx(settings, "rest")) == {"central"}
     assert central(dialer, "central2")["state"] == "vazia"
     told = dialer.command("drain", "central2", "--end")
-    assert (told.returncode, told.stdout) == (0, "central2: ok, 0 lines in use\n")
+    assert told.returncode == 0
+    assert told.stdout.startswith("central2 gets calls again:")
 
 
 def test_one_dies_in_mid_campaign_the_other_goes_on_and_it_rejoins(

@@ -63,6 +63,9 @@ class FakeStore:
     async def save_attempt(self, attempt: Attempt, **_more: object) -> None:
         self.saved.append(attempt)
 
+    async def save_together(self, attempts: list[Attempt], _operators: object) -> None:
+        self.saved += attempts
+
     async def history(self, _lead: int) -> list[object]:
         return []
 
@@ -91,8 +94,8 @@ class World:
         await self.reconciler._compare(cast(Any, self.pbx))
 
     async def consume(self) -> None:
-        while not self.engine._inbox.empty():
-            await self.engine._apply(*self.engine._inbox.get_nowait())
+        while not self.engine.course.idle:
+            await self.engine.course.follow()
 
     @property
     def outcome(self) -> str | None:

@@ -228,7 +228,7 @@ def figures(**changed: Any) -> dict[str, Any]:
         (
             {"central": {"drained": True, "state": "esvaziando", "lines": 3}},
             None,
-            [("wait", "central esvaziando: faltam 3 ligações; nenhuma ligação nova")],
+            [("wait", "central esvaziando: ainda 3 em curso; nenhuma ligação nova")],
         ),
         ({"central": {"connected": False, "drained": True}}, None, [("wait", "fora do ar")]),
         ({"campaign": {"abandoned_share": 0.025}}, None, [("wait", "perto do limite de 3,0 %")]),

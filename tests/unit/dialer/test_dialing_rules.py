@@ -180,6 +180,8 @@ def test_brazilian_phones_are_dialled(phone: str) -> None:
     [
         ("190", "emergência"),
         ("10325", "emergência"),
+        ("11912", "curto demais"),
+        ("", "vazio"),
         ("0900123456", "tarifa especial"),
         ("03001234567", "tarifa especial"),
         ("08007654321", "tarifa especial"),
@@ -193,7 +195,6 @@ def test_brazilian_phones_are_dialled(phone: str) -> None:
         ("${EVIL}", "não é dígito"),
         ("11 91234-5678", "não é dígito"),
         ("١١٩١٢٣٤٥٦٧٨", "não é dígito"),
-        ("", "não é dígito"),
     ],
 )
 def test_anything_else_is_refused_with_the_reason(phone: str, why: str) -> None:

@@ -201,7 +201,7 @@ async def test_whom_we_hear_of_too_late_is_left_to_the_safe_message(
     step = advance(call.attempt, answered)
     call.attempt = step.attempt
     for command in step.commands:
-        world.engine._execute(call, command, answered.at)
+        world.engine.course.execute(call, command, answered.at)
     await world.engine.switchboard.hand_over()
     assert len(world.switch.connections) == connected
 

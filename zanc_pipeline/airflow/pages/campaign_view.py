@@ -27,7 +27,7 @@ _REASONS = {
     "hours_over": "o horário de ligação terminou",
     "unreadable_settings": "o discador não entende os ajustes com que ela foi enviada",
 }
-_DRAINED = "nenhuma ligação nova por ela até voltar ao uso (painel do supervisor)"
+_DRAINED = "nenhuma ligação nova por ela até ser reativada (no painel do supervisor)"
 _OPTIONS = {
     "abandono_maximo": "o limite de abandono",
     "modo": "o modo",

@@ -1,0 +1,127 @@
+"""People who answer wait for nothing that a disk does; what happened is stored together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from dialer import attempt as events
+from dialer.attempt import Attempt, State
+from dialer.engine import Engine
+from dialer.live import Agent, Call, utc_now
+from dialer.store import Lead, OperatorChange
+
+LEAD = Lead(
+    id=1, campaign_id="c", cpf="52998224725", name="Ana", crm="norma", convenio="x",
+    contract="C1", amount=Decimal(1), phones=("11912345678",),
+)  # fmt: skip
+
+
+class Steps:
+    """A store and a PBX that remember what was done, in order."""
+
+    address, name, connected = "nowhere", "central", True
+
+    def __init__(self) -> None:
+        self.done: list[Any] = []
+        self.broken = False
+
+    def connect(self, attempt_id: str, operator: str) -> None:
+        self.done.append(("connect", attempt_id[-1], operator))
+
+    async def save_together(self, attempts: list[Attempt], operators: list[OperatorChange]) -> None:
+        told = {one.id[-1]: one.state.value for one in attempts}
+        self.done.append(("store", told, [(one.id, one.state) for one in operators]))
+
+    async def save_attempt(self, attempt: Attempt, **more: Any) -> None:
+        if self.broken:
+            raise RuntimeError("an error of ours")
+        self.done.append(("close" if more.get("close") else "save", attempt.id[-1]))
+
+    async def history(self, _lead: int) -> list[object]:
+        return []
+
+    async def ended_of(self, _attempts: list[str]) -> list[str]:
+        return []
+
+
+class World:
+    """An engine with two free operators and some calls that ring."""
+
+    def __init__(self, calls: int) -> None:
+        self.steps = Steps()
+        self.engine = Engine(cast(Any, self.steps), cast(Any, None))
+        self.engine.pbxs["central"] = cast(Any, self.steps)
+        for name in ("op01", "op02"):
+            self.engine.floor.agents[name] = Agent(id=name, state="idle", since=utc_now())
+        for number in range(1, calls + 1):
+            made = Attempt(
+                id=f"{number:032x}", created_at=utc_now(), state=State.RINGING, ringing_at=utc_now()
+            )
+            self.engine.floor.calls[made.id] = Call(
+                attempt=made, lead=replace(LEAD, id=number), phone="11912345678", pbx="central",
+                sent_at=made.created_at, operator=None,
+            )  # fmt: skip
+
+    def told(self, number: int, event: type[Any], **more: Any) -> None:
+        self.engine.notice(f"{number:032x}", event(at=datetime.now(UTC), **more))
+
+
+async def test_who_answered_is_connected_before_anything_is_stored_and_all_is_stored_at_once() -> (
+    None
+):
+    world = World(3)
+    world.told(3, events.HungUp, cause=17)
+    for number in (1, 2):
+        world.told(number, events.Answered)
+        world.told(number, events.Detected, machine=False)
+    await world.engine.course.follow()
+    assert world.steps.done == [
+        ("connect", "1", "op01"),
+        ("connect", "2", "op02"),
+        (
+            "store",
+            {"1": "waiting", "2": "waiting"},
+            [("op01", "reserved"), ("op02", "reserved")],
+        ),
+        ("close", "3"),
+    ]
+
+
+async def test_calls_are_closed_one_at_a_time_between_the_news() -> None:
+    world = World(3)
+    world.told(1, events.HungUp, cause=17)
+    world.told(2, events.HungUp, cause=19)
+    await world.engine.course.follow()
+    world.told(3, events.Detected, machine=False)
+    assert not world.engine.course.idle
+    await world.engine.course.follow()
+    assert [step[0] for step in world.steps.done] == ["close", "connect", "store", "close"]
+    assert world.engine.course.idle
+    assert list(world.engine.floor.calls) == [f"{3:032x}"]
+
+
+async def test_a_talk_that_ends_is_stored_with_its_wrap_up_and_closed_by_its_tabulation() -> None:
+    world = World(1)
+    world.told(1, events.Connected, operator="op01")
+    world.told(1, events.HungUp, cause=16)
+    await world.engine.course.follow()
+    moves = [("op01", "talking"), ("op01", "wrapup")]
+    assert world.steps.done == [("store", {"1": "ended"}, moves)]
+    assert world.engine.floor.agents["op01"].state == "wrapup"
+
+
+async def test_what_is_closed_meanwhile_is_not_closed_again_and_an_error_holds_nobody_back() -> (
+    None
+):
+    world = World(3)
+    for number in (1, 2, 3):
+        world.told(number, events.HungUp, cause=17)
+    await world.engine.course.follow()
+    del world.engine.floor.calls[f"{2:032x}"]
+    await world.engine.course.follow()
+    world.steps.broken = True
+    await world.engine.course.follow()
+    assert world.steps.done == [("close", "1")]
