@@ -264,3 +264,28 @@ def test_check_tells_what_receive_then_judges_and_keeps_nothing(
         assert both[0] == both[1]
         assert told.verdict.duplicate_of == judged.duplicate_of
         assert told.verdict.rows_accepted == judged.rows_accepted
+
+
+def test_one_strange_row_is_put_aside_alone_until_a_person_sends_it_back(
+    settings: Settings,
+    sent,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+) -> None:
+    known = {one.contract for one in DAYS[0]}
+    odd = next(one for one in DAYS[1] if one.contract in known)
+    rows = [replace(one, name="Fulano de Tal") if one is odd else one for one in DAYS[1]]
+    delivery = sent(21, rows)
+    assert (delivery.status, delivery.rows_rejected) == ("accepted", 1)
+    assert odd.contract not in loaded(settings, delivery)
+    told = (settings.var / "deliveries" / str(delivery.id) / "relatorio.txt").read_text()
+    assert "devolva a linha como veio" in told and f"antes era '{odd.name[:1]}***'" in told
+
+    again = sent(22, [replace(one, amount=one.amount - 1) for one in rows])
+    assert again.rows_rejected == 1  # nobody confirmed the new name
+
+    path = settings.var / "deliveries" / str(again.id) / "rejeitadas.csv"
+    confirmed = service.resubmit(settings, again.id, path)
+    assert (confirmed.status, confirmed.rows_rejected) == ("accepted", 0)
+    assert loaded(settings, confirmed)[odd.contract]["name"] == "Fulano de Tal"
+    later = sent(23, [replace(one, amount=one.amount - 2) for one in rows])
+    assert (later.status, later.rows_rejected) == ("accepted", 0)

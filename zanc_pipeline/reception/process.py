@@ -164,7 +164,10 @@ def process(
             check=judge.check if judge is not None else None,
         )
         judge_file(
-            chosen, result.validation, decided=judge.decided if judge is not None else frozenset()
+            chosen,
+            result.validation,
+            decided=judge.decided if judge is not None else frozenset(),
+            spared=min(1, len(judge.aside)) if judge is not None else 0,
         )
         if judge is not None:
             judge.conclude(chosen, facts, reference, result.validation)

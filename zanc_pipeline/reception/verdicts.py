@@ -23,6 +23,7 @@ from zanc_pipeline.reception.aside import (
 from zanc_pipeline.reception.content import same_rows
 from zanc_pipeline.reception.corrections import Corrections, Rows, merged, read_corrections
 from zanc_pipeline.reception.drift.fingerprint import Witness
+from zanc_pipeline.reception.drift.hook import Aside
 from zanc_pipeline.reception.drift.hook import judged as judged_with_drift
 from zanc_pipeline.reception.judge import Judge
 from zanc_pipeline.reception.layout import Layout
@@ -130,7 +131,7 @@ def judge_chain(
     # A correction is read as the file that it corrects: by that file's name and size.
     same = replace(delivery, file_name=root.file_name, size_bytes=root.size_bytes)
 
-    def read(layout: Layout | None, witness: Witness, keep: bool) -> Processed:
+    def read(layout: Layout | None, witness: Witness, keep: bool, aside: Aside) -> Processed:
         other = (layout, choose_layout(settings, same)[1]) if layout is not None else None
         if not keep:
             return process(
@@ -144,6 +145,7 @@ def judge_chain(
             root=root.id if delivery is not root else None,
             better_than=(chain[-2].rows_accepted or 0) if delivery is not root else None,
             repeats=repeats if delivery is root else lambda _digest: False,
+            aside=aside,
         ) as judge:
             return process(
                 settings,
@@ -157,7 +159,8 @@ def judge_chain(
                 watch=witness.watch,
             )
 
-    result = judged_with_drift(settings, same, content, read, decided)
+    confirmed = frozenset(corrections.rows) if corrections is not None else frozenset()
+    result = judged_with_drift(settings, same, content, read, decided, confirmed)
     if repeats.found:
         result.remember = None
         result.verdict = repeats.verdict

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pyarrow as pa
 
+from zanc_pipeline.reception.drift.compare import Comparison
+from zanc_pipeline.reception.drift.doubts import Doubt
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, fingerprint
 from zanc_pipeline.reception.drift.sample import Hasher, Sampler
 from zanc_pipeline.reception.layout import SetLayout, parse_layout
 
 HASHER = Hasher("a secret of the tests")
 Row = dict[str, str]
+
+
+def told(found: Comparison) -> list[Doubt]:
+    """All that is doubted: the file, and its rows that go alone."""
+    return [*found.doubts, *(one for why in found.aside.values() for one in why)]
 
 
 def print_of(rows: list[Row], types: dict[str, str], facts: dict[str, str]) -> Fingerprint:
@@ -32,5 +40,6 @@ def print_of(rows: list[Row], types: dict[str, str], facts: dict[str, str]) -> F
     )
     assert not isinstance(layout, SetLayout)
     sampler = Sampler(HASHER)
-    sampler.see({name: pa.array([one[name] for one in rows]) for name in types})
+    cells = {name: pa.array([one[name] for one in rows]) for name in types}
+    sampler.see(cells, np.arange(2, len(rows) + 2))
     return fingerprint(layout, sampler.sample(), HASHER, file=facts)

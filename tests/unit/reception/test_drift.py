@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "bench"))
@@ -106,12 +108,12 @@ def test_a_layout_written_from_its_content_reads_the_same(
 
 
 def test_two_days_sample_the_same_contracts_whatever_their_order() -> None:
-    import pyarrow as pa
 
     def sample(contracts: list[str]) -> set[str]:
         sampler = Sampler(HASHER, size=50)
         for start in range(0, len(contracts), 70):
-            sampler.see({"contrato": pa.array(contracts[start : start + 70])})
+            some = contracts[start : start + 70]
+            sampler.see({"contrato": pa.array(some)}, np.arange(start, start + len(some)))
         return set(sampler.sample().cells["contrato"])
 
     contracts = [f"C{number}" for number in range(1000)]

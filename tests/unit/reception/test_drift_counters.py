@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from tests.unit.reception.drift_rows import Row, print_of
+from tests.unit.reception.drift_rows import Row, print_of, told
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.reception.drift.belongs import belonging, parted
 from zanc_pipeline.reception.drift.compare import compare
@@ -74,7 +74,7 @@ def third(size: int, day: int = 2) -> list[Row]:
 
 
 def doubts(before: Fingerprint, rows: list[Row], day: int | None = None) -> set[tuple[str, str]]:
-    return {(one.field, one.kind) for one in compare(seen(rows, day), before).doubts}
+    return {(one.field, one.kind) for one in told(compare(seen(rows, day), before))}
 
 
 @pytest.mark.parametrize("size", [8, 18, 60])
@@ -133,7 +133,7 @@ def again(rows: list[Row]) -> list[Row]:
     [
         (again, ("contrato", "renamed")),
         (lambda rows: [rows[0] | {"vencimento": "2026-10-05"}, *rows[1:]], ("atraso", "counter")),
-        (lambda rows: [rows[0] | {"emissao": "2026-10-05"}, *rows[1:]], ("emissao", "relation")),
+        (lambda rows: [rows[0] | {"emissao": "2026-10-05"}, *rows[1:]], ("emissao", "single")),
         (lambda rows: [rows[0] | {"multa": "0"}, *rows[1:]], ("valor", "scale")),
         (
             lambda rows: [rows[0] | {"telefone_1": rows[0]["telefone_1"][:-1]}, *rows[1:]],

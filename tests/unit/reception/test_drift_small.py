@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from tests.unit.reception.drift_rows import Row, print_of
+from tests.unit.reception.drift_rows import Row, print_of, told
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.doubts import Doubt, weighed
@@ -63,7 +63,7 @@ def days(size: int, known: int) -> tuple[Fingerprint, list[Row]]:
 
 
 def kinds(before: Fingerprint, rows: list[Row]) -> set[str]:
-    return {one.kind for one in compare(seen(rows), before).doubts}
+    return {one.kind for one in told(compare(seen(rows), before))}
 
 
 def move(name: str, value: Callable[[list[Row], int], str], rows: list[Row]) -> list[Row]:

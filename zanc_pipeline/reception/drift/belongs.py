@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from zanc_pipeline.reception.drift.chance import UNLIKELY, more_than_before
@@ -28,15 +28,20 @@ _SHORTEST_NAME = 3
 _NOT_LETTERS = re.compile("[^a-z]+")
 
 
+def partners(kinds: Mapping[str, str]) -> Iterator[tuple[str, str, Callable[[str, str], bool]]]:
+    """(field, the other that it belongs to, whether two texts of them do)."""
+    for one, kind in kinds.items():
+        other, match = ("uf", _of_state) if kind == "telefone" else ("nome", _of_person)
+        if kind in {"telefone", "email"} and other in kinds:
+            yield one, other, match
+
+
 def belonging(
     kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]
 ) -> dict[str, list[int]]:
     """ "one|other" → rows that belong together, of how many with both."""
     found = {}
-    for one, kind in kinds.items():
-        other, match = ("uf", _of_state) if kind == "telefone" else ("nome", _of_person)
-        if kind not in {"telefone", "email"} or other not in kinds:
-            continue
+    for one, other, match in partners(kinds):
         pairs = [
             (str(a), str(b)) for a, b in zip(values[one], values[other], strict=True) if a and b
         ]

@@ -8,7 +8,8 @@ show: it keeps the file from being loaded until it is explained.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from zanc_pipeline.reception.drift.chance import too_few
@@ -22,13 +23,17 @@ from zanc_pipeline.reception.drift.rows import (
     crossed,
     crossings,
     field_doubts,
+    same,
 )
-from zanc_pipeline.reception.drift.sample import KEY
+from zanc_pipeline.reception.drift.sample import KEY, Token
 from zanc_pipeline.reception.drift.shapes import column_doubts, file_doubts
+from zanc_pipeline.reception.drift.singles import singles
 
 _PRIOR_ROWS = 5
 """How many rows the expected agreement of a type weighs beside the rows that were compared."""
 _NONE_CAME = 3
+_FEW = 0.01
+"""Share of the rows (and one of any file) that go alone when a doubt is about no others."""
 _OVERLAP, _OVERLAP_PART = 0.65, 0.75
 """Share of the contracts of the last file that are to come again, of the usual one at least."""
 _FORGETS = 0.8
@@ -52,6 +57,10 @@ class Comparison:
     history: dict[str, tuple[float, float]] = field(default_factory=dict)
     """What is to be remembered: rows that agreed (of two fields: changed places), of how many."""
     steps: dict[str, Step] = field(default_factory=dict)
+    aside: dict[int, list[Doubt]] = field(default_factory=dict)
+    """Contract hash → why its row is put aside alone."""
+    past: dict[int, list[Token]] = field(default_factory=dict)
+    """What is known of those contracts: remembered in place of what was put aside."""
 
     @property
     def agreement(self) -> dict[str, float]:
@@ -70,15 +79,20 @@ class Comparison:
 
 
 def compare(
-    seen: Fingerprint, before: Fingerprint, earlier: Sequence[Fingerprint] = ()
+    seen: Fingerprint,
+    before: Fingerprint,
+    earlier: Sequence[Fingerprint] = (),
+    confirmed: Collection[int] = (),
 ) -> Comparison:
     """Compare a delivery with the last accepted one, and with those ``earlier``, newest first.
 
     Earlier files know contracts that the last one did not bring, and answer doubts about the shape
-    of a file when it has the shape of one of them.
+    of a file when it has the shape of one of them. Of the contracts in ``confirmed`` (their hashes)
+    a person said that they are right.
     """
     last, before = before, _with_rows(before, earlier)
-    common = [key for key in seen.links if key in before.links]
+    known = [key for key in seen.links if key in before.links]
+    common = [key for key in known if key not in confirmed]
     comparison = Comparison(
         linked=len(common),
         overlap=overlap(seen, last),
@@ -103,8 +117,12 @@ def compare(
     counting = counters(moved, seen, last)
     doubts = [one for one in doubts if one.field not in counting or one.kind not in _OF_STILL]
     doubts += counter_doubts(moved, seen, last)
-    comparison.doubts = weighed(doubts)
-    comparison.history = _remembered(comparison, swaps, last)
+    comparison.doubts, comparison.aside = _parted(weighed(doubts), len(seen.links))
+    for key, why in singles(seen, before, common, moved, but=counting, confirmed=confirmed).items():
+        comparison.aside[key] = [*comparison.aside.get(key, ()), *why]
+    comparison.past = _past(comparison.aside, seen, before)
+    news = {name: _news(name, seen, before, known, confirmed) for name in comparison.fields}
+    comparison.history = _remembered(comparison, swaps, news, last)
     comparison.steps = steps_of(moved, last)
     shape = {one.kind for one in comparison.doubts} & _SHAPES
     if shape and any(_has_shape(seen, one, comparison, shape) for one in earlier):
@@ -139,13 +157,51 @@ def _has_shape(
     )
 
 
+def _parted(doubts: list[Doubt], rows: int) -> tuple[list[Doubt], dict[int, list[Doubt]]]:
+    """The doubts about the whole file, and those about so few of its rows that these go alone."""
+    few = max(1, _FEW * rows)
+    whole = [one for one in doubts if not one.rows or len(one.rows) > few]
+    single: defaultdict[int, list[Doubt]] = defaultdict(list)
+    for one in doubts:
+        for key in one.rows if len(one.rows) <= few else ():
+            single[key].append(one)
+    return whole, single
+
+
+def _past(keys: Iterable[int], seen: Fingerprint, before: Fingerprint) -> dict[int, list[Token]]:
+    places = [before.names.index(name) if name in before.fields else None for name in seen.names]
+    return {
+        key: [None if place is None else before.links[key][place] for place in places]
+        for key in keys
+        if key in before.links
+    }
+
+
+def _news(
+    name: str,
+    seen: Fingerprint,
+    before: Fingerprint,
+    known: Iterable[int],
+    confirmed: Collection[int],
+) -> int:
+    """Confirmed rows in which a field has another value: they teach how often it has."""
+    if not confirmed:
+        return 0
+    new, old = seen.column(name), before.column(name)
+    return sum(key in confirmed and not same(new[key], old[key]) for key in known)
+
+
 def _remembered(
-    comparison: Comparison, swaps: dict[str, int], before: Fingerprint
+    comparison: Comparison,
+    swaps: dict[str, frozenset[int]],
+    news: dict[str, int],
+    before: Fingerprint,
 ) -> dict[str, tuple[float, float]]:
     found = {
-        name: (one.linked - one.changed, one.linked) for name, one in comparison.fields.items()
+        name: (one.linked - one.changed, one.linked + news[name])
+        for name, one in comparison.fields.items()
     }
-    found |= {pair: (rows, comparison.linked) for pair, rows in swaps.items()}
+    found |= {pair: (len(rows), comparison.linked) for pair, rows in swaps.items()}
     history = {}
     for name, (count, rows) in found.items():
         past, of = before.history.get(name, (0.0, 0.0))

@@ -8,14 +8,16 @@ where the days overdue and the due date make one and the same day in all rows, t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import product
 
+import numpy as np
+
 from zanc_pipeline.reception.drift.chance import at_least
 from zanc_pipeline.reception.drift.doubts import SMALL, Doubt
-from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Step
+from zanc_pipeline.reception.drift.fingerprint import ARRIVED, Fingerprint, Step
 from zanc_pipeline.reception.drift.rows import same
 
 _ROWS = 4
@@ -25,8 +27,7 @@ _COUNTER = 0.9
 _LAW = 0.95
 _MOST_FIELDS = 8
 _DIFFERENT = 3
-ARRIVED = "arrived"
-"""The fact of a file that is the day on which it came, ISO."""
+_FAR = 40
 _RESTING_DAYS = 4
 """Days of a long weekend: a file of the last working day comes again, or that many at once."""
 _PRIOR, _PRIOR_ROWS = 0.01, 4
@@ -53,11 +54,12 @@ def movement(seen: Fingerprint, before: Fingerprint) -> Movement:
 
 def counter_doubts(moved: Movement, seen: Fingerprint, before: Fingerprint) -> Iterator[Doubt]:
     """Fields that moved by another step than they do, in all rows or in some of them."""
-    gone = _days_between(seen, before)
+    gone = seen.days_since(before)
     anchored: set[str] = set()
     for (day, number, sign), (now, was) in moved.anchors.items():
         anchored.add(number)
-        if not _may_move(now.value - was.value, before.steps.get(f"{day}{sign}{number}"), gone):
+        past = before.steps.get(f"{day}{sign}{number}")
+        if not _may_move(now.value - was.value, past, gone) or _stale(now, was, seen, before):
             yield _moved_doubt(number, now.value - was.value)
         usual = (was.others + _PRIOR * _PRIOR_ROWS) / (was.rows + _PRIOR_ROWS)
         if now.others and at_least(now.others, now.rows, usual) < _limit(now.rows):
@@ -66,6 +68,7 @@ def counter_doubts(moved: Movement, seen: Fingerprint, before: Fingerprint) -> I
                 kind="counter",
                 text=f"em {now.others} de {now.rows} linhas não combina com '{day}', como nas "
                 "demais",
+                rows=frozenset(now.keys),
             )
     for name, found in moved.moves.items():
         past = before.steps.get(name)
@@ -81,6 +84,7 @@ def counter_doubts(moved: Movement, seen: Fingerprint, before: Fingerprint) -> I
                 kind="counter",
                 text=f"em {found.others} de {found.rows} contratos já conhecidos não andou "
                 f"{found.value}, como nos demais",
+                rows=frozenset(found.keys),
             )
 
 
@@ -105,15 +109,19 @@ def steps_of(moved: Movement, before: Fingerprint) -> dict[str, Step]:
 
 
 class _Common:
-    """The value that most rows have, and how many of the ``rows`` have another one."""
+    """The value that most rows have, and the contracts (``keys``) that have another one."""
 
-    def __init__(self, values: Sequence[int], excused: Sequence[bool] = ()) -> None:
+    def __init__(self, values: Mapping[int, int], excused: Collection[int] = ()) -> None:
         self.rows = len(values)
-        self.value, times = Counter(values).most_common(1)[0]
-        spared = sum(
-            excuse and value != self.value for value, excuse in zip(values, excused, strict=False)
-        )
-        self.others = self.rows - times - spared
+        self.value = Counter(values.values()).most_common(1)[0][0]
+        self.keys = [
+            key for key, value in values.items() if value != self.value and key not in excused
+        ]
+
+    @property
+    def others(self) -> int:
+        """How many contracts have another one, and no excuse."""
+        return len(self.keys)
 
 
 def _counts(found: _Common, past: Step | None, kind: str) -> bool:
@@ -139,6 +147,24 @@ def _may_move(step: int, past: Step | None, gone: int | None) -> bool:
     )
 
 
+def _stale(now: _Common, was: _Common, seen: Fingerprint, before: Fingerprint) -> bool:
+    """Whether the day that all rows speak of is further from the file's own than it was.
+
+    Counted in working days: on a Sunday the rows may speak of Friday.
+    """
+    late, before_late = _working_days(now, seen), _working_days(was, before)
+    return late is not None and before_late is not None and late != before_late
+
+
+def _working_days(common: _Common, of: Fingerprint) -> int | None:
+    day = of.file.get(ARRIVED)
+    if day is None or abs(date.fromisoformat(day).toordinal() - common.value) > _FAR:
+        return None
+    days = np.array([date.fromordinal(common.value), date.fromisoformat(day)], "datetime64[D]")
+    spoken, own = np.busday_offset(days, 0, roll="backward")
+    return int(np.busday_count(spoken, own))
+
+
 def _moved_doubt(name: str, step: int) -> Doubt:
     return Doubt(
         field=name,
@@ -149,11 +175,6 @@ def _moved_doubt(name: str, step: int) -> Doubt:
 
 def _limit(rows: int) -> float:
     return _UNLIKELY_OF_FEW if rows < 2 * SMALL else _UNLIKELY
-
-
-def _days_between(seen: Fingerprint, before: Fingerprint) -> int | None:
-    now, was = seen.file.get(ARRIVED), before.file.get(ARRIVED)
-    return (date.fromisoformat(now) - date.fromisoformat(was)).days if now and was else None
 
 
 def _moves(seen: Fingerprint, before: Fingerprint) -> dict[str, _Common]:
@@ -172,11 +193,12 @@ def _moves(seen: Fingerprint, before: Fingerprint) -> dict[str, _Common]:
     found = {}
     for name, moved in steps.items():
         others = [one for one in steps if one != name and seen.fields[one].type == "data"]
-        excused = [
-            key in news or any(steps[one].get(key, usual[one]) != usual[one] for one in others)
+        excused = {
+            key
             for key in moved
-        ]
-        found[name] = _Common(list(moved.values()), excused)
+            if key in news or any(steps[one].get(key, usual[one]) != usual[one] for one in others)
+        }
+        found[name] = _Common(moved, excused)
     return found
 
 
@@ -214,7 +236,7 @@ def _day_of(of: Fingerprint, day: str, number: str, sign: str) -> _Common | None
     if len(keys) < _ROWS or len({numbers[key] for key in keys}) < _DIFFERENT:
         return None
     times = 1 if sign == "+" else -1
-    values = [dates[key] + times * numbers[key] for key in keys]
-    common = Counter(values).most_common(1)[0][0]
-    early = [numbers[key] == 0 and times * (dates[key] - common) >= 0 for key in keys]
+    values = {key: dates[key] + times * numbers[key] for key in keys}
+    common = Counter(values.values()).most_common(1)[0][0]
+    early = {key for key in keys if numbers[key] == 0 and times * (dates[key] - common) >= 0}
     return _Common(values, early)

@@ -7,7 +7,8 @@ but a person has to decide. ``quarantine``: no layout explains it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,7 @@ class Trial:
 
 
 Attempt = Callable[[Layout], Trial]
+Beside = Callable[[Fingerprint], Comparison]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,14 @@ class Diagnosis:
     why: str = ""
     """Why it is not adapted by itself, in Portuguese."""
 
+    @property
+    def aside(self) -> dict[int, list[Doubt]]:
+        """Line of the file → why that row alone is not to be loaded."""
+        seen = self.trial.seen
+        if self.comparison is None or seen is None or seen.at_hand is None:
+            return {}
+        return {seen.at_hand.lines[key]: why for key, why in self.comparison.aside.items()}
+
 
 def diagnose(
     first: Trial,
@@ -69,16 +79,25 @@ def diagnose(
     *,
     older: Iterable[Layout] = (),
     earlier: Sequence[Fingerprint] = (),
+    confirmed: Collection[int] = (),
 ) -> Diagnosis:
     """Judge a file that ``first`` read by the layout in force, beside the last accepted one.
 
     ``older`` are other versions of the layout, the best first: a creditor may be back to one.
-    ``earlier`` are fingerprints from before ``before``, the newest first.
+    ``earlier`` are fingerprints from before ``before``, the newest first. A person confirmed the
+    rows of the lines ``confirmed``.
     """
     if before is None:
         kind: Kind = "quarantine" if first.refusal else "fits"
         return Diagnosis(kind=kind, layout=first.layout, trial=first)
-    comparison = compare(first.seen, before, earlier) if first.seen is not None else None
+
+    def beside(seen: Fingerprint) -> Comparison:
+        lines = seen.at_hand.lines if seen.at_hand is not None and confirmed else {}
+        right = {key for key, line in lines.items() if line in confirmed}
+        return compare(seen, before, earlier, right)
+
+    comparison = beside(first.seen) if first.seen is not None else None
+    _hold_many(comparison, first)
     if first.refusal is None and comparison is not None and not comparison.doubts:
         return Diagnosis(kind="fits", layout=first.layout, trial=first, comparison=comparison)
     readable = first.refusal is None or first.ruled
@@ -87,11 +106,11 @@ def diagnose(
         return Diagnosis(kind="quarantine", layout=first.layout, trial=first, comparison=comparison)
     best: Diagnosis | None = None
     for layout in older:
-        back = _back_to(layout, attempt(layout), before, earlier)
+        back = _back_to(layout, attempt(layout), beside)
         if back is not None and ending(first.layout, layout, path) is None:
             return back
     for candidate in candidates(first.layout, path, before, hasher):
-        found = _judged(candidate, attempt(candidate.layout), before, earlier, first.layout, path)
+        found = _judged(candidate, attempt(candidate.layout), before, beside, first.layout, path)
         if found is not None and (best is None or _rank(found) > _rank(best)):
             best = found
         if best is not None and best.kind == "adapt":
@@ -103,13 +122,29 @@ def diagnose(
     )
 
 
-def _back_to(
-    layout: Layout, trial: Trial, before: Fingerprint, earlier: Sequence[Fingerprint]
-) -> Diagnosis | None:
+def _hold_many(comparison: Comparison | None, trial: Trial) -> None:
+    """Rows put aside one by one are too many, with those rejected: then the file is doubted."""
+    aside = comparison.aside if comparison is not None else {}
+    room = trial.layout.limits.rejected_share * trial.rows
+    if comparison is not None and len(aside) > 1 and len(aside) + trial.rejected - 1 > room:
+        kinds = Counter((one.field, one.kind) for why in aside.values() for one in why)
+        comparison.doubts += [
+            next(
+                replace(one, text=f"{one.text} ({count} de {trial.rows} linhas)")
+                for why in aside.values()
+                for one in why
+                if (one.field, one.kind) == kind
+            )
+            for kind, count in kinds.most_common(3)
+        ]
+
+
+def _back_to(layout: Layout, trial: Trial, beside: Beside) -> Diagnosis | None:
     """Another version of the layout, when it reads the file and nothing speaks against it."""
     if trial.refusal is not None or trial.seen is None:
         return None
-    comparison = compare(trial.seen, before, earlier)
+    comparison = beside(trial.seen)
+    _hold_many(comparison, trial)
     if comparison.doubts:
         return None
     proved = comparison.linked >= ENOUGH and trial.rejected <= REJECTED_SHARE * trial.rows
@@ -131,7 +166,7 @@ def _judged(
     candidate: Candidate,
     trial: Trial,
     before: Fingerprint,
-    earlier: Sequence[Fingerprint],
+    beside: Beside,
     own: Layout,
     path: Path,
 ) -> Diagnosis | None:
@@ -142,7 +177,8 @@ def _judged(
     end = ending(own, candidate.layout, path)
     if end == CUT:
         return None
-    comparison = compare(trial.seen, before, earlier)
+    comparison = beside(trial.seen)
+    _hold_many(comparison, trial)
     why = _not_proved(candidate, trial, comparison, before)
     if not why and end == OPEN:
         why = "o arquivo não termina com quebra de linha: confirme com o credor se veio inteiro"
@@ -189,14 +225,20 @@ def _not_proved(
 
 
 def remembered(found: Diagnosis) -> Fingerprint:
-    """The fingerprint to keep of an accepted delivery: with what was usual up to now."""
+    """The fingerprint to keep of an accepted delivery: with what was usual up to now.
+
+    Of a row that was put aside, what was known of its contract before.
+    """
     seen = found.trial.seen
     if seen is None:
         raise ValueError("a delivery that was not read has no fingerprint")
     if found.comparison is None:
         return seen
+    if found.comparison.aside and seen.at_hand is not None:
+        seen = seen.at_hand.without(found.comparison.aside)
     return replace(
         seen,
+        links=seen.links | found.comparison.past,
         agreement=found.comparison.agreement,
         overlap=round(found.comparison.overlap, 4),
         history=found.comparison.history,

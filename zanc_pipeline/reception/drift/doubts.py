@@ -18,13 +18,15 @@ class Doubt:
     """Why a field (or the file, when ``field`` is empty) is not believed, in Portuguese.
 
     A ``weak`` one may be chance: it counts only beside another kind of doubt in the same field,
-    that does not look at the same texts.
+    that does not look at the same texts. ``rows``: the contracts (hashes) that it is about; none
+    when it is about all of the file.
     """
 
     field: str
     kind: str
     text: str
     weak: bool = False
+    rows: frozenset[int] = frozenset()
 
 
 _KIN = {"length": "ends"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from zanc_pipeline.common.codecs import parse_phone
+from zanc_pipeline.reception.drift.check_digit import check_digit
 from zanc_pipeline.reception.drift.looks import Looks, looks
 from zanc_pipeline.reception.drift.relations import Relations, relations
 from zanc_pipeline.reception.drift.sample import (
@@ -25,9 +26,13 @@ from zanc_pipeline.reception.fields import masked
 from zanc_pipeline.reception.layout import FieldSpec, Layout
 from zanc_pipeline.reception.readers.base import Batch
 
+ARRIVED, RECEIVED = "arrived", "received"
+"""The facts of a file that are the day in its name, or the day on which it came, ISO."""
+
 Step = tuple[int, float, float]
 """How far a field moved, rows that moved so over all files, of how many."""
 
+_AREA = 2
 FORMAT = 3
 _FORMATS = frozenset({2, FORMAT})
 """Formats that can be compared: the older one knows less."""
@@ -60,6 +65,22 @@ class FieldPrint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AtHand:
+    """The rows of which a fingerprint was made, while their file is read: never kept."""
+
+    sample: Sample
+    values: Mapping[str, Mapping[int, Any]]
+    """Field → contract hash → typed value; None: empty, or of another type."""
+    without: Callable[[Container[int]], Fingerprint]
+    """The fingerprint as if the rows of these contracts had not come."""
+
+    @property
+    def lines(self) -> dict[int, int]:
+        """Contract hash → line of the file."""
+        return dict(zip(self.sample.keys, self.sample.lines, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fingerprint:
     """What is remembered of a delivery. ``links``: contract hash → one token for each field."""
 
@@ -83,6 +104,17 @@ class Fingerprint:
     """Field → contract hash → the number, or the ordinal of the date; none of a person's own."""
     steps: Mapping[str, Step] = field(default_factory=dict)
     """Field, or "date+number" of the day that the two make → its step since the file before."""
+    phones: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    """Field → contract hash → area code, then four digits for each of: the rest of the number, its
+    beginning, its end, its digits in order."""
+    check: Mapping[str, Any] | None = None
+    """How the last digit of a contract follows from the others, when it does."""
+    at_hand: AtHand | None = field(default=None, repr=False, compare=False)
+
+    def days_since(self, before: Fingerprint) -> int | None:
+        """Days from the file ``before`` to this one, where both are known."""
+        now, was = (one.file.get(ARRIVED) or one.file.get(RECEIVED) for one in (self, before))
+        return (date.fromisoformat(now) - date.fromisoformat(was)).days if now and was else None
 
     @property
     def names(self) -> list[str]:
@@ -132,6 +164,11 @@ class Fingerprint:
                 for name, column in self.numbers.items()
             },
             "steps": {name: list(step) for name, step in self.steps.items()},
+            "phones": {
+                name: {f"{key:016x}": phone for key, phone in column.items()}
+                for name, column in self.phones.items()
+            },
+            "check": self.check,
         }
 
     @classmethod
@@ -174,6 +211,11 @@ class Fingerprint:
                 name: (step, alike, rows)
                 for name, (step, alike, rows) in content.get("steps", {}).items()
             },
+            phones={
+                name: {int(key, 16): phone for key, phone in column.items()}
+                for name, column in content.get("phones", {}).items()
+            },
+            check=content.get("check"),
         )
 
 
@@ -205,6 +247,8 @@ def fingerprint(
     columns: list[list[Token]] = []
     found: dict[str, list[Any]] = {}
     for spec in layout.fields:
+        if getattr(spec, "check", None) is not None:
+            continue  # it counts or proves the records of its file: no other file's
         texts = sample.cells.get(spec.name, [])
         values, invalid = typed(spec, texts)
         personal = spec.type in _PERSONAL_TYPES or spec.name in _PERSONAL_NAMES
@@ -236,6 +280,19 @@ def fingerprint(
             for name, one in fields.items()
             if one.type in _COUNTED and name not in {KEY, *_PERSONAL_NAMES}
         },
+        phones={
+            name: _phones(sample.keys, found[name], hasher)
+            for name, one in fields.items()
+            if one.type == "telefone"
+        },
+        check=check_digit(sample.cells.get(KEY, ())),
+        at_hand=AtHand(
+            sample=sample,
+            values={
+                name: dict(zip(sample.keys, column, strict=True)) for name, column in found.items()
+            },
+            without=lambda keys: fingerprint(layout, sample.without(keys), hasher, file=file),
+        ),
     )
 
 
@@ -245,6 +302,18 @@ def _numbers(keys: list[int], values: list[Any]) -> dict[int, int]:
         for key, value in zip(keys, values, strict=True)
         if value is not None
     }
+
+
+def _phones(keys: list[int], values: list[Any], hasher: Hasher) -> dict[int, str]:
+    return {
+        key: value[:_AREA] + "".join(hasher.token(part)[:4] for part in _parts(value[_AREA:]))
+        for key, value in zip(keys, values, strict=True)
+        if value
+    }
+
+
+def _parts(number: str) -> tuple[str, ...]:
+    return number, number[:-3], number[-4:], "".join(sorted(number))
 
 
 def _some(texts: list[str]) -> list[str]:

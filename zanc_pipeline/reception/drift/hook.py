@@ -6,7 +6,7 @@ one; another layout is tried only when something is wrong, and taken only when i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,21 @@ from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.drift import store
 from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.content import content_of, written
-from zanc_pipeline.reception.drift.counters import ARRIVED
 from zanc_pipeline.reception.drift.diagnose import Diagnosis, Trial, diagnose, remembered
 from zanc_pipeline.reception.drift.evidence import evidence, summary
 from zanc_pipeline.reception.drift.facts import file_facts
-from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Witness
+from zanc_pipeline.reception.drift.fingerprint import (
+    ARRIVED,
+    RECEIVED,
+    Fingerprint,
+    Witness,
+)
 from zanc_pipeline.reception.drift.known import Known, known
+from zanc_pipeline.reception.drift.put_aside import problems
 from zanc_pipeline.reception.drift.sample import Hasher
 from zanc_pipeline.reception.layout import Layout, SetLayout, load_layouts
 from zanc_pipeline.reception.ledger import Delivery, Verdict
+from zanc_pipeline.reception.problems import RowProblem
 from zanc_pipeline.reception.process import Processed, layout_folders
 
 RULE = "aspecto"
@@ -35,8 +41,12 @@ RULE = "aspecto"
 _OF_ITS_TURN = frozenset({"", "sequencia", "volume"})
 """Rules about when and how much a convênio sends; the empty one is of files that are too old."""
 
-Again = Callable[[Layout | None, Witness, bool], Processed]
-"""(another layout or None, who watches, whether the rows are to be kept) → the file's verdict."""
+Aside = Mapping[int, Sequence[RowProblem]]
+"""Line → why that row alone is rejected."""
+
+Again = Callable[[Layout | None, Witness, bool, Aside], Processed]
+"""(another layout or None, who watches, whether the rows are to be kept, rows to be rejected) →
+the file's verdict."""
 
 
 def hasher_of(settings: Settings) -> Hasher:
@@ -50,9 +60,13 @@ def judged(
     content: Path,
     again: Again,
     decided: frozenset[str],
+    confirmed: frozenset[int] = frozenset(),
 ) -> Processed:
-    """The verdict on a delivery with drift taken into account; it knows what to remember."""
-    result, finding = _judged(settings, delivery, content, again, decided)
+    """The verdict on a delivery with drift taken into account; it knows what to remember.
+
+    ``confirmed`` are lines that a person sent back: they are not compared with the past.
+    """
+    result, finding = _judged(settings, delivery, content, again, decided, confirmed)
 
     def remember(cursor: Any) -> None:
         store.keep(cursor, delivery.id, finding)
@@ -67,17 +81,19 @@ def _judged(
     content: Path,
     again: Again,
     decided: frozenset[str],
+    confirmed: frozenset[int],
 ) -> tuple[Processed, store.Finding | None]:
     hasher = hasher_of(settings)
     witness = Witness(hasher)
-    result = again(None, witness, True)
+    result = again(None, witness, True, {})
     own = result.layout
     if own is None or result.verdict.status == "held" or not delivery.size_bytes:
         return result, None
     if result.findings and all(one.rule in _OF_ITS_TURN for one in result.findings):
         return result, None  # too old, out of turn or of another size: the layout is not to blame
     with transaction(settings, "zanc", application="reception") as cursor:
-        past = [_lasting(one, own) for one in store.past(cursor, delivery, own.content)]
+        accepted = store.past(cursor, delivery, own.content)
+    past_ids, past = [*accepted], [_lasting(one, own) for one in accepted.values()]
     before, earlier = (past[0], past[1:]) if past else (None, [])
     first = _trial(own, result, witness, content, delivery)
     crm = known(settings, delivery.convenio, witness.sample())
@@ -88,7 +104,7 @@ def _judged(
     def attempt(layout: Layout) -> Trial:
         other = Witness(hasher)
         try:
-            tried = again(layout, other, False)
+            tried = again(layout, other, False, {})
         except ConfigError as error:
             return Trial(layout=layout, refusal=str(error))
         return _trial(layout, tried, other, content, delivery)
@@ -96,12 +112,26 @@ def _judged(
     if first.refusal is None and crm is not None and crm.doubts:
         first = replace(first, refusal=crm.doubts[0].text)
     older = _other_versions(settings, delivery, own)
-    found = diagnose(first, content, before, hasher, attempt, older=older, earlier=earlier)
+    found = diagnose(
+        first,
+        content,
+        before,
+        hasher,
+        attempt,
+        older=older,
+        earlier=earlier,
+        confirmed=confirmed,
+    )
     if found.kind == "fits":
+        if found.aside:
+            aside = problems(settings, found, past_ids)
+            result = again(None, Witness(hasher), True, aside)
         return result, _accepted(result, first, found)
     if found.kind == "quarantine":
         return _held(result, found), store.Finding()
-    return _otherwise(settings, delivery, content, again, result, found, own, before, hasher, crm)
+    return _otherwise(
+        settings, delivery, content, again, result, found, own, before, hasher, crm, past_ids
+    )
 
 
 def _otherwise(
@@ -115,6 +145,7 @@ def _otherwise(
     before: Fingerprint,
     hasher: Hasher,
     crm: Known | None,
+    past_ids: Sequence[int],
 ) -> tuple[Processed, store.Finding | None]:
     """Read by the other layout when that is proved; else held, with the other layout proposed."""
     said = summary(found, own)
@@ -130,7 +161,8 @@ def _otherwise(
     )
     if found.kind == "adapt":
         witness = Witness(hasher)
-        adapted = again(found.layout, witness, True)
+        aside = problems(settings, found, past_ids)
+        adapted = again(found.layout, witness, True, aside)
         crm = known(settings, delivery.convenio, witness.sample())
         if adapted.verdict.status == "accepted" and not (crm is not None and crm.doubts):
             adapted.adapted = [f"O arquivo mudou e foi lido assim: {said}."]
@@ -211,7 +243,12 @@ def _trial(
     seen = result.validation
     refused = result.verdict.status != "accepted"
     day = result.verdict.reference_date or delivery.received_at.astimezone(LOCAL).date()
-    arrived = {ARRIVED: day.isoformat()}
+    named = any(
+        match.reference_date
+        for pattern in layout.patterns
+        if (match := pattern.match(delivery.file_name))
+    )
+    arrived = {ARRIVED if named else RECEIVED: day.isoformat()}
     return Trial(
         layout=layout,
         refusal=result.verdict.reason if refused else None,

@@ -65,7 +65,7 @@ def looks(texts: Sequence[str], *, key: bool = False) -> Looks:
     counts = Counter(filled)
     signs: Counter[str] = Counter()
     for text, times in counts.items():
-        for sign in _signs(text):
+        for sign in signs_of(text):
             signs[sign] += times
     rows = len(filled)
     return Looks(
@@ -85,7 +85,8 @@ def _stem(first: str, last: str) -> str:
     return next((first[:at] for at in range(most) if first[at] != last[at]), first[:most])
 
 
-def _signs(text: str) -> set[str]:
+def signs_of(text: str) -> set[str]:
+    """The signs in a text, and what else strikes the eye: a word for nothing, letters spoiled."""
     found = {char for char in text if not char.isalnum() and char in _USUAL and char != " "}
     if any(char in string.digits for char in text):
         found.add("digit")

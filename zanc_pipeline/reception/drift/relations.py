@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from itertools import combinations, permutations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from zanc_pipeline.reception.drift.chance import apart, is_new, too_few
 
 _ORDERED = {"dinheiro": "dinheiro", "decimal": "dinheiro", "data": "data"}
 _MOST_FIELDS = 10
-_MOST_IN_SUMS = 6
+_MOST_IN_SUMS, _MOST_PARTS = 7, 4
 _SUM_HOLDS = 0.95
 _SUM_ROWS = 2
 """Sums to the cent of different values: two of them are no accident."""
@@ -132,17 +132,19 @@ def _steps(one: Numbers, other: Numbers) -> dict[str, float]:
 
 def _sums(names: Sequence[str], columns: Mapping[str, Numbers]) -> dict[str, dict[str, Any]]:
     found = {}
-    for whole, one, other in permutations(names, 3):
-        if names.index(one) > names.index(other):
-            continue
-        there = columns[whole][1] & columns[one][1] & columns[other][1]
-        there &= (columns[one][0] != 0) & (columns[other][0] != 0)
-        rows = int(there.sum())
-        if rows < _SUM_ROWS:
-            continue
-        apart_by = columns[whole][0] - columns[one][0] - columns[other][0]
-        share = float((np.abs(apart_by[there]) <= 1).mean())
-        found[f"{whole}|{one}|{other}"] = {"share": round(share, 4), "rows": rows}
+    for count in range(2, _MOST_PARTS + 1):
+        for whole, parts in product(names, combinations(names, count)):
+            if whole in parts:
+                continue
+            there = np.logical_and.reduce([columns[name][1] for name in (whole, *parts)])
+            filled = sum((columns[name][0] != 0).astype(int) for name in parts)
+            there &= filled >= max(2, count - 1)
+            rows = int(there.sum())
+            if rows < _SUM_ROWS or not any(filled[there] == count):
+                continue
+            apart_by = columns[whole][0] - sum(columns[name][0] for name in parts)
+            share = float((np.abs(apart_by[there]) <= 1).mean())
+            found["|".join((whole, *parts))] = {"share": round(share, 4), "rows": rows}
     return found
 
 
@@ -159,7 +161,7 @@ def broken(
     for name, text in parted(now.get("belongs", {}), before.get("belongs", {})):
         yield name, "belongs", text, False
     for key, law in before.get("sums", {}).items():
-        whole, one, other = key.split("|")
+        whole, *parts = key.split("|")
         found = now.get("sums", {}).get(key)
         if found is None or law["share"] < _SUM_HOLDS:
             continue
@@ -169,7 +171,7 @@ def broken(
             yield (
                 whole,
                 "sum",
-                f"'{whole}' era a soma de '{one}' e '{other}' em {law['share'] * 100:.0f} % das "
+                f"'{whole}' era a soma de {' e '.join(parts)} em {law['share'] * 100:.0f} % das "
                 f"linhas e agora em {found['share'] * 100:.0f} %",
                 False,
             )
@@ -186,7 +188,7 @@ def _broken_pair(
         rare = was < 0.002 and share >= (_NEWS_ALONE if alone else _NEWS)
         new = rare and is_new(count, rows, rows_before, alone=alone)
         never = not was and "days" in found and rows_before >= _ORDER_ROWS and cell in "<>"
-        new = new or (never and count > _ORDER_SLIPS * rows)
+        new = new or (never and count > max(1, _ORDER_SLIPS * rows))
         if new or (share > was and 2 * apart({"": share}, {"": was}, rows, rows_before) > _APART):
             said = _SAID[cell].format(a=a, b=b)
             text = f"{said} em {share * 100:.0f} % das linhas (antes, {was * 100:.0f} %)"

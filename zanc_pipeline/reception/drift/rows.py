@@ -7,7 +7,7 @@ order of the date is no news of the debt: it is a file that was made wrongly.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,7 +18,10 @@ from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.sample import KEY, Token, swapped_date
 
 NEAR = 0.02
-"""Relative difference within which two amounts are the same debt, a little later."""
+"""Relative difference within which two amounts are the same debt, a day later."""
+_MOST_DAYS = 10
+_GROWS = 1.5
+"""How much more a debt may be, interest and all, to be still the same one."""
 
 _STABLE = {
     "cpf": 0.97,
@@ -96,6 +99,10 @@ class FieldComparison:
     expected: float
     like: str | None = None
     """Another field of the last file that these values agree with much better."""
+    moved: frozenset[int] = frozenset()
+    """Known contracts whose value is another one."""
+    grown: int = 0
+    """Of those, amounts that are greater, as interest makes them."""
 
     @property
     def changed(self) -> int:
@@ -103,18 +110,25 @@ class FieldComparison:
         return round((1 - self.agreement) * self.linked)
 
 
-def agreement(new: dict[int, Token], old: dict[int, Token], common: list[int]) -> tuple[int, float]:
+def agreement(
+    new: dict[int, Token], old: dict[int, Token], common: list[int], near: float = NEAR
+) -> tuple[int, float]:
     """(rows with a value on either day, share of them that agree)."""
     filled = [key for key in common if new[key] is not None or old[key] is not None]
     if not filled:
         return 0, 0.0
-    return len(filled), sum(same(new[key], old[key]) for key in filled) / len(filled)
+    return len(filled), sum(same(new[key], old[key], near) for key in filled) / len(filled)
 
 
-def same(one: Token, other: Token) -> bool:
+def near_after(days: int | None) -> float:
+    """The relative difference within which an amount is the same debt so many days later."""
+    return NEAR * min(max(1, days or 1), _MOST_DAYS)
+
+
+def same(one: Token, other: Token, near: float = NEAR) -> bool:
     """Whether two tokens are the same value; two amounts, nearly the same."""
     if isinstance(one, int) and isinstance(other, int) and max(abs(one), abs(other)) > 100:
-        return abs(one - other) <= NEAR * max(abs(one), abs(other))
+        return abs(one - other) <= near * max(abs(one), abs(other))
     return one == other and one is not None
 
 
@@ -133,7 +147,14 @@ def compare_field(
     before: Fingerprint,
 ) -> FieldComparison:
     """One field of the contracts in ``common`` beside what it, and any other field, held."""
-    linked, share = agreement(new, old[name], common)
+    near = near_after(seen.days_since(before))
+    linked, share = agreement(new, old[name], common, near)
+    moved = frozenset(
+        key
+        for key in common
+        if (new[key] is not None or old[name][key] is not None)
+        and not same(new[key], old[name][key], near)
+    )
     kind = seen.fields[name].type
     wanted = _STABLE_NAMES.get(name, _STABLE.get(kind, 0.6))
     usual = before.agreement.get(name)
@@ -148,8 +169,20 @@ def compare_field(
         if rows >= ENOUGH and cross > best and not _constant(old[other]):
             like, best = other, cross
     return FieldComparison(
-        name=name, linked=linked, agreement=share, wanted=wanted, expected=expected, like=like
+        name=name,
+        linked=linked,
+        agreement=share,
+        wanted=wanted,
+        expected=expected,
+        like=like,
+        moved=moved,
+        grown=sum(_grown(new[key], old[name][key]) for key in moved),
     )
+
+
+def _grown(new: Token, old: Token) -> bool:
+    """Whether an amount is a greater one, as interest makes it."""
+    return isinstance(new, int) and isinstance(old, int) and 0 < old < new <= _GROWS * old
 
 
 def _constant(column: dict[int, Token]) -> bool:
@@ -179,7 +212,8 @@ def field_doubts(
         return
     yield from _not_its_own(one, kind, new, old, common)
     if kind == "data":
-        turned = sum(swapped_date(new[key], old[key]) for key in common)
+        rows = frozenset(key for key in common if swapped_date(new[key], old[key]))
+        turned = len(rows)
         if turned >= 1 + one.linked // _TURNED_EACH:
             yield Doubt(
                 field=one.name,
@@ -187,36 +221,42 @@ def field_doubts(
                 text=f"em {turned} de {one.linked} contratos já conhecidos o dia e o mês "
                 "trocaram de lugar",
                 weak=turned == 1 and one.linked >= SMALL and _moved(one.name, before.history),
+                rows=rows,
             )
     if kind == "dinheiro":
-        scaled, factor = _scaled(new, old, common)
+        rows, factor = _scaled(new, old, common)
+        scaled = len(rows)
         if scaled >= max(1 if one.linked < SMALL else 2, _SCALED_SHARE * one.linked):
             yield Doubt(
                 field=one.name,
                 kind="scale",
                 text=f"em {scaled} de {one.linked} contratos já conhecidos o valor é {factor}",
+                rows=rows,
             )
 
 
 def _changed(one: FieldComparison, kind: str, history: History, *, alone: bool) -> Iterator[Doubt]:
     """More rows with another value than this field has had up to now."""
-    many = too_few(round(one.agreement * one.linked), one.linked, one.wanted)
+    # Where nothing is known of a day's interest, amounts that grow are no others.
+    grown = 0 if one.name in history else one.grown
+    changed = one.changed - grown
+    many = too_few(one.linked - changed, one.linked, one.wanted)
     usual = usual_moves(one.name, kind, history)
-    chance = at_least(one.changed, one.linked, usual)
+    chance = at_least(changed, one.linked, usual)
     if one.linked < SMALL:
         stable = _MOVES_NAMES.get(one.name, _MOVES.get(kind, _USUAL_MOVES)) < _USUAL_MOVES
         many = many or chance < (
             _UNLIKELY_STABLE if stable and (alone or one.linked < ENOUGH) else _UNLIKELY
         )
     elif history.get(one.name, (0.0, 0.0))[1] >= SMALL:
-        many = many or (chance < _UNLIKELY_HABIT and one.changed > 2 * usual * one.linked)
+        many = many or (chance < _UNLIKELY_HABIT and changed > 2 * usual * one.linked)
     text = (
         f"só {percent(one.agreement)} dos contratos já conhecidos trazem o mesmo valor do último "
         f"arquivo (o usual passa de {percent(min(one.wanted, 1 - usual))})"
     )
     if many or _other_person(one):
-        yield Doubt(field=one.name, kind="changed", text=text)
-    elif one.changed and one.linked < SMALL and chance < _DOUBTFUL:
+        yield Doubt(field=one.name, kind="changed", text=text, rows=one.moved)
+    elif changed and one.linked < SMALL and chance < _DOUBTFUL:
         yield Doubt(field=one.name, kind="changed", text=text, weak=True)
 
 
@@ -256,7 +296,8 @@ def _not_its_own(
     if not news:
         return
     token, times = Counter(news).most_common(1)[0]
-    if times >= 2 and times > _TOGETHER * one.linked and token != 0:
+    still = 2 * one.changed <= one.linked
+    if still and times >= 2 and times > _TOGETHER * one.linked and token != 0:
         yield Doubt(
             field=one.name,
             kind="together",
@@ -264,7 +305,12 @@ def _not_its_own(
         )
     if len(held) < _UNIQUE * held.total() or kind not in _ONES_OWN:
         return
-    others = sum(token in held for token in news)
+    of_others = frozenset(
+        key
+        for key in common
+        if new[key] is not None and not same(new[key], old[key]) and new[key] in held
+    )
+    others = len(of_others)
     if others:
         yield Doubt(
             field=one.name,
@@ -272,6 +318,7 @@ def _not_its_own(
             text=f"{others} de {one.linked} contratos já conhecidos trazem o valor que era de "
             "outro contrato",
             weak=others < 2 or others < 0.01 * one.linked,
+            rows=of_others,
         )
 
 
@@ -280,21 +327,22 @@ def crossings(
     before: Fingerprint,
     old: dict[str, dict[int, Token]],
     common: list[int],
-) -> dict[str, int]:
+) -> dict[str, frozenset[int]]:
     """ "one|other" → rows in which the two fields hold each other's values of the last file."""
     names = [name for name in seen.names if name in old]
     new = {name: seen.column(name) for name in names}
     found = {}
     for one, other in combinations(names, 2):
         if comparable(seen.fields[one].type, seen.fields[other].type):
-            found[f"{one}|{other}"] = sum(
-                _crossed(new[one][key], new[other][key], old[one][key], old[other][key])
+            found[f"{one}|{other}"] = frozenset(
+                key
                 for key in common
+                if crosses(new[one][key], new[other][key], old[one][key], old[other][key])
             )
     return found
 
 
-def _crossed(one: Token, other: Token, old_one: Token, old_other: Token) -> bool:
+def crosses(one: Token, other: Token, old_one: Token, old_other: Token) -> bool:
     """Whether two values are each other's of the last file; one of them may have been empty."""
     if old_one is None or old_other is None:
         moved = old_one if old_other is None else old_other
@@ -303,15 +351,23 @@ def _crossed(one: Token, other: Token, old_one: Token, old_other: Token) -> bool
     return same(one, old_other) and same(other, old_one) and not same(one, old_one)
 
 
+def usual_crossings(pair: str, kind: str, history: History) -> float:
+    """The share of the rows in which two fields ("one|other") change places, as up to now."""
+    past, of = history.get(pair, (0.0, 0.0))
+    share = _CROSSED_SHARE.get(kind, _CROSSED_USUAL)
+    return (past + share * _CROSSED_PRIOR_ROWS) / (of + _CROSSED_PRIOR_ROWS)
+
+
 def crossed(
-    crossings: Mapping[str, int], seen: Fingerprint, linked: int, history: History
+    crossings: Mapping[str, frozenset[int]], seen: Fingerprint, linked: int, history: History
 ) -> Iterator[Doubt]:
     """Two fields that changed places in more of the rows than they ever did."""
-    for pair, rows in crossings.items():
+    for pair, places in crossings.items():
+        rows = len(places)
         one, other = pair.split("|")
         share = _CROSSED_SHARE.get(seen.fields[one].type, _CROSSED_USUAL)
         past, of = history.get(pair, (0.0, 0.0))
-        usual = (past + share * _CROSSED_PRIOR_ROWS) / (of + _CROSSED_PRIOR_ROWS)
+        usual = usual_crossings(pair, seen.fields[one].type, history)
         least = 1 if linked < SMALL and share == _CROSSED_USUAL else 2
         if rows >= max(least, share * linked) or (
             rows >= 2
@@ -322,27 +378,32 @@ def crossed(
                 field=one,
                 kind="swapped",
                 text=f"em {rows} de {linked} contratos já conhecidos trocou de lugar com '{other}'",
+                rows=places,
             )
 
 
-def _scaled(new: dict[int, Token], old: dict[int, Token], common: list[int]) -> tuple[int, str]:
-    found: Counter[str] = Counter()
+def _scaled(
+    new: dict[int, Token], old: dict[int, Token], common: list[int]
+) -> tuple[frozenset[int], str]:
+    found: defaultdict[str, set[int]] = defaultdict(set)
     for key in common:
         one, other = new[key], old[key]
         if not (isinstance(one, int) and isinstance(other, int)):
             continue
         if one and one == -other:
-            found["o de antes com o sinal trocado"] += 1
+            found["o de antes com o sinal trocado"].add(key)
         if one <= 0 or other <= 0:
             continue
         if one != other and one == other // 100 * 100:
-            found["o de antes sem os centavos"] += 1
+            found["o de antes sem os centavos"].add(key)
         for scale in _SCALES:
             if _times(one, other, scale):
-                found[f"{scale} vezes o de antes"] += 1
+                found[f"{scale} vezes o de antes"].add(key)
             elif _times(other, one, scale):
-                found[f"{scale} vezes menor que o de antes"] += 1
-    return (found.total(), found.most_common(1)[0][0]) if found else (0, "")
+                found[f"{scale} vezes menor que o de antes"].add(key)
+    if not found:
+        return frozenset(), ""
+    return frozenset().union(*found.values()), max(found, key=lambda said: len(found[said]))
 
 
 def _times(one: int, other: int, scale: int) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -125,6 +125,7 @@ class Sample:
 
     rows_total: int = 0
     keys: list[int] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
     cells: dict[str, list[str]] = field(default_factory=dict)
     repeats: int = 0
     """Rows whose contract had come already, with other cells."""
@@ -134,6 +135,17 @@ class Sample:
         """The fields, in the layout's order."""
         return list(self.cells)
 
+    def without(self, keys: Container[int]) -> Sample:
+        """The sample as if the rows of these contracts had not come."""
+        kept = [place for place, key in enumerate(self.keys) if key not in keys]
+        return Sample(
+            rows_total=self.rows_total - len(self.keys) + len(kept),
+            keys=[self.keys[place] for place in kept],
+            lines=[self.lines[place] for place in kept],
+            cells={name: [column[at] for at in kept] for name, column in self.cells.items()},
+            repeats=self.repeats,
+        )
+
 
 class Sampler:
     """Takes batches as they pass and keeps the rows of the smallest contract hashes."""
@@ -141,6 +153,7 @@ class Sampler:
     def __init__(self, hasher: Hasher, *, size: int = SAMPLE_ROWS) -> None:
         self._hasher, self._size = hasher, size
         self._rows: dict[int, list[str]] = {}
+        self._lines: dict[int, int] = {}
         self._repeats: Counter[int] = Counter()
         self._limit: int | None = None
         self._names: list[str] = []
@@ -148,14 +161,14 @@ class Sampler:
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches, looked at in passing from the start; memory is the sample's."""
-        self._rows, self._limit, self._total = {}, None, 0
+        self._rows, self._lines, self._limit, self._total = {}, {}, None, 0
         self._repeats.clear()
         for batch in batches:
-            self.see(batch.cells)
+            self.see(batch.cells, batch.line)
             yield batch
 
-    def see(self, cells: Mapping[str, pa.Array]) -> None:
-        """Take the text columns of some rows."""
+    def see(self, cells: Mapping[str, pa.Array], lines: npt.NDArray[np.int64]) -> None:
+        """Take the text columns of some rows, and the line of each."""
         self._names = self._names or list(cells)
         if KEY not in cells or not len(cells[KEY]):
             return
@@ -172,6 +185,8 @@ class Sampler:
         taken = {name: cells[name].take(pa.array(chosen)).to_pylist() for name in self._names}
         for place, index in enumerate(chosen):
             key, row = int(hashes[index]), [taken[name][place] or "" for name in self._names]
+            if key not in self._rows:
+                self._lines[key] = int(lines[index])
             if self._rows.setdefault(key, row) != row:
                 self._repeats[key] += 1
         self._trim()
@@ -184,7 +199,8 @@ class Sampler:
             name: list(columns[place]) if keys else [] for place, name in enumerate(self._names)
         }
         repeats = sum(self._repeats[key] for key in keys)
-        return Sample(rows_total=self._total, keys=keys, cells=cells, repeats=repeats)
+        lines = [self._lines[key] for key in keys]
+        return Sample(rows_total=self._total, keys=keys, lines=lines, cells=cells, repeats=repeats)
 
     def _trim(self) -> None:
         if len(self._rows) < self._size:
@@ -192,3 +208,4 @@ class Sampler:
         kept = sorted(self._rows)[: self._size]
         self._limit = kept[-1]
         self._rows = {key: self._rows[key] for key in kept}
+        self._lines = {key: self._lines[key] for key in kept}

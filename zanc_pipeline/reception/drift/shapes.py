@@ -32,7 +32,8 @@ _CLOSED = 12
 """At most so many values make a closed list, when none of them came only once or twice."""
 _CLOSED_ROWS, _CLOSED_ROWS_OF_ONE = 15, 40
 _EVIDENT, _LIST_CHANCE = 0.05, 0.05
-_CLOSED_DAYS = 3
+_CLOSED_DAYS, _DATES_A_DAY = 3, 2
+"""Days of the month make a closed list from so many on, when each is that of several dates."""
 _MOSTLY_MOVES = 0.5
 _ROUNDED = 0.01
 
@@ -127,6 +128,7 @@ def _out_of_list(name: str, seen: Fingerprint, before: Fingerprint) -> Iterator[
         known = {day: share * was.looks.rows for day, share in was.days.items()}
         other = sum(share for day, share in now.days.items() if day not in known)
         news, closed = round(other * now.looks.rows), len(known) >= _CLOSED_DAYS
+        closed = closed and len({*before.column(name).values()}) >= _DATES_A_DAY * len(known)
     else:
         tokens = Counter(token for token in before.column(name).values() if token is not None)
         known = {str(token): float(times) for token, times in tokens.items()}

@@ -52,16 +52,16 @@ PAST = 4
 """Accepted deliveries that are remembered: the shapes of a week, contracts that come by turns."""
 
 
-def past(cursor: Any, delivery: Delivery, content: str) -> list[Fingerprint]:
+def past(cursor: Any, delivery: Delivery, content: str) -> dict[int, Fingerprint]:
     """The last fingerprints of this convênio and content before this delivery, newest first."""
     cursor.execute(
-        "SELECT f.content FROM reception.fingerprint f JOIN reception.delivery d "
+        "SELECT d.id, f.content FROM reception.fingerprint f JOIN reception.delivery d "
         "ON d.id = f.delivery_id WHERE d.convenio = %s AND d.id < %s "
         "AND d.content = %s AND d.status IN ('accepted', 'loaded') ORDER BY d.id DESC LIMIT %s",
         (delivery.convenio, delivery.id or 2**62, content, PAST),
     )
-    found = [Fingerprint.from_json(row["content"]) for row in cursor.fetchall()]
-    return [one for one in found if one is not None]
+    found = {row["id"]: Fingerprint.from_json(row["content"]) for row in cursor.fetchall()}
+    return {number: one for number, one in found.items() if one is not None}
 
 
 def keep(cursor: Any, delivery_id: int, finding: Finding | None) -> None:

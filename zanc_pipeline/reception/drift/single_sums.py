@@ -1,0 +1,90 @@
+"""Amounts and dates of one row: their sums, their fixed shares, and which of two is the later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows
+
+_SUM_HOLDS = 0.97
+_EXACT = 1.2
+_ROOM = 0.01
+_CENTS = 2
+
+
+def sums_and_orders(rows: Rows) -> Iterator[Law]:
+    """Rows that break a sum, a fixed share or an order of dates that held in all rows before."""
+    numbers = {
+        name: {
+            key: made
+            for key in (*rows.known, *rows.fresh)
+            if (made := _number(rows.here.values[name][key])) is not None
+        }
+        for name in rows.names
+        if rows.seen.fields[name].type in {"dinheiro", "data"}
+    }
+    for names, law in rows.before.relations.get("sums", {}).items():
+        whole, *parts = names.split("|")
+        if (
+            law["share"] < _SUM_HOLDS
+            or law["rows"] < LEAST_ROWS
+            or not {*parts, whole} <= {*numbers}
+        ):
+            continue
+        yield Law(
+            field=whole,
+            price=1 - law["share"] + NEVER / law["rows"],
+            text=f"não é a soma de {' e '.join(parts)}, como nas demais linhas",
+            broken=frozenset(
+                key
+                for key, value in numbers[whole].items()
+                if all(key in numbers[part] for part in parts)
+                and abs(value - sum(numbers[part][key] for part in parts)) > 1
+            ),
+        )
+    for names, law in rows.before.relations.get("pairs", {}).items():
+        one, other = names.split("|")
+        if one in numbers and other in numbers and law["rows"] >= LEAST_ROWS:
+            yield from _pair(one, other, numbers, law)
+
+
+def _pair(
+    one: str, other: str, numbers: Mapping[str, Mapping[int, int]], law: Mapping[str, Any]
+) -> Iterator[Law]:
+    both = {
+        key: (value, numbers[other][key])
+        for key, value in numbers[one].items()
+        if key in numbers[other]
+    }
+    for sign, said in (("<", "menor"), (">", "maior")):
+        if "days" in law and not law["cells"].get(sign) and law["cells"].get("=", 0.0) < 1:
+            yield Law(
+                field=one,
+                price=NEVER / law["rows"],
+                text=f"é {said} que '{other}', o que nunca foi",
+                broken=frozenset(
+                    key for key, (a, b) in both.items() if (a < b if sign == "<" else a > b)
+                ),
+            )
+    low, high = law.get("ratios", (0.0, 1e9))
+    if law.get("ratio_rows", 0) >= LEAST_ROWS and high < low * _EXACT:
+        low, high = low * (1 - _ROOM), high * (1 + _ROOM)
+        yield Law(
+            field=one,
+            price=NEVER / law["rows"],
+            text=f"está fora da proporção que sempre teve com '{other}'",
+            broken=frozenset(
+                key
+                for key, (a, b) in both.items()
+                if not low * b - _CENTS <= a <= high * b + _CENTS
+            ),
+        )
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, Decimal):
+        return int(value.scaleb(2))
+    return value.toordinal() if isinstance(value, date) else None

@@ -1,0 +1,210 @@
+"""Single rows that break a law which honest rows hardly ever break: each is put aside alone.
+
+A law knows from the past how often honest rows break it: a name changes once in a thousand rows, a
+city is in one state, a phone gets another number but hardly ever only another area code. The laws
+that are broken least are taken, as many as put aside fewer than ``PRICE`` of all honest rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+
+from zanc_pipeline.reception.drift.check_digit import follows
+from zanc_pipeline.reception.drift.counters import Movement
+from zanc_pipeline.reception.drift.doubts import Doubt
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint
+from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows
+from zanc_pipeline.reception.drift.looks import signs_of
+from zanc_pipeline.reception.drift.sample import KEY, Token
+from zanc_pipeline.reception.drift.single_sums import sums_and_orders
+from zanc_pipeline.reception.drift.together import belongs, crossed_rows, functions
+
+PRICE, PRICE_ROWS = 0.003, 0.25
+"""Share of honest rows that all laws together may put aside, and rows of any file beside it."""
+_LISTED = frozenset({"texto", "codigo", "uf"})
+_ONES_OWN = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "email", "texto"})
+_TEXTS = frozenset({"texto", "codigo", "email"})
+_OWN = 0.9
+"""Share of the values that are different, from which a value is one person's own."""
+_MARKS = frozenset("'-. /(),ºª°")
+"""Signs that any text may have once."""
+_ONCE = 0.3
+
+
+def singles(
+    seen: Fingerprint,
+    before: Fingerprint,
+    common: Collection[int],
+    moved: Movement,
+    *,
+    but: Collection[str] = (),
+    confirmed: Collection[int] = (),
+) -> dict[int, list[Doubt]]:
+    """Contract hash → what is odd in its row. ``but``: fields that move in every row.
+
+    ``confirmed`` rows were confirmed by a person.
+    """
+    if seen.at_hand is None or not seen.links or not before.links:
+        return {}
+    rows = Rows(
+        seen=seen,
+        before=before,
+        here=seen.at_hand,
+        known=[key for key in common if key not in confirmed],
+        fresh=[key for key in seen.links if key not in before.links and key not in confirmed],
+        still=[
+            name for name in seen.names if name in before.fields and name != KEY and name not in but
+        ],
+    )
+    found: defaultdict[int, list[Doubt]] = defaultdict(list)
+    spent = 0.0
+    for law in sorted(_laws(rows, moved), key=_price):
+        spent += law.price
+        if spent > PRICE + PRICE_ROWS / len(seen.links):
+            break
+        for key in law.broken:
+            if key not in confirmed and law.field not in {one.field for one in found[key]}:
+                found[key].append(Doubt(field=law.field, kind="single", text=law.text))
+    return dict(found)
+
+
+def _price(law: Law) -> tuple[float, str, str]:
+    return law.price, law.field, law.text
+
+
+def _laws(rows: Rows, moved: Movement) -> Iterator[Law]:
+    for name in rows.still:
+        yield Law(
+            field=name,
+            price=rows.usual[name],
+            text="mudou num contrato já conhecido, onde quase nunca muda",
+            broken=frozenset(rows.moved[name]),
+        )
+    yield from _lists(rows)
+    yield from _anothers(rows)
+    yield from _signs(rows)
+    yield from _phones(rows)
+    yield from functions(rows)
+    yield from belongs(rows)
+    yield from crossed_rows(rows)
+    yield from sums_and_orders(rows)
+    yield from _out_of_step(rows, moved)
+    yield from _check_digit(rows)
+
+
+def _lists(rows: Rows) -> Iterator[Law]:
+    """Values that no contract ever had, where there are few."""
+    for name in rows.still:
+        if rows.seen.fields[name].type in _LISTED:
+            new, old = rows.seen.column(name), rows.before.column(name)
+            yield from _unseen(
+                rows, name, new, Counter(old.values()), "não é nenhum dos valores que sempre vieram"
+            )
+
+
+def _unseen(
+    rows: Rows, name: str, new: Mapping[int, Token], times: Counter[Token], text: str
+) -> list[Law]:
+    del times[None]
+    every = times.total()
+    if every < LEAST_ROWS:
+        return []
+    # Good and Turing: what never came is as likely as what came once.
+    share = (sum(count == 1 for count in times.values()) + _ONCE) / every
+    strange = {key for key in rows.news(name) if new.get(key) is not None} - {
+        key for key, value in new.items() if value in times
+    }
+    return rows.either(name, share, text, strange)
+
+
+def _anothers(rows: Rows) -> Iterator[Law]:
+    """A value of one's own, such as a phone, that another person's contract has."""
+    if "cpf" not in rows.names:
+        return
+    people = rows.before.column("cpf") | rows.seen.column("cpf")
+    for name in rows.still:
+        kind, looks = rows.before.fields[name].type, rows.before.fields[name]
+        if kind not in _ONES_OWN or name == "cpf" or looks.traits.distinct < _OWN:
+            continue
+        old, new = rows.before.column(name), rows.seen.column(name)
+        before, now = _owners(old, people), _owners(old | new, people)
+        filled = sum(token is not None for token in old.values())
+        if filled < LEAST_ROWS:
+            continue
+        shared = sum(token is not None and len(before[token]) > 1 for token in old.values())
+        yield from rows.either(
+            name,
+            (shared + NEVER) / filled,
+            "é o que outra pessoa tem",
+            {key for key in rows.news(name) if new[key] is not None and len(now[new[key]]) > 1},
+        )
+
+
+def _owners(column: Mapping[int, Token], people: Mapping[int, Token]) -> dict[Token, set[Token]]:
+    owners: defaultdict[Token, set[Token]] = defaultdict(set)
+    for key, token in column.items():
+        owners[token].add(people.get(key))
+    return owners
+
+
+def _signs(rows: Rows) -> Iterator[Law]:
+    """A digit in a name, a star, a word for nothing, where none ever came."""
+    for name in (*rows.still, KEY):
+        looks = rows.before.fields[name].looks
+        if rows.seen.fields[name].type not in _TEXTS or looks.rows < LEAST_ROWS:
+            continue
+        values, usual = rows.here.values[name], looks.signs.keys() | _MARKS
+        strange = {
+            key for key in rows.news(name) if values[key] and signs_of(str(values[key])) - usual
+        }
+        yield from rows.either(name, NEVER / looks.rows, "traz sinais que nunca trouxe", strange)
+
+
+def _phones(rows: Rows) -> Iterator[Law]:
+    """Area codes that never came; numbers of which only a part is another one."""
+    areas = Counter[Token](
+        phone[:2] for column in rows.before.phones.values() for phone in column.values()
+    )
+    for name, phones in rows.seen.phones.items():
+        if name not in rows.usual:
+            continue
+        area = {key: phone[:2] for key, phone in phones.items()}
+        text = "traz um DDD que nunca veio em nenhum telefone"
+        yield from _unseen(rows, name, area, areas.copy(), text)
+        old = rows.before.phones.get(name, {})
+        both = rows.moved[name] & phones.keys() & old.keys()
+        yield Law(
+            field=name,
+            price=NEVER * rows.usual[name] / len(rows.before.links),
+            text="é o telefone de antes com uma parte trocada",
+            broken=frozenset(key for key in both if _nearly(phones[key], old[key])),
+        )
+
+
+def _nearly(one: str, other: str) -> bool:
+    """Whether two phones have the same number, beginning, end, or digits in another order."""
+    return any(one[at : at + 4] == other[at : at + 4] for at in range(2, len(one), 4))
+
+
+def _out_of_step(rows: Rows, moved: Movement) -> Iterator[Law]:
+    """Rows whose days overdue and date do not make the day that all others make."""
+    for (day, number, _), (now, was) in moved.anchors.items():
+        yield Law(
+            field=number,
+            price=(was.others + NEVER) / was.rows,
+            text=f"não combina com '{day}', como nas demais linhas",
+            broken=frozenset(now.keys),
+        )
+
+
+def _check_digit(rows: Rows) -> Iterator[Law]:
+    rule = rows.before.check
+    if rule is not None:
+        texts = rows.here.values[KEY]
+        yield Law(
+            field=KEY,
+            price=NEVER / len(rows.before.links),
+            text="o último dígito não é o verificador que os outros contratos têm",
+            broken=frozenset(key for key in rows.fresh if not follows(rule, str(texts[key]))),
+        )
