@@ -20,18 +20,20 @@ HORIZON = 90
 """How far one looks ahead, in seconds (a line rings for 60 s at most)."""
 OLDEST = 3600
 """Older than this, in seconds, is treated as this old."""
+_BIRTHS = 20.0
+"""The parts of a second in which the opening of a line is told."""
 _MAX_HAZARD = 20.0
 _MAX_WEIGHT = 1e9
 _NONE: NDArray[np.intp] = np.zeros(0, dtype=np.intp)
 
 
-def whole_seconds(ages: Sequence[float]) -> NDArray[np.intp]:
+def whole_seconds(ages: Sequence[float] | Floats) -> NDArray[np.intp]:
     """Ages as indices of tables by the second."""
-    if not ages:
+    if len(ages) == 0:
         return _NONE
     seconds = np.array(ages, dtype=np.float64)
-    np.maximum(seconds, 0.0, out=seconds)
-    np.minimum(seconds, OLDEST - 1.0, out=seconds)
+    np.fmax(seconds, 0.0, out=seconds)  # what is no number is 0
+    np.fmin(seconds, OLDEST - 1.0, out=seconds)
     return seconds.astype(np.intp)
 
 
@@ -63,17 +65,31 @@ class Hazard:
         """How many ends are remembered."""
         return float(self._ends.sum()) / self._weight
 
+    @property
+    def exposed(self) -> float:
+        """How many seconds of going on are remembered."""
+        return float(self._exposure.sum()) / self._weight
+
+    @property
+    def ends(self) -> Floats:
+        """How many ends are remembered, for each second of age as those of its class."""
+        found: Floats = (self._ends / self._weight)[self._class]
+        return found
+
     def end(self, age: float, count: float = 1.0) -> None:
         """Something ended at ``age``."""
         self._ends[self._class[min(OLDEST - 1, max(0, int(age)))]] += count * self._weight
 
-    def expose(self, ages: NDArray[np.intp], seconds: float) -> None:
-        """Things of these ages went on for ``seconds``."""
+    def fade(self, seconds: float) -> None:
+        """So much time went by."""
         self._weight *= math.exp(seconds / self._memory)
         if self._weight > _MAX_WEIGHT:
             self._ends /= self._weight
             self._exposure /= self._weight
             self._weight = 1.0
+
+    def expose(self, ages: NDArray[np.intp], seconds: float) -> None:
+        """Things of these ages went on for ``seconds``."""
         if len(ages):
             there = np.bincount(self._class[ages])
             self._exposure[: len(there)] += seconds * self._weight * there
@@ -92,6 +108,11 @@ class Hazard:
         hazard = (ends + 5.0) / (exposure + 5.0 / mean)
         rates: Floats = np.minimum(hazard, _MAX_HAZARD)[self._class]
         return rates
+
+
+def memoryless(ends: float, exposed: float) -> Floats:
+    """The same of something that ended so often in so many seconds, at whatever age."""
+    return np.full(OLDEST + HORIZON, min(_MAX_HAZARD, ends / max(exposed, 1e-9)))
 
 
 def ended_by(hazard: Floats, ages: NDArray[np.intp]) -> Floats:
@@ -161,54 +182,79 @@ class LineTimes:
     """When lines end, and which of them a person answered, by the seconds they have been open.
 
     Events carry no name of a line, so the lines that are gone between two looks at the open ones
-    are those that ended; their answers are shared among them.
+    are those that ended; their answers are shared among them. When between the looks is not known:
+    what is learned is spread over the time.
     """
 
     def __init__(self) -> None:
         self.ending = Hazard(prior=15.0, memory=3600.0, first=1.0, growth=0.02)
         self.answers = Hazard(prior=15.0, memory=3600.0, first=1.0, growth=0.02)
         self._open: Counter[int] = Counter()
+        self._opened: list[float] = []
+
+    def opened(self, at: float) -> None:
+        """A line was opened."""
+        self._opened.append(at)
 
     def look(
         self, now: float, ringing: Sequence[float], seconds: float, answered: int, ended: int
     ) -> None:
         """The open lines ``seconds`` after the last look, with what ended meanwhile."""
-        ages = whole_seconds(ringing)
-        births = Counter([math.floor((now - age) * 20.0 + 0.318) for age in ringing])
-        gone = self._open - births
+        self.ending.fade(seconds)
+        self.answers.fade(seconds)
+        births = Counter([_birth(now - age) for age in ringing])
+        before = self._open
+        before.update([_birth(at) for at in self._opened])
+        gone = before - births
         self._open = births
+        self._opened.clear()
         share = answered / ended if ended else 0.0
         left = ended
         for birth, count in gone.items():
             count = min(count, left)
             left -= count
-            age = now - (birth + 0.182) / 20.0 - seconds / 2
-            self.ending.end(age, count)
-            self.answers.end(age, count * share)
-        if left > 0:  # opened and ended between two looks
-            self.ending.end(0.0, left)
-            self.answers.end(0.0, left * share)
-        self.ending.expose(ages, seconds)
-        self.answers.expose(ages, seconds)
+            self._ended(now - (birth + 0.182) / _BIRTHS, seconds, count, share)
+        self._ended(seconds, seconds, left, share)  # nobody told when these were opened
+        steps = math.ceil(seconds)
+        ages = np.array(ringing, dtype=np.float64)
+        for step in range(steps):
+            then = ages - (step + 0.5) / steps * seconds
+            self.ending.expose(whole_seconds(then[then >= 0]), seconds / steps)
+
+    def _ended(self, age: float, seconds: float, count: int, share: float) -> None:
+        """Lines that would be ``age`` now ended in the last ``seconds``."""
+        if count > 0:
+            span = min(seconds, max(0.0, age))
+            steps = math.ceil(span) or 1
+            for step in range(steps):
+                then = age - (step + 0.5) / steps * span
+                self.ending.end(then, count / steps)
+                self.answers.end(then, count / steps * share)
 
     def forget_open(self) -> None:
         """What was open is not known any more."""
         self._open.clear()
+        self._opened.clear()
 
     def answered_by(self, ages: NDArray[np.intp]) -> Floats:
         """P(a person answers within u | age) for u = 0 … HORIZON, for an answer rate of 1.
 
         To be multiplied by the present answer rate: the form is learned over long, the rate changes
-        within minutes.
+        within minutes. Ages at which few lines ended lean on all (weight of 5 ends).
         """
-        ending = self.ending.by_second()
+        ends, answers = self.ending.ends, self.answers.ends
         people = self.answers.seen
         share = (people + 0.5) / (self.ending.seen + 1.0)
-        relative = np.minimum(self.answers.by_second() / (ending * share), 1.0 / share)
+        relative = (answers / share + 5.0) / (ends + 5.0)
         if people < 30:
             relative = np.ones_like(relative)
-        gone = ended_by(ending, ages)
+        gone = ended_by(self.ending.by_second(), ages)
         later = relative[ages[:, None] + np.arange(HORIZON)[None, :]]
         answered: Floats = np.zeros_like(gone)
         np.cumsum(np.diff(gone, axis=1) * later, axis=1, out=answered[:, 1:])
         return answered
+
+
+def _birth(at: float) -> int:
+    """When a line was opened, by which it is known again; the time of an event may differ a bit."""
+    return math.floor(at * _BIRTHS + 0.318)

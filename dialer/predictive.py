@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from dialer.budget import NOTHING, Budget, Past
 from dialer.figures import decimal, percent
-from dialer.floor import Abandoned, Answered, Event, NotAnswered, Ready, Released, Snapshot
+from dialer.floor import Abandoned, Answered, Dialed, Event, NotAnswered, Ready, Released, Snapshot
 from dialer.forecast import (
     HORIZON,
     OLDEST,
@@ -41,6 +41,7 @@ from dialer.forecast import (
     Hazard,
     LineTimes,
     ended_by,
+    memoryless,
     whole_seconds,
 )
 
@@ -105,6 +106,8 @@ class Predictor:
     def observe(self, event: Event) -> None:
         """Learn from an event."""
         match event:
+            case Dialed(at=at):
+                self._line_times.opened(at)
             case Answered(at=at, expected=expected):
                 self._budget.person(at)
                 self._rate.resolved(at, person=True, expected=expected)
@@ -178,8 +181,9 @@ class Predictor:
             self._line_times.forget_open()
             return
         self._line_times.look(snapshot.now, snapshot.ringing, elapsed, answered, ended)
-        self._talk.expose(busy, elapsed)
-        self._wrapup.expose(wrapup, elapsed)
+        for hazard, ages in ((self._talk, busy), (self._wrapup, wrapup)):
+            hazard.fade(elapsed)
+            hazard.expose(ages, elapsed)
 
     def _reckoned(self, now: float) -> Chances:
         """The chances as of now, or as they were reckoned not long ago."""
@@ -189,6 +193,8 @@ class Predictor:
         ahead = float(HORIZON - (answered[0] / answered[0, -1]).sum())
         moments = np.array([self._wait, self._wait + ahead])
         talk, wrapup = self._talk.by_second(), self._wrapup.by_second()
+        if self._wrapup.seen < self._talk.seen / 2:  # nobody tells when one ends, or there is none
+            wrapup = memoryless(self._talk.seen, self._wrapup.exposed)
         over_talk, over_wrapup = ended_by(talk, _AGES), ended_by(wrapup, _AGES)
         seconds = np.arange(HORIZON + 1)
         left = moments[None, :] - seconds[:-1, None] - 0.5

@@ -46,3 +46,22 @@ def test_lines_that_are_gone_teach_when_lines_end_and_which_are_answered() -> No
     answered_by = times.answered_by(np.array([0, 10]))
     assert answered_by[0, 4] < 0.2 < 0.6 < answered_by[0, 9]
     assert answered_by[1, 20] < 0.3 < 0.6 < answered_by[0, 20]
+
+
+@pytest.mark.parametrize("step", [0.5, 1.0, 2.5, 5.0])
+def test_however_seldom_one_looks_a_line_is_answered_as_often_as_lines_are(step: float) -> None:
+    """Lines of 15 s on the mean, a quarter answered at any age: no age promises more or less."""
+    chance, times, now = random.Random(7), LineTimes(), 0.0
+    opened: list[tuple[float, float]] = []
+    while now < 6000:
+        gone = [line for line in opened if line[1] <= now]
+        opened = [line for line in opened if line[1] > now]
+        answered = sum(chance.random() < 0.25 for _ in gone)
+        times.look(now, [now - born for born, _ in opened], step, answered, len(gone))
+        for _ in range(int(now % 5 < step) * 6):
+            times.opened(now)
+            opened.append((now, now + chance.expovariate(1 / 15)))
+        now += step
+    answered_by = times.answered_by(np.array([0, 5, 15]))
+    assert answered_by[:, -1] == pytest.approx(np.ones(3), abs=0.1)
+    assert answered_by[0, 15] == pytest.approx(0.63, abs=0.08)
