@@ -142,10 +142,13 @@ def judge_sequence(
         return Gap(first=last + 1, last=sequence - 1)
     if sequence == last + 1:
         return None
+    again = ""
+    if mode == "continua" and sequence < last and all(when != day for when, _ in numbered):
+        again = " (se ele recomeça do 1 a cada dia, escreva 'sequencia: diaria' no layout)"
     return Finding(
         rule="sequencia",
         found=f"o arquivo tem o número {sequence} e o {last} já foi aceito",
         expected=f"o número {last + 1}",
         remedy="um arquivo mais antigo não substitui um mais novo; confirme com o credor se ele "
-        "repetiu o número e, se este deve valer, aceite a sequência",
+        "repetiu o número e, se este deve valer, aceite a sequência" + again,
     )

@@ -80,21 +80,24 @@ def _named(node: yaml.Node) -> Iterator[tuple[int, str]]:
             yield from _named(item)
 
 
+def _of_unknown_key(text: YamlText, place: Sequence[str | int]) -> str:
+    if ":" in str(place[-1]):
+        return "falta um espaço depois do ':'"
+    near = _near_key(text, place)
+    if near:
+        return f"chave desconhecida; você quis dizer '{near[0]}'?"
+    if len(place) > 1 and place[-1] in _keys_at(text, []):
+        return f"esta chave vem fora de '{place[0]}', sem recuo"
+    return f"chave desconhecida; aqui cabem: {', '.join(_keys_at(text, place[:-1]))}"
+
+
 def _translated(text: YamlText, problem: Any) -> str:
     place = _written(text.content, problem["loc"])
     kind, context, value = problem["type"], problem.get("ctx", {}), problem.get("input")
     if kind == "missing":
         said = "falta esta chave"
     elif kind == "extra_forbidden":
-        known = _keys_at(text, place[:-1])
-        near = _near_key(text, place)
-        said = "chave desconhecida"
-        if ":" in str(place[-1]):
-            said, near = "falta um espaço depois do ':'", []
-        else:
-            said += (
-                f"; você quis dizer '{near[0]}'?" if near else f"; aqui cabem: {', '.join(known)}"
-            )
+        said = _of_unknown_key(text, place)
     elif kind == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
         near = difflib.get_close_matches(str(value), options, n=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,14 @@ def onboard(
             f"  falta {folder / 'convenio.yaml'}: repita com --force --crm NOME "
             f"(um destes: {', '.join(_crms(settings))})"
         )
-    yield f"Depois, confira: zanc reception check {sample} --convenio {convenio}"
+    number = re.search(r"\}\D{0,3}(\d{1,2})(?!\d)", layout.files[0])
+    if number:
+        yield (
+            f"  o nome traz '{number.group(1)}' depois da data: se é o número do arquivo, escreva "
+            "{sequencia} no lugar dele em 'arquivos'"
+        )
+    asked = shlex.quote(str(sample))
+    yield f"Depois, confira: zanc reception check {asked} --convenio {convenio}"
 
 
 def _check_crm(settings: Settings, convenio: str | None, folder: Path, crm: str) -> None:

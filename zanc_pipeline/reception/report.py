@@ -16,6 +16,10 @@ from zanc_pipeline.reception.ledger import Decision, Delivery
 from zanc_pipeline.reception.problems import RowProblem
 from zanc_pipeline.reception.process import Processed
 from zanc_pipeline.reception.treatments import describe
+from zanc_pipeline.reception.validate import Validation
+
+KINDS = 15
+"""Kinds of problem that a report lists."""
 
 _STATUS = {
     "accepted": "ACEITO",
@@ -38,8 +42,11 @@ class Facts:
     warnings: list[tuple[str, int]]
     notes: list[tuple[str, int]]
     kinds: list[tuple[str, str, int]]
+    more_kinds: str
+    """How many kinds of problem are not listed; empty when all are."""
     examples: list[RowProblem]
-    more: int
+    shown: str
+    """How many of the problems the examples are, and where all are; empty when they are all."""
     actions: list[str]
     findings: list[Finding]
     adapted: list[str]
@@ -99,10 +106,11 @@ def facts(
         notes=sorted((+validation.notes).items()) if validation is not None else [],
         kinds=[
             (field, kind, count)
-            for (field, kind), count in (validation.kinds.most_common(15) if validation else ())
+            for (field, kind), count in (validation.kinds.most_common(KINDS) if validation else ())
         ],
+        more_kinds=more_kinds(validation) if validation else "",
         examples=validation.examples if validation else [],
-        more=validation.problems - len(validation.examples) if validation else 0,
+        shown=shown(validation, rejected_file if delivery.id else "") if validation else "",
         actions=[*_actions(delivery, result, rejected_file), *_emptied(result)],
         findings=list(result.findings) if verdict.status == "quarantined" else [],
         adapted=list(result.adapted),
@@ -113,6 +121,25 @@ def facts(
             for one in decisions
         ],
     )
+
+
+def more_kinds(seen: Validation) -> str:
+    """The kinds of problem beyond those that a report lists, counted; empty without any."""
+    left = seen.kinds.most_common()[KINDS:]
+    if not left:
+        return ""
+    times = thousands(sum(count for _, count in left))
+    return f"Mostrando {KINDS} de {thousands(len(seen.kinds))} tipos; os outros, {times} vezes."
+
+
+def shown(seen: Validation, rejected_file: str) -> str:
+    """How many problems the examples stand for, and where the rows are; empty for all of them."""
+    if seen.problems <= len(seen.examples):
+        return ""
+    said = f"Mostrando {len(seen.examples)} de {thousands(seen.problems)} problemas"
+    if not rejected_file:
+        return f"{said}."
+    return f"{said}; linhas rejeitadas em {rejected_file}: {thousands(seen.rows_rejected)}."
 
 
 def text(facts: Facts) -> str:
@@ -205,7 +232,7 @@ def _templates() -> Any:
     from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 
     folder = resources.files("zanc_pipeline.reception").joinpath("templates")
-    return Environment(
+    environment = Environment(
         loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
         autoescape=select_autoescape(enabled_extensions=("html.j2",)),
         undefined=StrictUndefined,
@@ -213,3 +240,5 @@ def _templates() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["milhares"] = thousands
+    return environment

@@ -112,6 +112,7 @@ def refused(folder: Path, text: str) -> str:
         (GOOD, "codificacao: utf-8", "codificacao utf-8", "falta o ':'"),
         (GOOD, "tipo: cpf}", "tipo: cpf", "layout.yaml:9: falta ','"),
         (GOOD, 'separador: ";"', 'separador: ";', "as aspas abertas na linha 6 não fecham"),
+        (GOOD, "  rejeicao_maxima: 0.1", "  sequencia: diaria", "esta chave vem fora de 'limites'"),
         (GOOD, 'separador: ";"', "separador: |", "um sinal como | precisa de aspas"),
         (GOOD, 'separador: ";"', "separador: #", "layout.yaml:6: separador: está vazio"),
         (GOOD, 'separador: ";"', "separador: tab", "a tabulação se escreve"),
