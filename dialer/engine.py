@@ -1,7 +1,7 @@
 """Runs the campaigns: follows the calls, records what happens and decides what comes next.
 
-One process, one asyncio loop. What happens to calls comes through one inbox, in order; the rules
-are those of ``dialer.attempt``, ``dialer.rules`` and ``dialer.pacing``; the truth is in ``Store``.
+One process, one asyncio loop. ``dialer.course`` follows the calls, in order; the rules are those of
+``dialer.attempt``, ``dialer.rules`` and ``dialer.pacing``; the truth is in ``Store``.
 ``dialer.placing`` opens the lines, ``dialer.switchboard`` brings people and operators together.
 
 An attempt is recorded before the PBX is asked to dial. Whatever we did not see end (we were killed,
@@ -49,6 +49,8 @@ MOST_REVIEWED = 8
 """Campaigns that are looked at in one tick: with a hundred, nobody waits for all of them."""
 MOST_ENDED = 2000
 """Leads of a campaign that is stopped, ended in one tick: people who answer others' calls wait."""
+SETTLING_SECONDS = 5.0
+"""At the end: for calls that were hung up to be told and stored."""
 API_SECONDS = 5.0
 CLOCK_BACK_SECONDS = 1.0
 """A clock that went back by more was set; by less it is being adjusted."""
@@ -142,7 +144,7 @@ class Engine:
         await self._until(lambda: not self._unsettled() and not self.placer.preparing, seconds)
         for call in self.unanswered():
             self.notice(call.attempt.id, calls_.CancelWanted(at=utc_now()))
-        await self._until(lambda: not self._unsettled() and self.course.idle, 2.0)
+        await self._until(lambda: not self._unsettled() and self.course.idle, SETTLING_SECONDS)
         self.placer.cancel()
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
