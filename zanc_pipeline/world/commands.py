@@ -144,7 +144,7 @@ def carrier() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="The folder to make.",
 )
-@click.option("--each", default=400, show_default=True, help="Of people, and of machines.")
+@click.option("--each", default=800, show_default=True, help="Of people, and of machines.")
 def answers(folder: Path, each: int) -> None:
     """Speak recordings of answered calls: in train/, and a quarter as many in held/.
 
@@ -156,7 +156,7 @@ def answers(folder: Path, each: int) -> None:
     espeak = speech.install(settings().var / "cache" / "espeak", _note)
     train = spoken.write(folder / "train", spoken.recordings("train", espeak, each=each))
     held = spoken.write(folder / "held", spoken.recordings("held", espeak, each=max(1, each // 4)))
-    click.echo(f"{folder}: {train} recordings to learn from, {held} to judge by")
+    click.echo(f"{folder}: {train} recordings to learn from, {held} to measure by")
 
 
 @world.command("answer-imports")

@@ -1,7 +1,8 @@
 """What people and machines say when a call is answered, and in which voices of espeak-ng.
 
-Six parts that share nothing but the word "Alô": five to learn from, each with words and voices of
-its own, so that what is learnt from four can be judged by the fifth; and one, HELD, to measure by.
+Six parts that share nothing but the word "Alô" and how one greets: five to learn from, each with
+words and voices of its own, so that what is learnt from four can be judged by the fifth; and one,
+HELD, to measure by.
 """
 
 from __future__ import annotations
