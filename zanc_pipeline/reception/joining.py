@@ -168,8 +168,7 @@ def join(
     files[main.name].accept_as(layout)
     judge.start(layout)
     accepted, total = 0, Decimal(0)
-    for start in range(0, joined.accepted.num_rows, _ROWS_AT_ONCE):
-        rows = joined.accepted.slice(start, _ROWS_AT_ONCE)
+    for rows in joined.batches(_ROWS_AT_ONCE):
         against = judge.check(rows)
         keep = np.ones(rows.num_rows, dtype=np.bool_)
         keep[list(against)] = False
