@@ -60,6 +60,11 @@ class Course:
         """Whether all news are applied and stored."""
         return self._news.empty() and not self._closing
 
+    @property
+    def behind(self) -> int:
+        """Calls that ended and are not closed yet: the database is slower than the calls."""
+        return len(self._closing)
+
     def notice(self, attempt_id: str, event: calls_.Event) -> None:
         """Something happened to a call (from the PBX, in order)."""
         self._news.put_nowait((attempt_id, event))

@@ -40,6 +40,8 @@ UNFORESEEN_SECONDS = 5.0
 """A campaign in which an error of ours occurred places no call for so long."""
 ROOM_SECONDS = 1.0
 """A call that found no room on its way to the PBX waits for it so long."""
+MOST_BEHIND = 100
+"""While more calls that ended wait to be recorded no line is opened: it would only get more."""
 MOST_PREPARING = 40
 """Lines of a campaign that are on their way to the PBX at the same time."""
 
@@ -188,6 +190,8 @@ class Placer:
         return f"parado pelas regras: {held}" if held else ""
 
     def _obstacle(self, now: datetime) -> str:
+        if self._engine.course.behind > MOST_BEHIND:
+            return "o banco de dados está lento: há ligações terminadas por registrar"
         full = self._engine.pbxs.why(now)
         if full:
             return full

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from dialer import attempt as events
+from dialer import placing
 from dialer.attempt import Attempt, State
 from dialer.engine import Engine
 from dialer.live import Agent, Call, utc_now
@@ -125,3 +126,15 @@ async def test_what_is_closed_meanwhile_is_not_closed_again_and_an_error_holds_n
     world.steps.broken = True
     await world.engine.course.follow()
     assert world.steps.done == [("close", "1")]
+
+
+async def test_while_the_database_is_behind_no_line_is_opened() -> None:
+    world = World(placing.MOST_BEHIND + 3)
+    for number in range(1, placing.MOST_BEHIND + 4):
+        world.told(number, events.HungUp, cause=17)
+    await world.engine.course.follow()
+    placer = world.engine.placer
+    assert "banco de dados está lento" in placer._obstacle(utc_now())
+    await world.engine.course.follow()
+    await world.engine.course.follow()
+    assert "banco de dados" not in placer._obstacle(utc_now())
