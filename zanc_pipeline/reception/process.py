@@ -181,7 +181,7 @@ def process(
         reason=None if accepted else str(refusal),
         layout_version=chosen.version,
         reference_date=reference,
-        rows_total=seen.rows_total if seen else None,
+        rows_total=seen.rows_total if seen and not seen.stopped else None,
         rows_accepted=None if seen is None else seen.rows_accepted if accepted else 0,
         rows_rejected=seen.rows_rejected if seen else None,
         rows_removed=result.differences.removed_rows if result.differences else None,

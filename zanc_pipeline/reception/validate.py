@@ -32,6 +32,9 @@ from zanc_pipeline.reception.vectors import convert_all
 KEPT_ROWS = 10_000
 KEPT_EXAMPLES = 20
 MOST_KINDS = 1_000
+HOPELESS_ROWS = 500_000
+"""A file of which so many rows came and none was accepted is read no further."""
+
 
 Mask = npt.NDArray[np.bool_]
 
@@ -75,6 +78,8 @@ class Validation:
     """Field → how many values were not empty, in all rows that could be cut."""
     invalid: Counter[str] = field(default_factory=Counter)
     """Field → how many of those were not proved to be of its type."""
+    stopped: bool = False
+    """Whether the rest of the file was not read, since no row could be accepted."""
     totals: dict[str, Decimal] = field(default_factory=dict)
     """Field (money or integer) → its sum over the accepted rows."""
 
@@ -180,9 +185,10 @@ def judge_file(
         )
     if not result.rows_accepted:
         known = "" if layout.content == "carteira" else "se o CRM já tem a carteira e "
+        first, rest = ("primeiras ", " (o resto não foi lido)") if result.stopped else ("", "")
         raise FileRejected(
-            f"nenhuma das {total} linhas é válida: {_most_common(result)}; confira {known}se o "
-            "layout mudou"
+            f"nenhuma das {first}{total} linhas é válida{rest}: {_most_common(result)}; confira "
+            f"{known}se o layout mudou"
         )
     if rejected - spared > total * limits.rejected_share and "rejeicao" not in decided:
         raise FileRejected(
@@ -220,11 +226,15 @@ class _Pass:
         self._result = Validation()
 
     def through(self, batches: Iterable[Batch]) -> Validation:
-        """Read to the end."""
+        """Read to the end, or until nothing can be hoped for."""
+        result = self._result
         self._sink.start(self._layout)
         for batch in batches:
+            if not result.rows_accepted and result.rows_rejected >= HOPELESS_ROWS:
+                result.stopped = True
+                break
             self._take(batch)
-        return self._result
+        return result
 
     def _take(self, batch: Batch) -> None:
         self._result.notes.update(batch.notes)

@@ -9,13 +9,12 @@ import pyarrow as pa
 import pytest
 from reception_files import aurora, aurora_row
 
-from zanc_pipeline.reception import rejections
+from zanc_pipeline.reception import rejections, validate
 from zanc_pipeline.reception.aside import REJECTED, AsideFiles, rejected_lines
 from zanc_pipeline.reception.layout import load_layout
 from zanc_pipeline.reception.names import NameFacts
-from zanc_pipeline.reception.problems import RejectedRow, RowProblem
-from zanc_pipeline.reception.readers import read_file
-from zanc_pipeline.reception.validate import stream
+from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
+from zanc_pipeline.reception.readers import base, read_file
 
 LAYOUT = load_layout(
     Path(__file__).parents[3] / "config" / "convenios" / "banco_aurora" / "layout.yaml"
@@ -59,7 +58,9 @@ def test_all_of_them_are_written_in_the_order_of_their_lines(
     path = tmp_path / "x.csv"
     path.write_bytes(content())
     files = AsideFiles(tmp_path)
-    result = stream(LAYOUT, lambda: read_file(LAYOUT, path, NameFacts()), files, check=unknown)
+    result = validate.stream(
+        LAYOUT, lambda: read_file(LAYOUT, path, NameFacts()), files, check=unknown
+    )
     files.finish()
     with (tmp_path / REJECTED).open(encoding="utf-8-sig", newline="") as file:
         table = list(csv.DictReader(file, delimiter=";"))
@@ -78,9 +79,37 @@ def test_a_row_is_the_same_in_the_file_and_where_it_is_shown(tmp_path: Path) -> 
     path = tmp_path / "x.csv"
     path.write_bytes(content())
     files = AsideFiles(tmp_path)
-    result = stream(LAYOUT, lambda: read_file(LAYOUT, path, NameFacts()), files)
+    result = validate.stream(LAYOUT, lambda: read_file(LAYOUT, path, NameFacts()), files)
     first, second = result.rejected[:2]
     assert [(one.field, one.found) for one in first.problems] == [("cpf", "1"), ("valor", "=2")]
     assert isinstance(second, RejectedRow)
     assert second.cells == ("a;b",)
     files.close()
+
+
+def test_a_file_without_hope_is_read_no_further_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validate, "HOPELESS_ROWS", 20)
+    monkeypatch.setattr(base, "CHUNK_BYTES", 1_000)
+    path = tmp_path / "x.csv"
+    path.write_bytes(aurora(*[aurora_row(n, CPF="1") for n in range(100)]))
+    files = AsideFiles(tmp_path)
+    result = validate.stream(LAYOUT, lambda: read_file(LAYOUT, path, NameFacts()), files)
+    files.finish()
+    assert 20 <= result.rows_rejected < 40
+    with pytest.raises(FileRejected, match=r"nenhuma das primeiras \d+ linhas .* não foi lido"):
+        validate.judge_file(LAYOUT, result)
+    written = rejected_lines(tmp_path / "rejected_lines.bin")
+    assert written == frozenset(range(2, result.rows_rejected + 2))
+
+
+def test_one_good_row_is_hope(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validate, "HOPELESS_ROWS", 20)
+    monkeypatch.setattr(base, "CHUNK_BYTES", 1_000)
+    path = tmp_path / "x.csv"
+    path.write_bytes(aurora(aurora_row(0), *[aurora_row(n, CPF="1") for n in range(1, 100)]))
+    result = validate.stream(
+        LAYOUT, lambda: read_file(LAYOUT, path, NameFacts()), validate.Discard()
+    )
+    assert (result.rows_rejected, result.stopped) == (99, False)
