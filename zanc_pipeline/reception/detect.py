@@ -31,6 +31,7 @@ _WORDS_TRIED = 40
 _USUAL = frozenset(",;\t|\x1f\x01\x02\x14")
 _WEIGHT = {" ": 0.8, ":": 0.75, "/": 0.5, "=": 0.6, "#": 0.8, "%": 0.5, "+": 0.6, "*": 0.7}
 _NEVER = frozenset("\"'`.-_()[]{}<>\r\n\x1e\x00\x1a\ufeff\ufffd\u00a0")
+_TITLES = {mark: re.compile(rf"[^\W\d]\w*( \w+)*({mark}[^\W\d]\w*( \w+)*)+") for mark in (",", ";")}
 _SEP_LINE = re.compile(r"sep=(.{1,3}?)\s*", re.IGNORECASE)
 
 
@@ -293,7 +294,11 @@ def _single_column_score(sample: Sequence[str]) -> float:
     if not sample:
         return 1.0
     cells = [line.strip("\ufeff\r\n\x1e ").strip('"') for line in sample]
-    shared = [mark for mark in ",;" if mark in cells[0]]  # in the titles too: it separates
+    shared = [  # in titles too: it separates
+        mark
+        for mark, titles in _TITLES.items()
+        if mark in cells[0] or any(map(titles.fullmatch, cells))
+    ]
     known = sum(
         kind(cell) in "ndta" and not any(mark in cell for mark in shared) for cell in cells
     ) / len(cells)

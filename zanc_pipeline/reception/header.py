@@ -188,6 +188,8 @@ def continues_header(cells: Sequence[str], profile: Profile) -> bool:
     named = [cell.strip() for cell in cells if cell.strip()]
     if len(named) >= max(2, len(cells) / 2) and all(map(_UNIT.fullmatch, named)):
         return True
+    if len(named) < len(cells) and _year_titles(named) and all(map(_YEAR.fullmatch, named)):
+        return True
     seen = [
         kind(cell)
         for cell, column in zip(cells, profile.columns, strict=True)

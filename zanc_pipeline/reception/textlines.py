@@ -182,7 +182,7 @@ def _by_bytes(open_bytes: Callable[[], BinaryIO]) -> str:
                     sample += b"\n".join(_HIGH_WORDS.findall(data[:cut]))[:_SAMPLE]
     if not good and not bad:
         return "ascii"
-    if not bad or good > bad * 4:
+    if good >= bad:  # by chance no two bytes in a row are one character of UTF-8
         return "utf-8"
     return likeliest(bytes(sample))
 

@@ -194,6 +194,17 @@ FILES = {
             *(["21", "Ann", "1,5"], ["22", "Bob", "2,5"], ["23", "Cid", "3,5"]),
         ],
     ),
+    "sentences above two columns of numbers": (
+        "The release\n\nFigures, by year, of the area.\nContact: Jane Doe, Press\n\nyear,count\n"
+        + "".join(f"20{n},{n}0\n" for n in range(10, 19)),
+        ["year", "count"],
+        [[f"20{n}", f"{n}0"] for n in range(10, 19)],
+    ),
+    "years under a title": (
+        "Name,Results,\n,2019,2020\nAnn,1,2\nBob,4,5\nCid,7,8\n",
+        ["Name", "Results 2019", "Results 2020"],
+        [["Ann", "1", "2"], ["Bob", "4", "5"], ["Cid", "7", "8"]],
+    ),
     "sentences in quotes": (
         "".join(["t,s\n", *(f'S {n},"We see X, Y and Z; so: a, b. {n}."\n' for n in range(8))]),
         ["t", "s"],
@@ -238,6 +249,11 @@ def test_bytes_of_windows_in_a_text_of_utf8_are_read() -> None:
 )
 def test_the_code_page_is_the_one_in_which_words_are_words(text: str, encoding: str) -> None:
     assert textlines.decode(text.encode(encoding))[0] == text
+
+
+def test_lines_of_two_encodings_are_each_read_in_theirs() -> None:
+    data = "José;São Paulo\n".encode("cp1252") + "José;São Paulo\n".encode()
+    assert textlines.decode(data)[0] == "José;São Paulo\n" * 2
 
 
 def test_signs_of_windows_are_no_letters_of_dos() -> None:
