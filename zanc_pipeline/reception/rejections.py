@@ -12,10 +12,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from zanc_pipeline.reception.fields import masked
+from zanc_pipeline.reception.fields import DDD_MARK, masked
 from zanc_pipeline.reception.layout import FieldSpec
 from zanc_pipeline.reception.problems import RejectedRow, RowProblem
+from zanc_pipeline.reception.readers.base import Batch
 
 AT_ONCE = 5_000
 """Rows of a block, at most: as many that have cells and as many that have not."""
@@ -112,7 +114,74 @@ def in_blocks(
         first = end
 
 
-def reasons_of(faults: Sequence[tuple[str, str, npt.NDArray[np.bool_]]], rows: int) -> list[Reason]:
+def rejections(
+    batch: Batch,
+    specs: Sequence[FieldSpec],
+    wrong: npt.NDArray[np.intp],
+    broken: Sequence[RejectedRow],
+    *,
+    faults: Sequence[tuple[str, str, npt.NDArray[np.bool_]]],
+    repeated: Mapping[int, Mapping[str, int]],
+    objections: Mapping[int, Sequence[RowProblem]],
+) -> Rejections:
+    """The rows of a batch that are ``wrong``, with those that were ``broken`` between them.
+
+    ``faults`` are fields, what is wrong with each and in which rows of the batch; ``repeated`` has
+    row → field → the line where its value came first.
+    """
+    lines, offsets, order = batch.line[wrong], batch.offset[wrong], None
+    if broken:
+        lines = np.append(lines, [row.line for row in broken])
+        offsets = np.append(offsets, [row.offset for row in broken])
+        order = np.argsort(lines, kind="stable")
+        lines, offsets = lines[order], offsets[order]
+    failed = [
+        (name, problem, which) for name, problem, rows in faults if (which := rows[wrong]).any()
+    ]
+    reasons = _reasons_of(failed, len(wrong))
+    told: dict[int, Sequence[RowProblem]] = {}
+    for place, index in enumerate(wrong.tolist()) if repeated or objections else ():
+        reasons[place] += tuple(
+            (
+                name,
+                f"repete o valor da linha {first}, a única aceita: confirme com o credor qual "
+                "das duas vale",
+            )
+            for name, first in repeated.get(index, {}).items()
+        )
+        if index in objections:
+            told[place] = objections[index]
+    uncut: dict[int, RejectedRow] = {}
+    if order is not None:
+        places = np.argsort(order)
+        reasons += [()] * len(broken)
+        reasons = [reasons[place] for place in order.tolist()]
+        told = {int(places[place]): problems for place, problems in told.items()}
+        uncut = dict(zip(places[len(wrong) :].tolist(), broken, strict=True))
+    return Rejections(
+        lines=lines,
+        offsets=offsets,
+        reasons=reasons,
+        cells=[_shown_texts(batch.cells[spec.name], wrong, order) for spec in specs],
+        specs=specs,
+        broken=uncut,
+        objections=told,
+    )
+
+
+def _shown_texts(
+    texts: pa.Array, rows: npt.NDArray[np.intp], order: npt.NDArray[np.intp] | None
+) -> pa.Array:
+    """Some texts as they are shown; with ``order``, those of rows without cells are empty."""
+    shown = pc.replace_substring(texts.take(pa.array(rows)), DDD_MARK, " ")
+    if order is None:
+        return shown
+    return pa.concat_arrays([shown, pa.repeat("", len(order) - len(rows))]).take(pa.array(order))
+
+
+def _reasons_of(
+    faults: Sequence[tuple[str, str, npt.NDArray[np.bool_]]], rows: int
+) -> list[Reason]:
     """For each of some rows, the faults that it has of those given by field, problem and where."""
     if not faults:
         return [()] * rows

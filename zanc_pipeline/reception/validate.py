@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 
 from zanc_pipeline.common.memory import keep_freed_memory
 from zanc_pipeline.reception.accepted import accepted_rows, accepted_schema
-from zanc_pipeline.reception.fields import DDD_MARK, NARROW_MONEY, Column, expected
+from zanc_pipeline.reception.fields import NARROW_MONEY, Column, expected
 from zanc_pipeline.reception.layout import AnyLayout, FieldSpec, Layout, is_partial
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem, kind
 from zanc_pipeline.reception.readers.base import Batch, Integers
-from zanc_pipeline.reception.rejections import Rejections, in_blocks, reasons_of
+from zanc_pipeline.reception.rejections import Rejections, in_blocks, rejections
 from zanc_pipeline.reception.unique import KeyHashes, Repeats
 from zanc_pipeline.reception.vectors import convert_all
 
@@ -341,7 +341,18 @@ class _Pass:
                 self._note(trouble.field, trouble.problem, 1)
         wrong = np.flatnonzero(~keep)
         for some, broken in in_blocks(batch.line[wrong], batch.broken):
-            rows = self._rejections(batch, faults, repeated, objections, wrong[some], broken)
+            for row in broken:
+                for trouble in row.problems:
+                    self._note(trouble.field, trouble.problem, 1)
+            rows = rejections(
+                batch,
+                self._layout.fields,
+                wrong[some],
+                broken,
+                faults=[(fault.spec.name, fault.problem, fault.rows) for fault in faults],
+                repeated=repeated,
+                objections=objections,
+            )
             room = min(KEPT_ROWS - len(result.rejected), len(rows))
             kept = [rows[place] for place in range(room)]
             result.rejected += kept
@@ -356,70 +367,6 @@ class _Pass:
             about = (name, "outros problemas")
         kinds[about] += count
         self._result.problems += count
-
-    def _rejections(
-        self,
-        batch: Batch,
-        faults: list[_Fault],
-        repeated: dict[int, dict[str, int]],
-        objections: dict[int, list[RowProblem]],
-        wrong: npt.NDArray[np.intp],
-        broken: list[RejectedRow],
-    ) -> Rejections:
-        for row in broken:
-            for trouble in row.problems:
-                self._note(trouble.field, trouble.problem, 1)
-        lines, offsets, order = batch.line[wrong], batch.offset[wrong], None
-        if broken:
-            lines = np.append(lines, [row.line for row in broken])
-            offsets = np.append(offsets, [row.offset for row in broken])
-            order = np.argsort(lines, kind="stable")
-            lines, offsets = lines[order], offsets[order]
-        failed = [
-            (fault.spec.name, fault.problem, which)
-            for fault in faults
-            if (which := fault.rows[wrong]).any()
-        ]
-        reasons = reasons_of(failed, len(wrong))
-        told: dict[int, list[RowProblem]] = {}
-        for place, index in enumerate(wrong.tolist()) if repeated or objections else ():
-            reasons[place] += tuple(
-                (
-                    name,
-                    f"repete o valor da linha {first}, a única aceita: confirme com o credor qual "
-                    "das duas vale",
-                )
-                for name, first in repeated.get(index, {}).items()
-            )
-            if index in objections:
-                told[place] = objections[index]
-        uncut: dict[int, RejectedRow] = {}
-        if order is not None:
-            places = np.argsort(order)
-            reasons = [(*reasons, *([()] * len(broken)))[place] for place in order.tolist()]
-            told = {int(places[place]): problems for place, problems in told.items()}
-            uncut = dict(zip(places[len(wrong) :].tolist(), broken, strict=True))
-        return Rejections(
-            lines=lines,
-            offsets=offsets,
-            reasons=reasons,
-            cells=[
-                _shown_texts(batch.cells[spec.name], wrong, order) for spec in self._layout.fields
-            ],
-            specs=self._layout.fields,
-            broken=uncut,
-            objections=told,
-        )
-
-
-def _shown_texts(
-    texts: pa.Array, rows: npt.NDArray[np.intp], order: npt.NDArray[np.intp] | None
-) -> pa.Array:
-    """Some texts as they are shown; with ``order``, those of rows without cells are empty."""
-    shown = pc.replace_substring(texts.take(pa.array(rows)), DDD_MARK, " ")
-    if order is None:
-        return shown
-    return pa.concat_arrays([shown, pa.repeat("", len(order) - len(rows))]).take(pa.array(order))
 
 
 def _remember(key: KeyHashes, values: pa.Array, lines: Integers, keep: Mask) -> None:
