@@ -7,6 +7,7 @@ the carrier plays the first word: the recording's own beginning is known, and th
 tells when it starts to play. Some three minutes; --full has four times the recordings.
 
     python bench/bench_alo.py [--full] [--asterisk 22|16] [--export zanc_alo.json]
+        [--model zanc_alo.json]        # one that was exported, instead of learning again
 """
 
 from __future__ import annotations
@@ -226,15 +227,19 @@ def main() -> int:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--asterisk", type=int, choices=(16, 22), default=22)
     parser.add_argument("--export", type=Path, help="keep the model in this file")
+    parser.add_argument("--model", type=Path, help="measure this model, learn none")
     arguments = parser.parse_args()
     times = 4 if arguments.full else 1
     began = time.monotonic()
     work = Path(tempfile.mkdtemp(prefix="zanc-alo-"))
     try:
-        model = learn(work, LEARNT * times)
-        if arguments.export is not None:
-            shutil.copy(work / MODEL_FILE, arguments.export)
-        print(f"spoken and learnt in {time.monotonic() - began:.0f} s")
+        if arguments.model is None:
+            model = learn(work, LEARNT * times)
+            print(f"spoken and learnt in {time.monotonic() - began:.0f} s")
+            if arguments.export is not None:
+                shutil.copy(work / MODEL_FILE, arguments.export)
+        else:
+            model = Trees(arguments.model)
         voices, begins = work / "voices", {}
         shutil.copytree(asterisks.spoken(), voices)
         espeak = asterisks.cache_folder() / "espeak"

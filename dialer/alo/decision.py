@@ -27,7 +27,7 @@ class Patience:
     """
 
     person: float = 0.25
-    machine: float = 0.88
+    machine: float = 0.95
     least_seconds: float = 0.5
     speech_seconds: float = 1.6
     call_seconds: float = 3.3

@@ -2,8 +2,8 @@
 
 Every recording is what the line brings from the moment of the answer: silence or noise, a phrase in
 one of many voices, a codec. Phrases and voices of the set "held" are in no other set, nor are its
-foreign accent, its speeds and pitches, its rooms, knocks, radios and its codec: what is measured on
-it was never heard in training. Nobody real speaks.
+foreign accent, its speeds and pitches, its wind, crackles, echoes, people behind and its codec:
+what is measured on it was never heard in training. Nobody real speaks.
 """
 
 from __future__ import annotations
@@ -188,22 +188,30 @@ def _surroundings(
     sound: Samples, kind: Kind, behind: Samples, which: Set, random: Random
 ) -> Samples:
     """What else is heard where the telephone is: noise, a television, a knock, a room."""
-    count, person = len(sound), kind == "human"
+    count, person, quiet = len(sound), kind == "human", float(random.uniform(0.01, 0.06))
     if which == "train":
-        if person and random.random() < 0.15:  # a television
-            sound = sound + np.resize(behind, count) * float(random.uniform(0.01, 0.05))
-        if random.random() < 0.15:  # the handset is lifted
-            sound = sound + _knock(count, 0.4, (0.02, 0.06), random)
-    else:
-        if person and random.random() < 0.1:  # a radio
-            sound = sound + _music(20, random)[:count] * float(random.uniform(0.02, 0.08))
-        if random.random() < 0.2:  # a door, a dog
-            sound = sound + _knock(count, 3.0, (0.05, 0.2), random)
-        if random.random() < 0.3:  # a hard room, spoken into from afar
-            tail = round(RATE * float(random.uniform(0.15, 0.4)))
+        if person and random.random() < 0.2:  # a television or a radio
+            heard = np.resize(behind, count) if random.random() < 0.6 else _music(20, random)
+            sound = sound + heard[:count] * quiet
+        if random.random() < 0.2:  # the handset is lifted, a door, a dog
+            until, longest = (0.4, 0.06) if random.random() < 0.5 else (3.0, 0.2)
+            sound = sound + _knock(count, until, (0.02, longest), random)
+        if random.random() < 0.25:  # a hard room, spoken into from afar
+            tail = round(RATE * float(random.uniform(0.1, 0.45)))
             echo = random.normal(0.0, 1.0, tail) * np.exp(-6 * np.arange(tail) / tail)
-            echo *= float(random.uniform(0.2, 0.5)) / np.linalg.norm(echo)
+            echo *= float(random.uniform(0.15, 0.5)) / np.linalg.norm(echo)
             sound = sound + np.convolve(sound, echo)[:count]
+    else:
+        if person and random.random() < 0.15:  # three who talk at once
+            talk = np.resize(behind, count)
+            sound = sound + quiet * (talk + np.roll(talk, 2900) + np.roll(talk[::-1], 700)) / 2
+        if random.random() < 0.2:  # a bad contact crackles
+            cracks = random.random(count) < float(random.uniform(2, 20)) / RATE
+            sound = sound + cracks * random.normal(0.0, 0.1, count)
+        if random.random() < 0.25:  # the far end of the line gives it back
+            late = round(RATE * float(random.uniform(0.06, 0.25)))
+            back = np.concatenate([_silence(late / RATE), sound])[:count]
+            sound = sound + back * float(random.uniform(0.1, 0.4))
     return sound + _noise(count, which, random) if random.random() < 0.85 else sound
 
 
@@ -222,7 +230,9 @@ def _noise(count: int, which: Set, random: Random) -> Samples:
     if random.random() < 0.35:
         hertz = np.fft.rfftfreq(count, 1 / RATE)
         spectrum = np.fft.rfft(random.normal(0.0, 1.0, count))
-        if which == "train":  # a street is brown, a fan is pink
+        if which == "held":  # the wind: most of it below the voice, in gusts
+            spectrum /= 1 + (hertz / float(random.uniform(150, 400))) ** 2
+        elif random.random() < 0.7:  # a street is brown, a fan is pink
             spectrum /= np.maximum(hertz, 60.0) ** float(random.uniform(0.4, 1.3))
         else:  # a motor: its turns and their multiples
             turns = float(random.uniform(80, 180))
@@ -240,12 +250,14 @@ def _noise(count: int, which: Set, random: Random) -> Samples:
 def _codec(sound: Samples, which: Set, random: Random) -> Samples:
     """G.711 always; often a mobile's codec too, now and then lost packets."""
     if random.random() < 0.5:
-        if which == "train":  # narrow: fewer levels, a duller top
+        if which == "held":
+            sound = _few_bits(sound, int(random.integers(3, 6)))
+        elif random.random() < 0.5:
+            sound = _strongest(sound, int(random.integers(10, 30)))
+        else:  # narrow: fewer levels, a duller top
             spectrum = np.fft.rfft(sound)
             spectrum[np.fft.rfftfreq(len(sound), 1 / RATE) > random.uniform(2600, 3300)] = 0
             sound = np.round(np.fft.irfft(spectrum, len(sound)) * 512) / 512
-        else:
-            sound = _strongest(sound, int(random.integers(10, 30)))
     if random.random() < 0.15:
         frames = sound[: len(sound) // 160 * 160].reshape(-1, 160).copy()
         lost = random.random(len(frames)) < random.uniform(0.01, 0.05)
@@ -276,6 +288,14 @@ def _strongest(sound: Samples, lines: int) -> Samples:
         one = frames[offset::2].ravel()
         made[80 * offset : 80 * offset + len(one)] += one
     return made[80 : 80 + len(sound)]
+
+
+def _few_bits(sound: Samples, bits: int) -> Samples:
+    """A codec of so many bits a sample, as coarse as each 5 ms are loud."""
+    blocks = sound[: len(sound) // 40 * 40].reshape(-1, 40)
+    step = np.maximum(np.abs(blocks).max(axis=1, keepdims=True), 1e-4) / 2 ** (bits - 1)
+    coarse: Samples = (np.round(blocks / step) * step).ravel()
+    return coarse
 
 
 _MU_LAW = np.log1p(255 * np.linspace(0, 1, 4097)) / np.log(256)

@@ -27,16 +27,18 @@ class Part:
 TRAIN: tuple[Part, ...] = (
     Part(
         people=(
-            ("Alô", "Alô", "Oi", "Pode falar", "Bom dia", "Residência", "Alô, alô", "Boa tarde"),
+            ("Alô", "Alô", "Oi", "Pode falar", "Bom dia", "Residência", "Alô, alô", "Boa tarde",
+             "E aí", "Fala, chefe"),
             (*[""] * 7, "quem fala", "às ordens", "é a Paula", "Padaria Central",
-             "pode dizer o seu nome", "meu amigo"),
+             "pode dizer o seu nome", "meu amigo", "é da farmácia", ""),
         ),
         machines=(
             ("", "Olá,", "Oi, tudo bem,", "Atenção,"),
             ("sua chamada está sendo encaminhada para a caixa postal",
              "você ligou para a família Souza", "caixa postal",
              "você está sendo direcionado para o correio de voz",
-             "o número chamado não recebe ligações"),
+             "o número chamado não recebe ligações",
+             "a sua ligação é muito importante para nós"),
             ("", "deixe o seu recado após o sinal", "e estará sujeita a cobrança",
              "consulte o número e tente novamente"),
         ),
@@ -48,15 +50,17 @@ TRAIN: tuple[Part, ...] = (
     ),
     Part(
         people=(
-            ("Alô", "Alô", "Pronto", "Quem está aí", "Eu, quem é", "Olá", "É ele", "Diz"),
+            ("Alô", "Alô", "Pronto", "Quem está aí", "Eu, quem é", "Olá", "É ele", "Diz",
+             "Manda", "Opa, bão"),
             (*[""] * 7, "boa noite", "casa da Maria", "estou ouvindo", "a ligação está ruim",
-             "por favor", "Oficina do Zé"),
+             "por favor", "Oficina do Zé", "tudo certo", ""),
         ),
         machines=(
             ("", "Alô,", "Bom dia,", "Prezado cliente,"),
             ("este telefone está desligado", "aqui é a Paula, não posso atender",
              "o assinante está em outra ligação", "eu não estou disponível agora",
-             "obrigado por ligar para a nossa loja"),
+             "obrigado por ligar para a nossa loja",
+             "o ramal discado não responde"),
             ("", "tente mais tarde", "aguarde na linha", "grave a sua mensagem após o tom"),
         ),
         voices=(
@@ -68,16 +72,17 @@ TRAIN: tuple[Part, ...] = (
     Part(
         people=(
             ("Alô", "Alô", "Sim", "Sou eu mesmo", "Alô, quem deseja", "Pois não", "Ô de casa",
-             "Quem é"),
+             "Quem é", "Hum", "Não é aqui não"),
             (*[""] * 7, "bom dia", "pode falar", "quem gostaria", "fala mais alto",
-             "quem está falando", "é o João"),
+             "quem está falando", "é o João", "estou no trânsito agora", ""),
         ),
         machines=(
             ("", "Mensagem gratuita,", "Boa noite,", "Oi,"),
             ("o número que você ligou não pode atender agora",
              "você ligou para o escritório, o nosso horário é de segunda a sexta",
              "esta é a caixa de mensagens de Carlos",
-             "o celular chamado encontra-se fora de serviço", "deixe a sua mensagem"),
+             "o celular chamado encontra-se fora de serviço", "deixe a sua mensagem",
+             "estou dirigindo ou em reunião"),
             ("", "deixe o seu nome e telefone", "retorne a partir das nove horas",
              "ou envie um e-mail"),
         ),
@@ -89,15 +94,17 @@ TRAIN: tuple[Part, ...] = (
     ),
     Part(
         people=(
-            ("Alô", "Alô", "Opa", "Fala comigo", "Hã", "Com quem", "Sim, senhor", "Tudo bem"),
+            ("Alô", "Alô", "Opa", "Fala comigo", "Hã", "Com quem", "Sim, senhor", "Tudo bem",
+             "Tô ouvindo", "Dona Lúcia falando"),
             (*[""] * 7, "tem alguém aí", "sou eu mesmo", "um momento", "boa tarde",
-             "não estou ouvindo", "ela saiu"),
+             "não estou ouvindo", "ela saiu", "de onde é", ""),
         ),
         machines=(
             ("", "Bem-vindo,", "Alô, pessoal,", "Desculpe,"),
             ("no momento não posso falar", "para falar com vendas, digite um",
              "se você está ouvindo isto é porque eu saí", "a nossa central está fechada",
-             "todos os nossos atendentes estão ocupados"),
+             "todos os nossos atendentes estão ocupados",
+             "aqui é da casa dos Oliveira, ninguém pode atender"),
             ("", "ligue novamente, por favor", "por gentileza, espere um pouco",
              "a sua ligação será atendida em instantes"),
         ),
@@ -109,15 +116,17 @@ TRAIN: tuple[Part, ...] = (
     ),
     Part(
         people=(
-            ("Alô", "Alô", "Fala", "Diga", "Oi, oi", "Oi, pode dizer", "Estou aqui", "Quem fala"),
+            ("Alô", "Alô", "Fala", "Diga", "Oi, oi", "Oi, pode dizer", "Estou aqui", "Quem fala",
+             "Um instante", "Escuta"),
             (*[""] * 7, "tudo bem", "não conheço este número", "sim, pode dizer", "o que foi",
-             "aqui é o Pedro", "já vou"),
+             "aqui é o Pedro", "já vou", "é engano", ""),
         ),
         machines=(
             ("", "Oi, aqui é o Rafael,", "Aviso da operadora,", "Olá, visitante,"),
             ("a pessoa chamada não está disponível", "este número não existe",
              "aqui quem fala é a secretária eletrônica da clínica",
-             "não foi possível completar a sua chamada", "eu saí para almoçar"),
+             "não foi possível completar a sua chamada", "eu saí para almoçar",
+             "a caixa de mensagens está cheia"),
             ("", "fale depois do bipe", "verifique o número discado",
              "assim que eu puder retorno a sua ligação"),
         ),
@@ -131,20 +140,21 @@ TRAIN: tuple[Part, ...] = (
 
 HELD = Part(
     people=(
-        ("Alô", "Alô", "Alô", "E aí", "Manda", "Hum", "Boa noite", "Tô ouvindo", "Fala, chefe",
-         "Opa, bão", "Sim, alô", "Um instante", "Não é aqui não", "Dona Lúcia falando",
-         "Mercadinho Estrela", "Escuta"),
-        (*[""] * 10, "tudo certo", "quem gostaria de falar com ele", "é da farmácia",
-         "estou no trânsito agora", "de onde é", "é engano", "diga lá", "pode ser rápido"),
+        ("Alô", "Alô", "Alô", "Oiê", "Chama", "Como", "É ela", "Tô na escuta", "Meu bem",
+         "Quem tá falando", "Pode dizer", "Espera um pouco", "Não tem ninguém", "Antônia",
+         "Lanchonete do Beto", "Repete"),
+        (*[""] * 10, "joia", "quer falar com quem", "é da papelaria", "agora não posso",
+         "do que se trata", "não é daqui", "estou à escuta", "me chama depois"),
     ),
     machines=(
-        ("", "Ei,", "Saudações,", "Agradecemos o seu contato,", "Informamos que", "Boa tarde,"),
-        ("não consigo falar com você neste momento", "a sua ligação é muito importante para nós",
-         "o ramal discado não responde", "estou dirigindo ou em reunião",
-         "o telefone está temporariamente indisponível", "a caixa de mensagens está cheia",
-         "aqui é da casa dos Oliveira, ninguém pode atender", "a linha está fora da área"),
-        ("", "diga o seu nome depois do apito", "envie uma mensagem de texto",
-         "pressione a tecla zero", "obrigada e até logo"),
+        ("", "Estimado cliente,", "Que bom que você ligou,", "Lembramos que", "Fala, galera,",
+         "Oi, meu nome é Bia,"),
+        ("neste instante não dá para falar", "aguarde, já vamos atender",
+         "abrimos de terça a domingo", "o telefone encontra-se desligado",
+         "esta linha foi cancelada pelo titular", "o correio de voz não foi ativado",
+         "aqui é da residência dos Prado", "não localizamos o número digitado"),
+        ("", "deixe um recado depois do toque", "escreva para mim", "se preferir, tecle nove",
+         "um abraço"),
     ),
     voices=(
         "Andy", "AnxiousAndy", "Gene", "Gene2", "Jacky", "Mike", "Nguyen", "RicishayMax",

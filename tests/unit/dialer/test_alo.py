@@ -105,7 +105,7 @@ def heard(*parts: Sound) -> NDArray[np.float32]:
         (0.02, (silence(0.3), voice(0.3), silence(0.6)), "human"),
         (0.5, (silence(0.3), voice(0.3), silence(0.6)), None),
         (0.5, (silence(0.3), voice(1.8)), "human"),  # the doubt is for the person
-        (0.95, (silence(0.3), voice(1.8)), "machine"),
+        (0.96, (silence(0.3), voice(1.8)), "machine"),
         (0.5, (silence(3.4),), "human"),  # nobody speaks
     ],
 )
