@@ -42,10 +42,10 @@ HOUR_PEOPLE = 100
 """An hour of fewer answers is judged as one of so many: a share of few people says nothing."""
 HOUR_LEFT = 0.6
 """The part of the present answers that the coming minutes are sure to bring."""
-HOUR_COMFORT, HOUR_GAIN = 2.1, 0.06
+HOUR_COMFORT, HOUR_GAIN = 2.1, 0.04
 """Room in the hour, in standard deviations of the people an hour allows, and the part by which each
 person short of it lowers the boldness."""
-HOUR_CHANCE = 8e-4
+HOUR_CHANCE = 2e-3
 """The chance that the open lines lose more people than an hour has room for."""
 DAY_CHANCE, DAY_KEPT_CHANCE = 2e-2, 1e-1
 """The same of the day, and that they touch the people kept back: a day has time to mend it."""

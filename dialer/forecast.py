@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammainc
 
 Floats = NDArray[np.float64]
 
@@ -128,6 +129,8 @@ class AnswerRate:
 
     A slow and a fast mean, discounted by time. The slow one is precise; when the fast one
     contradicts it (by more than 2.5 standard errors), the slow one starts again from the fast one.
+    So it does from the last few lines when more of them were answered than chance explains: too
+    many people at once are lost, too few are not.
     Lines of which history expects something are measured against that: a change of hour or of
     segment is then no surprise.
     """
@@ -135,12 +138,16 @@ class AnswerRate:
     SLOW, FAST = 9000.0, 180.0
     SLOW_LINES, FAST_LINES = 9000.0, 1000.0
     CONTRADICTION = 2.5
+    LAST_LINES, RISE_CHANCE = 20.0, 1e-4
+    HIGH, HIGH_LINES = 10_800.0, 100
+    """How long, in seconds, a high rate is thought able to come back; of so many lines at least."""
     KNOWN_PEOPLE = 4.0
     """How many people's worth history weighs against what is seen today."""
 
     def __init__(self) -> None:
         self._at: float | None = None
-        self._slow, self._fast = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        self._slow, self._fast, self._last = [0.0] * 3, [0.0] * 3, [0.0] * 3
+        self._high = 0.0
         self.lines = 0
         self.people = 0
 
@@ -151,6 +158,7 @@ class AnswerRate:
         for counts, memory, count in (
             (self._slow, self.SLOW, self.SLOW_LINES),
             (self._fast, self.FAST, self.FAST_LINES),
+            (self._last, self.FAST, self.LAST_LINES),
         ):
             fade = math.exp(-elapsed / memory - 1 / count)
             counts[0] = counts[0] * fade + 1
@@ -164,6 +172,21 @@ class AnswerRate:
             error = math.sqrt(max(slow * (1 - slow), 0.01) / lines)
             if abs(people / lines - slow) > self.CONTRADICTION * error:
                 self._slow = [lines, people, known]
+        if person and self.lines >= self.LAST_LINES and self._rose():
+            self._slow, self._fast = list(self._last), list(self._last)
+        self._high *= math.exp(-elapsed / self.HIGH)
+        if self._slow[0] >= self.HIGH_LINES:
+            self._high = max(self._high, self._slow[1] / self._slow[2])
+
+    def _rose(self) -> bool:
+        """Whether chance does not explain how many of the last lines were answered."""
+        _, people, known = self._last
+        mean = (self._slow[1] + 0.5) / (self._slow[2] + 1.0) * known
+        return people > 2 * mean and gammainc(people, mean) < self.RISE_CHANCE
+
+    def highest(self, expected: float = 1.0) -> float:
+        """The highest rate of late, which may come back at any moment; 0 when little was seen."""
+        return min(1.0, expected * self._high)
 
     def estimate(self, expected: float = 1.0) -> float:
         """The rate now, a share above 0, of lines of which history expects ``expected``."""

@@ -63,6 +63,9 @@ MIN_LINES, MIN_PEOPLE = 40, 5
 """Evidence without which one line is opened for each free operator."""
 MIN_CONVERSATIONS = 10
 """Ended conversations without which nobody is expected to come free."""
+FALLEN = 1.5
+"""An answer rate that was so many times the present one may come back: no more lines are opened
+than would then bring the answers that can be served or lost."""
 MOST_LINES = 6
 """Lines for each operator that are never exceeded."""
 LONGEST_WAIT = 10.0
@@ -147,7 +150,7 @@ class Predictor:
             within_wait = until_answer = 0.0
         present = snapshot.idle_agents - len(snapshot.waiting)
         available = present + within_wait + BEYOND * (until_answer - working * chances.usual)
-        operators = snapshot.idle_agents + working
+        operators = max(0, snapshot.idle_agents) + working
         rate, doubt = self._rate.estimate(snapshot.expected), self._rate.doubt()
         slope = SLOPE * operators**SLOPE_POWER / (1 - min(rate, MOST_CERTAIN))
         wanted = slope * boldness * available - OFFSET
@@ -162,7 +165,12 @@ class Predictor:
         held = self._budget.told() if safe < wanted else ""
         if held and lines <= free:
             return free, f"{free} linhas, uma por operador livre: {held}"
-        lines = max(free, min(lines, MOST_LINES * operators - len(ringing)))
+        lines = min(lines, MOST_LINES * operators - len(ringing))
+        highest = self._rate.highest(snapshot.expected)
+        if highest > FALLEN * rate:
+            served = present + until_answer + max(0.0, self._budget.room())
+            lines = min(lines, math.floor(served / highest) - len(ringing))
+        lines = max(free, lines)
         return lines, (
             f"{lines} linhas: {snapshot.idle_agents} operadores livres e mais "
             f"{decimal(until_answer)} em {chances.ahead:.0f} s; {len(ringing)} linhas chamando, "

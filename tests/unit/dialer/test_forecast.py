@@ -65,3 +65,20 @@ def test_however_seldom_one_looks_a_line_is_answered_as_often_as_lines_are(step:
     answered_by = times.answered_by(np.array([0, 5, 15]))
     assert answered_by[:, -1] == pytest.approx(np.ones(3), abs=0.1)
     assert answered_by[0, 15] == pytest.approx(0.63, abs=0.08)
+
+
+def test_a_rate_that_jumps_up_is_seen_after_a_few_people() -> None:
+    rate = AnswerRate()
+    for second in range(3600):
+        rate.resolved(float(second), person=False)
+    for line in range(16):
+        rate.resolved(3600.0 + line / 2, person=line % 2 == 0)
+    assert rate.estimate() > 0.25
+
+
+def test_a_rate_that_fell_may_come_back() -> None:
+    rate = AnswerRate()
+    for second in range(4 * 3600):
+        rate.resolved(float(second), person=second < 7200 and second % 2 == 0)
+    assert rate.estimate() < 0.02
+    assert 0.2 < rate.highest() < 0.5
