@@ -249,7 +249,7 @@ def advance(attempt: Attempt, event: Event) -> Step:
                 operator=operator,
                 answered_at=attempt.answered_at or at,
                 detected_at=attempt.detected_at or at,
-                connected_at=at,
+                connected_at=max(at, attempt.answered_at or at),  # told in whole seconds
             )
             return Step(attempt=answered)
         case OperatorGone(at=at, operator=operator, talked=talked):
@@ -370,7 +370,7 @@ def _judged(attempt: Attempt, event: Judged) -> Attempt:
         return replace(
             ended,
             answered_at=answered_at,
-            connected_at=ended.connected_at or event.connected_at or answered_at,
+            connected_at=ended.connected_at or max(event.connected_at or answered_at, answered_at),
             operator=event.operator or ended.operator,
         )
     if event.answered_at is not None:

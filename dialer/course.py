@@ -4,7 +4,7 @@ People who answer wait for nothing that a disk does: all news that came are appl
 the commands that follow from them, then stored together in one transaction; calls that ended are
 closed one at a time between the news. Killed between the two, the dialer finds at the PBX what it
 did not store (``dialer.reconcile``). Only a hangup of ours is stored before it is ordered: else it
-would be taken for no answer.
+would be taken for no answer; and nobody who answers meanwhile is hung up on.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dialer import attempt as calls_
-from dialer.attempt import Attempt, FindOperator, HangUp, advance
+from dialer.attempt import UNANSWERED, Answered, Attempt, Detected, FindOperator, HangUp, advance
 from dialer.live import Call, utc_now
 from dialer.store import OperatorChange
 from dialer.switchboard import LATE_TABULATION_SECONDS
@@ -37,13 +38,14 @@ AGAIN_SECONDS = 5.0
 
 @dataclass
 class Unstored:
-    """What is to be stored: attempts as they stand, and what operators do, in order."""
+    """What is to be stored: attempts as they stand, and what operators do, in order.
+
+    ``hang_up`` are the calls that are hung up once it is stored.
+    """
 
     attempts: dict[str, Attempt] = field(default_factory=dict)
     operators: list[OperatorChange] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.attempts or self.operators)
+    hang_up: list[Call] = field(default_factory=list)
 
 
 class Course:
@@ -51,66 +53,88 @@ class Course:
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self._floor = engine, engine.floor
-        self._news: asyncio.Queue[tuple[str, calls_.Event]] = asyncio.Queue()
+        self._news: deque[tuple[str, calls_.Event]] = deque()
         self._closing: deque[Call] = deque()
         """Calls that ended and are not closed yet."""
+        self._stir = asyncio.Event()
+        self._at_work = False
 
     @property
     def idle(self) -> bool:
         """Whether all news are applied and stored."""
-        return self._news.empty() and not self._closing
+        return not (self._news or self._closing or self._at_work)
 
     @property
     def behind(self) -> int:
         """Calls that ended and are not closed yet: the database is slower than the calls."""
         return len(self._closing)
 
+    def unheard(self) -> frozenset[str]:
+        """The attempts of which news wait to be applied."""
+        return frozenset(attempt_id for attempt_id, _ in self._news)
+
     def notice(self, attempt_id: str, event: calls_.Event) -> None:
         """Something happened to a call (from the PBX, in order)."""
-        self._news.put_nowait((attempt_id, event))
+        self._news.append((attempt_id, event))
+        self._stir.set()
 
     async def run(self, lock: asyncio.Lock) -> None:
         """Follow the calls until cancelled."""
         while True:
-            first = None if self._closing else await self._news.get()
+            await self._stir.wait()
             async with lock:
-                await self.follow(first)
+                await self.follow()
+            if not (self._news or self._closing):
+                self._stir.clear()
 
-    async def follow(self, first: tuple[str, calls_.Event] | None = None) -> None:
-        """Apply and store ``first`` and the news that are there, and close one call that ended."""
-        unstored = Unstored()
-        for _ in range(MOST_AT_ONCE):
-            if first is None:
-                if self._news.empty():
-                    break
-                first = self._news.get_nowait()
-            await self._guarded(*first, unstored)
-            first = None
-        if unstored:
-            await self._engine.persist(
-                lambda: self._engine.store.save_together(
-                    list(unstored.attempts.values()), unstored.operators
-                )
-            )
-        if self._closing:
-            call = self._closing.popleft()
-            try:
-                await self._close(call)
-            except Exception:
-                log.exception("dialer: attempt %s was not closed", call.attempt.id)
-                later = asyncio.get_running_loop().call_later
-                later(AGAIN_SECONDS, self._closing.append, call)
-
-    async def _guarded(self, attempt_id: str, event: calls_.Event, unstored: Unstored) -> None:
+    async def follow(self) -> None:
+        """Apply and store the news that are there, and close one call that ended."""
+        self._at_work = True
         try:
-            await self._apply(attempt_id, event, unstored)
+            unstored = Unstored()
+            for _ in range(min(MOST_AT_ONCE, len(self._news))):
+                self._guarded(*self._news.popleft(), unstored)
+            self._hang_up(unstored.hang_up, but=await self._store(unstored))
+            if self._closing:
+                await self._close(self._closing.popleft())
+        finally:
+            self._at_work = False
+
+    async def _store(self, unstored: Unstored) -> set[str]:
+        """Store it all; the attempts that could not be stored, by an error of ours."""
+        attempts, operators = list(unstored.attempts.values()), unstored.operators
+        if not attempts and not operators:
+            return set()
+        if await self._stored(attempts, operators):
+            return set()
+        # One of them can't be stored: it holds none of the others back.
+        failed = {one.id for one in attempts if not await self._stored([one], [])}
+        for change in operators:
+            await self._stored([], [change])
+        return failed
+
+    async def _stored(
+        self, attempts: Sequence[Attempt], operators: Sequence[OperatorChange]
+    ) -> bool:
+        engine = self._engine
+        try:
+            await engine.persist(lambda: engine.store.save_together(attempts, operators))
+        except Exception:
+            names = [*(one.id for one in attempts), *(one.id for one in operators)]
+            log.exception("dialer: what is new of %s was not stored", ", ".join(names))
+            return False
+        return True
+
+    def _guarded(self, attempt_id: str, event: calls_.Event, unstored: Unstored) -> None:
+        try:
+            self._apply(attempt_id, event, unstored)
         except Exception:
             log.exception("dialer: attempt %s: %r was not applied", attempt_id, event)
             call = self._floor.calls.get(attempt_id)
             if call is not None:
                 call.doubt()
 
-    async def _apply(self, attempt_id: str, event: calls_.Event, unstored: Unstored) -> None:
+    def _apply(self, attempt_id: str, event: calls_.Event, unstored: Unstored) -> None:
         call = self._floor.calls.get(attempt_id)
         if call is None:
             return
@@ -124,48 +148,57 @@ class Course:
             return
         step = advance(before, event)
         call.attempt = step.attempt
+        for command in step.commands:
+            self._execute(call, command, event.at, unstored)
+        if step.attempt.ended and not before.ended:
+            self._ended(call, unstored)
+        else:
+            self._went_on(call, before, unstored)
+        # Last: should anything be wrong with the figures, the call goes on all the same.
         if isinstance(event, calls_.Refused):
             engine.pbxs.refused(call, event.reason, utc_now())
         elif step.attempt != before:
             engine.pbxs.went_on(call, before, utc_now())
-        if step.attempt.cancel_wanted and not before.cancel_wanted:
-            # Before it is hung up: killed between the two, we must not take it for no answer.
-            await engine.persist(lambda: engine.store.save_attempt(call.attempt))
-        for command in step.commands:
-            unstored.operators += self.execute(call, command, event.at)
         campaign = engine.campaigns.get(call.lead.campaign_id)
         if campaign is not None and not call.kept:
             campaign.pace.changed(before, step.attempt, utc_now(), call.expected)
-        if step.attempt.ended and not before.ended:
-            self._ended(call, unstored)
-            return
-        if step.attempt.connected_at is not None and before.connected_at is None:
-            unstored.operators += engine.switchboard.talking(call, step.attempt)
-        if step.attempt.abandoned and not before.abandoned:
-            unstored.operators += engine.switchboard.release(call)
-        stored = replace(
-            before,
-            channel_seen=step.attempt.channel_seen,
-            rang_out=step.attempt.rang_out,
-            cancel_wanted=step.attempt.cancel_wanted,
-        )
-        if step.attempt != stored:
-            unstored.attempts[attempt_id] = step.attempt
 
-    def execute(self, call: Call, command: calls_.Command, at: datetime) -> list[OperatorChange]:
-        """Do what follows from an event at ``at``; what operators do now is to be stored."""
+    def _went_on(self, call: Call, before: Attempt, unstored: Unstored) -> None:
+        attempt, switchboard = call.attempt, self._engine.switchboard
+        if attempt.connected_at is not None and before.connected_at is None:
+            unstored.operators += switchboard.talking(call, attempt)
+        if attempt.abandoned and not before.abandoned:
+            unstored.operators += switchboard.release(call)
+        stored = replace(before, channel_seen=attempt.channel_seen, rang_out=attempt.rang_out)
+        if attempt != stored:
+            unstored.attempts[attempt.id] = attempt
+
+    def _execute(
+        self, call: Call, command: calls_.Command, at: datetime, unstored: Unstored
+    ) -> None:
+        """Do what follows from an event at ``at``, or have it done once that is stored."""
         match command:
             case FindOperator(failed=failed):
                 call.waiting_since = at  # the PBX counts from then on, however late we hear of it
-                return self._engine.switchboard.find(call, failed)
+                unstored.operators += self._engine.switchboard.find(call, failed)
             case HangUp():
-                pbx = self._engine.pbxs.get(call.pbx)
-                try:
-                    if pbx is not None:
-                        pbx.hang_up(call.attempt.id)
-                except UnavailableError as error:
-                    log.warning("dialer: attempt %s: %s", call.attempt.id, error)
-        return []
+                unstored.hang_up.append(call)
+
+    def _hang_up(self, calls: Sequence[Call], *, but: set[str]) -> None:
+        """Hang up those that nobody answered while it was stored that we do."""
+        answered = {
+            attempt_id
+            for attempt_id, event in self._news
+            if calls and isinstance(event, Answered | Detected)
+        }
+        for call in calls:
+            attempt, pbx = call.attempt, self._engine.pbxs.get(call.pbx)
+            if pbx is None or attempt.state not in UNANSWERED or attempt.id in answered | but:
+                continue
+            try:
+                pbx.hang_up(attempt.id)
+            except UnavailableError as error:
+                log.warning("dialer: attempt %s: %s", attempt.id, error)
 
     def _ended(self, call: Call, unstored: Unstored) -> None:
         attempt, ended = call.attempt, self._engine.ended
@@ -191,4 +224,12 @@ class Course:
         if self._floor.calls.get(call.attempt.id) is not call:
             return  # it was tabulated meanwhile, or is taken up anew from the database
         engine, agent = self._engine, self._floor.agent_of(call)
-        await engine.persist(lambda: engine.close(call, call.attempt, agent))
+        try:
+            await engine.persist(lambda: engine.close(call, call.attempt, agent))
+        except Exception:
+            log.exception("dialer: attempt %s was not closed", call.attempt.id)
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._to_close, call)
+
+    def _to_close(self, call: Call) -> None:
+        self._closing.append(call)
+        self._stir.set()

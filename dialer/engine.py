@@ -84,9 +84,11 @@ class Engine:
         self._problem = ""
         self._store_doubtful = False
         self._looked_at = LONG_AGO
-        self._reconciler = Reconciler(self.floor, self.pbxs, self.notice, store.ended_of)
         self.switchboard = Switchboard(self)
         self.course = Course(self)
+        self._reconciler = Reconciler(
+            self.floor, self.pbxs, self.notice, self.course.unheard, store.ended_of
+        )
         self.placer = Placer(self, localization)
         self.housekeeping = Housekeeping(self)
 
@@ -383,6 +385,7 @@ class Engine:
             return
         log.warning("dialer: the clock was set back by %.0f s", back)
         self.placer.gate.closed_until = LONG_AGO
+        self._reconciler.clock_set_back(now)
         for campaign in self.campaigns.values():
             campaign.dry_until = campaign.kept_dry_until = campaign.reviewed_at = LONG_AGO
         for agent in self.floor.agents.values():

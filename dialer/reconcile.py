@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
 from dialer.attempt import Confirmed, Connected, Event, State
@@ -34,10 +34,17 @@ class Reconciler:
         floor: Floor,
         pbxs: Mapping[str, Pbx],
         notice: Callable[[str, Event], None],
+        unheard: Callable[[], Collection[str]],
         ended: Callable[[list[str]], Awaitable[list[str]]],
     ) -> None:
-        """``ended`` gives those of some attempts that are ours and ended."""
-        self._floor, self._pbxs, self._notice, self._ended = floor, pbxs, notice, ended
+        """``ended`` gives those of some attempts that are ours and ended.
+
+        ``unheard``: attempts of which news wait to be applied, while the database is away for
+        minutes. They are not compared: what we know of them is old, and they would be judged again
+        and again.
+        """
+        self._floor, self._pbxs, self._notice = floor, pbxs, notice
+        self._unheard, self._ended = unheard, ended
         self._connected_at: dict[str, datetime] = {}
         self._swept: set[str] = set()
         self._away_since: dict[str, datetime] = {}
@@ -61,6 +68,12 @@ class Reconciler:
             if call.pbx in changed:
                 call.doubt()
 
+    def clock_set_back(self, now: datetime) -> None:
+        """Let nothing wait for a moment that is to come once more."""
+        for moments in (self._connected_at, self._away_since, self._compared_at):
+            for name, moment in moments.items():
+                moments[name] = min(moment, now)
+
     async def run(self) -> None:
         """Compare for ever."""
         while True:
@@ -74,12 +87,13 @@ class Reconciler:
             await asyncio.sleep(SUSPECT_SECONDS)
 
     async def _compare(self, pbx: Pbx) -> None:
-        now = utc_now()
+        now, unheard = utc_now(), self._unheard()
         mine = [
             call
             for call in self._floor.calls.values()
             if call.pbx == pbx.name
             and not call.attempt.ended
+            and call.attempt.id not in unheard
             and (now - call.sent_at).total_seconds() >= SETTLE_SECONDS
         ]
         if not pbx.connected:

@@ -87,7 +87,11 @@ class World:
         )  # fmt: skip
         self.engine.floor.calls[ID] = self.call
         self.reconciler = Reconciler(
-            self.engine.floor, self.engine.pbxs, self.engine.notice, self.store.ended_of
+            self.engine.floor,
+            self.engine.pbxs,
+            self.engine.notice,
+            self.engine.course.unheard,
+            self.store.ended_of,
         )
 
     async def compare(self) -> None:
@@ -130,6 +134,7 @@ def test_an_end_that_came_before_the_proofs_is_not_believed() -> None:
         await world.consume()
         assert (world.outcome, world.call.unconfirmed) == (None, True)
         world.pbx.channels.clear()
+        world.pbx.before_answer = lambda: None
         world.pbx.rows = {ID: [record(cause=16)]}
         for _ in range(2):
             await world.compare()
@@ -217,24 +222,58 @@ def test_a_failed_order_after_a_gap_does_not_free_the_phone_to_be_dialled_again(
 
 
 def test_that_we_hang_up_is_stored_before_it_is_done() -> None:
-    world = World(**RINGING)
+    world = World()
     world.call.settled = 1
     order: list[str] = []
     world.pbx.hang_up = lambda _id: order.append("hung up")  # type: ignore[method-assign]
-    save = world.store.save_attempt
+    save = world.store.save_together
 
-    async def saving(attempt: Attempt, **more: object) -> None:
-        order.append("stored" if attempt.cancel_wanted else "?")
-        await save(attempt, **more)
+    async def saving(attempts: list[Attempt], operators: object) -> None:
+        order.extend("stored" if one.cancel_wanted else "?" for one in attempts)
+        await save(attempts, operators)
 
-    world.store.save_attempt = saving  # type: ignore[method-assign]
+    world.store.save_together = saving  # type: ignore[method-assign]
 
     async def work() -> None:
+        # The phone began to ring in the same breath: what is stored last must be the cancel.
+        world.engine.notice(ID, events.Ringing(at=utc_now()))
         world.engine.notice(ID, events.CancelWanted(at=utc_now()))
         await world.consume()
 
     run(work)
     assert order == ["stored", "hung up"]
+
+
+def test_while_news_of_a_call_wait_for_the_database_it_is_not_judged_again_and_again() -> None:
+    world = World(**RINGING)
+    world.call.settled = 1
+    world.pbx.rows = {ID: [record(cause=16)]}
+    world.engine.notice(ID, events.HungUp(at=utc_now(), cause=17))
+
+    async def work() -> None:
+        for _ in range(5):
+            await world.compare()
+        assert len(world.engine.course._news) == 1
+        await world.consume()
+
+    run(work)
+    assert world.outcome == "busy"
+
+
+def test_a_clock_that_was_set_back_keeps_no_pbx_from_being_compared() -> None:
+    world = World(**RINGING)
+    world.call.settled = 1
+    later = utc_now() + timedelta(hours=1)
+    world.reconciler._compared_at["central"] = world.reconciler._connected_at["central"] = later
+
+    async def work() -> None:
+        await world.compare()
+        assert world.call.missing == 0
+        world.reconciler.clock_set_back(utc_now() - timedelta(minutes=1))
+        await world.compare()
+        assert world.call.missing == 1
+
+    run(work)
 
 
 def test_only_the_calls_of_the_pbx_that_went_are_doubted() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 
+import pytest
+
 from dialer import attempt as events
-from dialer import placing
+from dialer import course, placing
 from dialer.attempt import Attempt, State
 from dialer.engine import Engine
 from dialer.live import Agent, Call, utc_now
@@ -28,11 +32,20 @@ class Steps:
     def __init__(self) -> None:
         self.done: list[Any] = []
         self.broken = False
+        self.poison = ""
+        self.closed = asyncio.Event()
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def connect(self, attempt_id: str, operator: str) -> None:
         self.done.append(("connect", attempt_id[-1], operator))
 
+    def hang_up(self, attempt_id: str) -> None:
+        self.done.append(("hang up", attempt_id[-1]))
+
     async def save_together(self, attempts: list[Attempt], operators: list[OperatorChange]) -> None:
+        self.meanwhile()
+        if self.poison in [one.id[-1] for one in attempts]:
+            raise ValueError("value out of int32 range")
         told = {one.id[-1]: one.state.value for one in attempts}
         self.done.append(("store", told, [(one.id, one.state) for one in operators]))
 
@@ -40,6 +53,7 @@ class Steps:
         if self.broken:
             raise RuntimeError("an error of ours")
         self.done.append(("close" if more.get("close") else "save", attempt.id[-1]))
+        self.closed.set()
 
     async def history(self, _lead: int) -> list[object]:
         return []
@@ -125,6 +139,54 @@ async def test_what_is_closed_meanwhile_is_not_closed_again_and_an_error_holds_n
     await world.engine.course.follow()
     world.steps.broken = True
     await world.engine.course.follow()
+    assert world.steps.done == [("close", "1")]
+
+
+async def test_one_that_can_not_be_stored_holds_none_of_the_others_back() -> None:
+    world = World(3)
+    world.steps.poison = "2"
+    for number in (1, 2, 3):
+        world.told(number, events.Answered)
+    world.told(2, events.CancelWanted)
+    world.told(3, events.Detected, machine=False)
+    await world.engine.course.follow()
+    assert world.steps.done == [
+        ("connect", "3", "op01"),
+        ("store", {"1": "answered"}, []),
+        ("store", {"3": "waiting"}, []),
+        ("store", {}, [("op01", "reserved")]),
+    ]
+    assert world.engine.course.idle
+
+
+async def test_who_answers_while_it_is_stored_that_we_hang_up_is_not_hung_up_on() -> None:
+    world = World(3)
+    for number in (1, 2, 3):
+        world.told(number, events.CancelWanted)
+    world.told(2, events.Detected, machine=False)
+    world.steps.meanwhile = lambda: world.told(3, events.Answered)
+    await world.engine.course.follow()
+    ringing = {"1": "ringing", "2": "waiting", "3": "ringing"}
+    assert world.steps.done == [
+        ("connect", "2", "op01"),
+        ("store", ringing, [("op01", "reserved")]),
+        ("hang up", "1"),
+    ]
+
+
+async def test_a_call_that_could_not_be_closed_is_tried_again_though_nothing_else_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(course, "AGAIN_SECONDS", 0.01)
+    world = World(1)
+    world.steps.broken = True
+    following = asyncio.create_task(world.engine.course.run(asyncio.Lock()))
+    world.told(1, events.HungUp, cause=17)
+    await asyncio.sleep(0.02)
+    world.steps.broken = False
+    async with asyncio.timeout(30):
+        await world.steps.closed.wait()
+    following.cancel()
     assert world.steps.done == [("close", "1")]
 
 

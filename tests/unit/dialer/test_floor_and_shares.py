@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dialer.attempt import Attempt, Detected, State, advance
+from dialer.attempt import Attempt, Detected, State
 from dialer.engine import Engine
 from dialer.live import Agent, Call, Campaign, utc_now
 from dialer.pace import Pace
@@ -43,6 +43,11 @@ class Records:
 
     def __init__(self) -> None:
         self.changes: list[OperatorChange] = []
+
+    async def save_together(
+        self, _attempts: list[Attempt], operators: list[OperatorChange]
+    ) -> None:
+        self.changes += operators
 
     async def set_operator(self, change: OperatorChange) -> None:
         self.changes.append(change)
@@ -198,10 +203,8 @@ async def test_whom_we_hear_of_too_late_is_left_to_the_safe_message(
     world.campaign("a")
     call = world.call(1, "a")
     answered = Detected(at=utc_now() - timedelta(seconds=late), machine=False)
-    step = advance(call.attempt, answered)
-    call.attempt = step.attempt
-    for command in step.commands:
-        world.engine.course.execute(call, command, answered.at)
+    world.engine.notice(call.attempt.id, answered)
+    await world.engine.course.follow()
     await world.engine.switchboard.hand_over()
     assert len(world.switch.connections) == connected
 
