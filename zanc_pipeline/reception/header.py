@@ -56,7 +56,8 @@ def after_preamble(head: Sequence[Record], first: int, width: int) -> int:
         if not (after_gap or wordy) or len(record.cells) != width:
             continue
         profile = Profile(_regular(head[place + 1 : place + ROWS_BELOW], width), width)
-        if not _proves_header(record, profile):
+        below = head[place + 1 :]
+        if not (_proves_header(record, profile) and is_header(record.cells, profile, below)):
             continue
         if begins is None:
             begins = _proves_header(head[first], profile)
@@ -128,8 +129,9 @@ def damaged_header(
     parted = parted_titles(above, dialect, profile)
     if parted is not None and is_header(parted, profile, head[first:]):
         return first - 1, parted
-    unused = profile.columns[size:]  # separators that end each row, not the header
-    if unused and size > 1 and all(column.kinds[EMPTY] == column.rows for column in unused):
+    # Separators that end each row, not the header, part nothing.
+    unused = [cell for cells in _regular(head[first:], width) for cell in cells[size:]]
+    if 1 < size < width and not any(cell.strip() for cell in unused):
         whole = [*above.cells, *[""] * (width - size)]
         if is_header(whole, profile, head[first:]):
             return first - 1, whole

@@ -105,3 +105,16 @@ def test_damage_to_one_row_leaves_the_others_as_they_were(
     rows = read_with(place, line[:at] + sign + line[at + gone :])
     others = [row for turn, row in enumerate(CLEAN) if turn != place]
     assert [row for row in others if row not in [found[: len(row)] for found in rows]] == []
+
+
+def test_a_row_after_a_gap_that_is_no_header_does_not_displace_the_titles() -> None:
+    rows = ["0|Rui|-3|31/01/2026|10,5", "", "1|Ivo|abc|abc|31/01/2026", "7|Paulo|-3|abc|10,5"]
+    text = "\n".join(["id|a|b|c|d", *rows, '8|"Ana| x"|1.234,56|2024|abc', "", "Total||||99", ""])
+    assert table_of(text.encode()).header == ["id", "a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_filled_column_without_a_title_is_numbered(rows: int) -> None:
+    table = table_of(("cpf,nome,valor\n" + "0,Ivo,10,5\n" * rows).encode())
+    assert table.header == ["cpf", "nome", "valor", "coluna_4"]
+    assert list(table.rows) == [["0", "Ivo", "10", "5"]] * rows
