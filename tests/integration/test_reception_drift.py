@@ -280,12 +280,41 @@ def test_one_strange_row_is_put_aside_alone_until_a_person_sends_it_back(
     told = (settings.var / "deliveries" / str(delivery.id) / "relatorio.txt").read_text()
     assert "devolva a linha como veio" in told and f"antes era '{odd.name[:1]}***'" in told
 
-    again = sent(22, [replace(one, amount=one.amount - 1) for one in rows])
-    assert again.rows_rejected == 1  # nobody confirmed the new name
-
-    path = settings.var / "deliveries" / str(again.id) / "rejeitadas.csv"
-    confirmed = service.resubmit(settings, again.id, path)
+    path = settings.var / "deliveries" / str(delivery.id) / "rejeitadas.csv"
+    confirmed = service.resubmit(settings, delivery.id, path)
     assert (confirmed.status, confirmed.rows_rejected) == ("accepted", 0)
     assert loaded(settings, confirmed)[odd.contract]["name"] == "Fulano de Tal"
-    later = sent(23, [replace(one, amount=one.amount - 2) for one in rows])
+    later = sent(22, [replace(one, amount=one.amount + 1) for one in rows])
     assert (later.status, later.rows_rejected) == ("accepted", 0)
+
+
+def test_a_strange_row_that_comes_again_the_next_day_is_loaded(
+    settings: Settings,
+    sent,  # type: ignore[no-untyped-def]
+) -> None:
+    known = {one.contract for one in DAYS[0]}
+    odd = next(one for one in DAYS[1] if one.contract in known)
+    rows = [replace(one, name="Fulano de Tal") if one is odd else one for one in DAYS[1]]
+    assert sent(21, rows).rows_rejected == 1
+    again = sent(22, [replace(one, amount=one.amount + 1) for one in rows])
+    assert (again.status, again.rows_rejected) == ("accepted", 0)
+    report = service.report_path(settings, again, "text")
+    assert report is not None and "voltaram iguais" in report.read_text()
+
+
+def test_odd_rows_that_the_sample_left_out_are_put_aside_too(
+    settings: Settings, tmp_path: Path
+) -> None:
+    first = portfolio(4, 3_000)
+    before = {one.contract for one in first}
+    known = [one for one in next_day(first, 4, 1) if one.contract in before]
+    odd = {one.contract for one in known[::300]}
+    rows = [replace(one, name="Fulano de Tal") if one.contract in odd else one for one in known]
+    for day, content in ((20, first), (21, rows)):
+        path = tmp_path / f"AURORA_202611{day}.csv"
+        path.write_bytes(AURORA.content(content))
+        delivery = service.receive(settings, path, "banco_aurora")
+        assert delivery.status == "accepted", delivery.reason
+    assert {one.contract for one in known} - loaded(settings, delivery).keys() == odd
+    told = (settings.var / "deliveries" / str(delivery.id) / "rejeitadas.csv").read_text()
+    assert told.count("antes era") == len(odd)

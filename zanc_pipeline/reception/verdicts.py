@@ -159,8 +159,12 @@ def judge_chain(
                 watch=witness.watch,
             )
 
+    def kept() -> Path:
+        files.finish()
+        return files.folder / ACCEPTED
+
     confirmed = frozenset(corrections.rows) if corrections is not None else frozenset()
-    result = judged_with_drift(settings, same, content, read, decided, confirmed)
+    result = judged_with_drift(settings, same, content, read, kept, decided, confirmed)
     if repeats.found:
         result.remember = None
         result.verdict = repeats.verdict

@@ -119,7 +119,7 @@ def test_on_a_second_day_dates_that_all_moved_are_doubted() -> None:
 
 def test_a_debt_that_was_paid_in_part_may_count_anew() -> None:
     before, rows = remembered(18), third(18)
-    rows[3] |= {"valor": "5000", "multa": "100", "visitas": "0"}
+    rows[3] |= {"valor": "5000", "multa": "100,00", "visitas": "0"}
     assert doubts(before, rows) == set()
 
 

@@ -50,6 +50,17 @@ def at_least(found: int, rows: int, share: float) -> float:
     )
 
 
+def poisson_tail(found: int, expected: float) -> float:
+    """The probability of ``found`` or more where ``expected`` come by chance."""
+    if expected <= 0:
+        return float(found <= 0)
+    few = sum(
+        math.exp(count * math.log(expected) - expected - math.lgamma(count + 1))
+        for count in range(found)
+    )
+    return max(0.0, 1 - few)
+
+
 def more_than_before(count: int, rows: int, count_before: int, rows_before: int) -> float:
     """The probability that chance alone put so many, or more, of all that were found into now."""
     every, found = rows + rows_before, count + count_before

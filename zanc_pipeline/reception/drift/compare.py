@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from zanc_pipeline.reception.drift.chance import too_few
@@ -18,11 +18,14 @@ from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt, percent, weighed
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Step
 from zanc_pipeline.reception.drift.renumbered import renumbered
 from zanc_pipeline.reception.drift.rows import (
+    EXACTLY,
+    LEAPS,
     FieldComparison,
     compare_field,
     crossed,
     crossings,
     field_doubts,
+    people_of,
     same,
 )
 from zanc_pipeline.reception.drift.sample import KEY, Token
@@ -32,8 +35,13 @@ from zanc_pipeline.reception.drift.singles import singles
 _PRIOR_ROWS = 5
 """How many rows the expected agreement of a type weighs beside the rows that were compared."""
 _NONE_CAME = 3
-_FEW = 0.01
-"""Share of the rows (and one of any file) that go alone when a doubt is about no others."""
+_FEW, _FEW_OF_ALL = 0.01, 0.05
+"""Share of the rows (and one of any file) that go alone when a doubt is about no others; the same,
+where a law judges every row, so that none is wrong unseen."""
+_TWO = 20
+"""Rows from which two may."""
+_MADE, _UNSEEN = frozenset({"date_order", "scale"}), 0.1
+"""Doubts that tell how a file was made; and new rows, to be expected, that were made so unseen."""
 _OVERLAP, _OVERLAP_PART = 0.65, 0.75
 """Share of the contracts of the last file that are to come again, of the usual one at least."""
 _FORGETS = 0.8
@@ -59,6 +67,8 @@ class Comparison:
     steps: dict[str, Step] = field(default_factory=dict)
     aside: dict[int, list[Doubt]] = field(default_factory=dict)
     """Contract hash → why its row is put aside alone."""
+    insisted: frozenset[int] = frozenset()
+    """Contracts whose rows were put aside in the last file and came again as they were."""
     past: dict[int, list[Token]] = field(default_factory=dict)
     """What is known of those contracts: remembered in place of what was put aside."""
 
@@ -90,11 +100,14 @@ def compare(
     of a file when it has the shape of one of them. Of the contracts in ``confirmed`` (their hashes)
     a person said that they are right.
     """
-    last, before = before, _with_rows(before, earlier)
+    insisted = _insisted(seen, before)
+    confirmed = insisted.union(confirmed)
+    last, before = before, with_rows(before, earlier)
     known = [key for key in seen.links if key in before.links]
     common = [key for key in known if key not in confirmed]
     comparison = Comparison(
         linked=len(common),
+        insisted=insisted,
         overlap=overlap(seen, last),
         wanted_overlap=min(_OVERLAP, _OVERLAP_PART * last.overlap)
         if last.overlap is not None
@@ -117,7 +130,12 @@ def compare(
     counting = counters(moved, seen, last)
     doubts = [one for one in doubts if one.field not in counting or one.kind not in _OF_STILL]
     doubts += counter_doubts(moved, seen, last)
-    comparison.doubts, comparison.aside = _parted(weighed(doubts), len(seen.links))
+    comparison.doubts, comparison.aside = _parted(
+        weighed(_less(doubts, confirmed)),
+        len(seen.links),
+        len(seen.links) - len(known),
+        people_of(seen, before),
+    )
     for key, why in singles(seen, before, common, moved, but=counting, confirmed=confirmed).items():
         comparison.aside[key] = [*comparison.aside.get(key, ()), *why]
     comparison.past = _past(comparison.aside, seen, before)
@@ -130,7 +148,7 @@ def compare(
     return comparison
 
 
-def _with_rows(before: Fingerprint, earlier: Sequence[Fingerprint]) -> Fingerprint:
+def with_rows(before: Fingerprint, earlier: Sequence[Fingerprint]) -> Fingerprint:
     """``before`` with the contracts that only files before it brought, as they were last."""
     links = dict(before.links)
     for one in earlier:
@@ -157,15 +175,44 @@ def _has_shape(
     )
 
 
-def _parted(doubts: list[Doubt], rows: int) -> tuple[list[Doubt], dict[int, list[Doubt]]]:
-    """The doubts about the whole file, and those about so few of its rows that these go alone."""
-    few = max(1, _FEW * rows)
-    whole = [one for one in doubts if not one.rows or len(one.rows) > few]
+def _insisted(seen: Fingerprint, before: Fingerprint) -> frozenset[int]:
+    """Rows that were put aside and come again in a later day's file, as they were: no slip then."""
+    if not before.waiting or not (seen.days_since(before) or 0) > 0:
+        return frozenset()
+    places = {name: place for place, name in enumerate(seen.names)}
+    return frozenset(
+        key
+        for key, row in before.waiting.items()
+        if key in seen.links
+        and all(name in places and seen.links[key][places[name]] == row[name] for name in row)
+    )
+
+
+def _less(doubts: Iterable[Doubt], confirmed: Collection[int]) -> Iterator[Doubt]:
+    """The doubts without the rows that a person confirmed."""
+    for one in doubts:
+        rows = one.rows.difference(confirmed)
+        if rows or not one.rows:
+            yield replace(one, rows=rows)
+
+
+def _parted(
+    doubts: list[Doubt], rows: int, fresh: int, people: Mapping[int, Token]
+) -> tuple[list[Doubt], dict[int, list[Doubt]]]:
+    """The doubts about the whole file, and those about so few of its people that these go alone."""
+    few = max(1 + (rows >= _TWO), _FEW * rows)
+    whole: list[Doubt] = []
     single: defaultdict[int, list[Doubt]] = defaultdict(list)
     for one in doubts:
-        for key in one.rows if len(one.rows) <= few else ():
+        most = max(1, _FEW_OF_ALL * rows) if one.kind == "counter" else few
+        alone = 1 <= len({people.get(key, key) for key in one.rows}) <= most
+        if one.kind in _MADE and len(one.rows) * fresh > _UNSEEN * rows:
+            alone = False
+        if not alone:
+            whole.append(one)
+        for key in one.rows if alone else ():
             single[key].append(one)
-    return whole, single
+    return whole, dict(single)
 
 
 def _past(keys: Iterable[int], seen: Fingerprint, before: Fingerprint) -> dict[int, list[Token]]:
@@ -197,9 +244,20 @@ def _remembered(
     news: dict[str, int],
     before: Fingerprint,
 ) -> dict[str, tuple[float, float]]:
+    aside = comparison.aside.keys()
     found = {
-        name: (one.linked - one.changed, one.linked + news[name])
+        name: (one.linked - one.changed + len(one.moved & aside), one.linked + news[name])
         for name, one in comparison.fields.items()
+    }
+    found |= {
+        f"{name}{LEAPS}": (one.calm, one.linked)
+        for name, one in comparison.fields.items()
+        if one.exact is not None
+    }
+    found |= {
+        f"{name}{EXACTLY}": (one.exact, one.linked)
+        for name, one in comparison.fields.items()
+        if one.exact is not None
     }
     found |= {pair: (len(rows), comparison.linked) for pair, rows in swaps.items()}
     history = {}

@@ -42,8 +42,8 @@ Pair = tuple[str, str, str]
 class Movement:
     """What moved from one file to the next: the fields, and the days that pairs of them make."""
 
-    moves: Mapping[str, _Common]
-    anchors: Mapping[Pair, tuple[_Common, _Common]]
+    moves: Mapping[str, Common]
+    anchors: Mapping[Pair, tuple[Common, Common]]
     """Now, and before."""
 
 
@@ -62,13 +62,14 @@ def counter_doubts(moved: Movement, seen: Fingerprint, before: Fingerprint) -> I
         if not _may_move(now.value - was.value, past, gone) or _stale(now, was, seen, before):
             yield _moved_doubt(number, now.value - was.value)
         usual = (was.others + _PRIOR * _PRIOR_ROWS) / (was.rows + _PRIOR_ROWS)
-        if now.others and at_least(now.others, now.rows, usual) < _limit(now.rows):
+        others = newly_apart(now, was)
+        if others and at_least(len(others), now.rows, usual) < _limit(now.rows):
             yield Doubt(
                 field=number,
                 kind="counter",
-                text=f"em {now.others} de {now.rows} linhas não combina com '{day}', como nas "
+                text=f"em {len(others)} de {now.rows} linhas não combina com '{day}', como nas "
                 "demais",
-                rows=frozenset(now.keys),
+                rows=others,
             )
     for name, found in moved.moves.items():
         past = before.steps.get(name)
@@ -86,6 +87,11 @@ def counter_doubts(moved: Movement, seen: Fingerprint, before: Fingerprint) -> I
                 f"{found.value}, como nos demais",
                 rows=frozenset(found.keys),
             )
+
+
+def newly_apart(now: Common, was: Common) -> frozenset[int]:
+    """The contracts that do not make the day which the others make, and did before or are new."""
+    return frozenset(now.keys) - frozenset(was.keys)
 
 
 def counters(moved: Movement, seen: Fingerprint, before: Fingerprint) -> set[str]:
@@ -108,12 +114,15 @@ def steps_of(moved: Movement, before: Fingerprint) -> dict[str, Step]:
     return steps
 
 
-class _Common:
+class Common:
     """The value that most rows have, and the contracts (``keys``) that have another one."""
 
-    def __init__(self, values: Mapping[int, int], excused: Collection[int] = ()) -> None:
+    def __init__(
+        self, values: Mapping[int, int], excused: Collection[int] = (), value: int | None = None
+    ) -> None:
         self.rows = len(values)
-        self.value = Counter(values.values()).most_common(1)[0][0]
+        most = Counter(values.values()).most_common(1)[0][0] if value is None else value
+        self.value = most
         self.keys = [
             key for key, value in values.items() if value != self.value and key not in excused
         ]
@@ -124,7 +133,7 @@ class _Common:
         return len(self.keys)
 
 
-def _counts(found: _Common, past: Step | None, kind: str) -> bool:
+def _counts(found: Common, past: Step | None, kind: str) -> bool:
     """Whether a field moves in step: it always did, or, while that is unknown, it does now.
 
     Dates that all moved at once, on a second day, are more likely wrong than in the habit of it.
@@ -147,7 +156,7 @@ def _may_move(step: int, past: Step | None, gone: int | None) -> bool:
     )
 
 
-def _stale(now: _Common, was: _Common, seen: Fingerprint, before: Fingerprint) -> bool:
+def _stale(now: Common, was: Common, seen: Fingerprint, before: Fingerprint) -> bool:
     """Whether the day that all rows speak of is further from the file's own than it was.
 
     Counted in working days: on a Sunday the rows may speak of Friday.
@@ -156,7 +165,7 @@ def _stale(now: _Common, was: _Common, seen: Fingerprint, before: Fingerprint) -
     return late is not None and before_late is not None and late != before_late
 
 
-def _working_days(common: _Common, of: Fingerprint) -> int | None:
+def _working_days(common: Common, of: Fingerprint) -> int | None:
     day = of.file.get(ARRIVED)
     if day is None or abs(date.fromisoformat(day).toordinal() - common.value) > _FAR:
         return None
@@ -177,7 +186,7 @@ def _limit(rows: int) -> float:
     return _UNLIKELY_OF_FEW if rows < 2 * SMALL else _UNLIKELY
 
 
-def _moves(seen: Fingerprint, before: Fingerprint) -> dict[str, _Common]:
+def _moves(seen: Fingerprint, before: Fingerprint) -> dict[str, Common]:
     """How far each field of the known contracts moved.
 
     A row whose amount, or whose date, is another one is excused: the debt itself has changed.
@@ -198,7 +207,7 @@ def _moves(seen: Fingerprint, before: Fingerprint) -> dict[str, _Common]:
             for key in moved
             if key in news or any(steps[one].get(key, usual[one]) != usual[one] for one in others)
         }
-        found[name] = _Common(moved, excused)
+        found[name] = Common(moved, excused)
     return found
 
 
@@ -213,30 +222,36 @@ def _changed_debts(seen: Fingerprint, before: Fingerprint) -> set[int]:
     return news
 
 
-def _anchors(seen: Fingerprint, before: Fingerprint) -> dict[Pair, tuple[_Common, _Common]]:
+def _anchors(seen: Fingerprint, before: Fingerprint) -> dict[Pair, tuple[Common, Common]]:
     """The pairs that made one and the same day in (nearly) all rows of the file before."""
     kinds = {name: one.type for name, one in seen.fields.items() if name in before.fields}
     days = [name for name in seen.numbers if kinds.get(name) == "data"][:_MOST_FIELDS]
     numbers = [name for name in seen.numbers if kinds.get(name) == "inteiro"][:_MOST_FIELDS]
     found = {}
     for day, number, sign in product(days, numbers, "+-"):
-        was = _day_of(before, day, number, sign)
+        was = day_of(before, day, number, sign)
         if was is None or was.others > (1 - _LAW) * was.rows:
             continue
-        now = _day_of(seen, day, number, sign)
+        now = day_of(seen, day, number, sign)
         if now is not None:
             found[day, number, sign] = (now, was)
     return found
 
 
-def _day_of(of: Fingerprint, day: str, number: str, sign: str) -> _Common | None:
-    """The day that a date and a number make; debts that are not due yet have no days overdue."""
+def day_of(
+    of: Fingerprint, day: str, number: str, sign: str, *, value: int | None = None
+) -> Common | None:
+    """The day that a date and a number make; debts that are not due yet have no days overdue.
+
+    ``value`` is that day (its ordinal) when it is known from more rows than these.
+    """
     dates, numbers = of.numbers.get(day, {}), of.numbers.get(number, {})
     keys = [key for key in dates if key in numbers]
-    if len(keys) < _ROWS or len({numbers[key] for key in keys}) < _DIFFERENT:
+    few = len(keys) < _ROWS or len({numbers[key] for key in keys}) < _DIFFERENT
+    if not keys or (few and value is None):
         return None
     times = 1 if sign == "+" else -1
     values = {key: dates[key] + times * numbers[key] for key in keys}
-    common = Counter(values.values()).most_common(1)[0][0]
+    common = Common(values, value=value).value
     early = {key for key in keys if numbers[key] == 0 and times * (dates[key] - common) >= 0}
-    return _Common(values, early)
+    return Common(values, early, common)

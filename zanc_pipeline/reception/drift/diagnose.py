@@ -8,7 +8,7 @@ but a person has to decide. ``quarantine``: no layout explains it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -122,21 +122,26 @@ def diagnose(
     )
 
 
-def _hold_many(comparison: Comparison | None, trial: Trial) -> None:
-    """Rows put aside one by one are too many, with those rejected: then the file is doubted."""
-    aside = comparison.aside if comparison is not None else {}
+def too_many(aside: Mapping[int, Sequence[Doubt]], trial: Trial) -> list[Doubt]:
+    """Doubts about the file, when rows put aside one by one are too many, with those rejected."""
     room = trial.layout.limits.rejected_share * trial.rows
-    if comparison is not None and len(aside) > 1 and len(aside) + trial.rejected - 1 > room:
-        kinds = Counter((one.field, one.kind) for why in aside.values() for one in why)
-        comparison.doubts += [
-            next(
-                replace(one, text=f"{one.text} ({count} de {trial.rows} linhas)")
-                for why in aside.values()
-                for one in why
-                if (one.field, one.kind) == kind
-            )
-            for kind, count in kinds.most_common(3)
-        ]
+    if len(aside) <= 1 or len(aside) + trial.rejected - 1 <= room:
+        return []
+    kinds = Counter((one.field, one.kind) for why in aside.values() for one in why)
+    return [
+        next(
+            replace(one, text=f"{one.text} ({count} de {trial.rows} linhas)")
+            for why in aside.values()
+            for one in why
+            if (one.field, one.kind) == kind
+        )
+        for kind, count in kinds.most_common(3)
+    ]
+
+
+def _hold_many(comparison: Comparison | None, trial: Trial) -> None:
+    if comparison is not None:
+        comparison.doubts += too_many(comparison.aside, trial)
 
 
 def _back_to(layout: Layout, trial: Trial, beside: Beside) -> Diagnosis | None:
@@ -234,10 +239,16 @@ def remembered(found: Diagnosis) -> Fingerprint:
         raise ValueError("a delivery that was not read has no fingerprint")
     if found.comparison is None:
         return seen
+    places = {name: place for place, name in enumerate(seen.names)}
+    waiting = {
+        key: {one.field: seen.links[key][places[one.field]] for one in why}
+        for key, why in found.comparison.aside.items()
+    }
     if found.comparison.aside and seen.at_hand is not None:
         seen = seen.at_hand.without(found.comparison.aside)
     return replace(
         seen,
+        waiting=waiting,
         links=seen.links | found.comparison.past,
         agreement=found.comparison.agreement,
         overlap=round(found.comparison.overlap, 4),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 ENOUGH = 25
 """Rows in common from which a row by row comparison speaks."""
@@ -27,6 +28,15 @@ class Doubt:
     text: str
     weak: bool = False
     rows: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OddRow:
+    """A row that is to be put aside alone, and why; ``cells`` are its values that are doubted."""
+
+    contract: str
+    cells: Mapping[str, Any]
+    doubts: tuple[Doubt, ...]
 
 
 _KIN = {"length": "ends"}

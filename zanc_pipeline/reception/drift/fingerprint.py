@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -23,7 +25,7 @@ from zanc_pipeline.reception.drift.sample import (
 )
 from zanc_pipeline.reception.drift.traits import Traits, traits
 from zanc_pipeline.reception.fields import masked
-from zanc_pipeline.reception.layout import FieldSpec, Layout
+from zanc_pipeline.reception.layout import DelimitedLayout, FieldSpec, Layout
 from zanc_pipeline.reception.readers.base import Batch
 
 ARRIVED, RECEIVED = "arrived", "received"
@@ -32,7 +34,8 @@ ARRIVED, RECEIVED = "arrived", "received"
 Step = tuple[int, float, float]
 """How far a field moved, rows that moved so over all files, of how many."""
 
-_AREA = 2
+_AREA, _PIECE = 2, 6
+_TAIL = re.compile(r"[.,](\d+)\D*$")
 FORMAT = 3
 _FORMATS = frozenset({2, FORMAT})
 """Formats that can be compared: the older one knows less."""
@@ -59,6 +62,8 @@ class FieldPrint:
     """Dates that are none as the layout writes them, but are with day and month exchanged."""
     short: int = 0
     """Phones without their ninth digit."""
+    places: dict[str, int] = field(default_factory=dict)
+    """Of amounts: rows by the number of decimals with which they are written."""
     looks: Looks = field(default_factory=Looks)
     examples: tuple[str, ...] = ()
     """Some texts, masked."""
@@ -105,10 +110,12 @@ class Fingerprint:
     steps: Mapping[str, Step] = field(default_factory=dict)
     """Field, or "date+number" of the day that the two make → its step since the file before."""
     phones: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
-    """Field → contract hash → area code, then four digits for each of: the rest of the number, its
-    beginning, its end, its digits in order."""
+    """Field → contract hash → area code, then four digits that stand for each six in a row of the
+    rest, and for all of them in order."""
     check: Mapping[str, Any] | None = None
     """How the last digit of a contract follows from the others, when it does."""
+    waiting: Mapping[int, Mapping[str, Token]] = field(default_factory=dict)
+    """Contract hash → field → what it brought, of rows that were put aside."""
     at_hand: AtHand | None = field(default=None, repr=False, compare=False)
 
     def days_since(self, before: Fingerprint) -> int | None:
@@ -142,6 +149,7 @@ class Fingerprint:
                     "span": list(one.span),
                     "turnable": one.turnable,
                     "short": one.short,
+                    "places": one.places,
                     "looks": one.looks.to_json(),
                     "examples": list(one.examples),
                     **one.traits.to_json(),
@@ -169,6 +177,7 @@ class Fingerprint:
                 for name, column in self.phones.items()
             },
             "check": self.check,
+            "waiting": {f"{key:016x}": dict(row) for key, row in self.waiting.items()},
         }
 
     @classmethod
@@ -188,6 +197,7 @@ class Fingerprint:
                     span=tuple(one["span"]),
                     turnable=one["turnable"],
                     short=one.get("short", 0),
+                    places=one.get("places", {}),
                     looks=Looks(**one["looks"]),
                     examples=tuple(one["examples"]),
                     traits=Traits.from_json(one),
@@ -216,6 +226,7 @@ class Fingerprint:
                 for name, column in content.get("phones", {}).items()
             },
             check=content.get("check"),
+            waiting={int(key, 16): row for key, row in content.get("waiting", {}).items()},
         )
 
 
@@ -261,6 +272,9 @@ def fingerprint(
             span=_span(spec.type, values),
             turnable=_turnable(spec, texts, invalid),
             short=_short(texts) if spec.type == "telefone" else 0,
+            places=dict(Counter(str(places(text)) for text in texts if text.strip()))
+            if spec.type == "dinheiro" and isinstance(layout, DelimitedLayout)
+            else {},  # a spreadsheet's numbers have no nought at their end
             looks=looks(_as_meant(values), key=spec.name == KEY),
             examples=tuple(masked(spec, text)[:20] for text in _some(texts)),
         )
@@ -276,12 +290,12 @@ def fingerprint(
         relations=relations({name: one.type for name, one in fields.items()}, found),
         repeats=sample.repeats,
         numbers={
-            name: _numbers(sample.keys, found[name])
+            name: numbers_of(sample.keys, found[name])
             for name, one in fields.items()
             if one.type in _COUNTED and name not in {KEY, *_PERSONAL_NAMES}
         },
         phones={
-            name: _phones(sample.keys, found[name], hasher)
+            name: phones_of(sample.keys, found[name], hasher)
             for name, one in fields.items()
             if one.type == "telefone"
         },
@@ -296,7 +310,8 @@ def fingerprint(
     )
 
 
-def _numbers(keys: list[int], values: list[Any]) -> dict[int, int]:
+def numbers_of(keys: list[int], values: list[Any]) -> dict[int, int]:
+    """Contract hash → the number, or the ordinal of the date, where there is one."""
     return {
         key: value.toordinal() if isinstance(value, date) else int(value)
         for key, value in zip(keys, values, strict=True)
@@ -304,7 +319,8 @@ def _numbers(keys: list[int], values: list[Any]) -> dict[int, int]:
     }
 
 
-def _phones(keys: list[int], values: list[Any], hasher: Hasher) -> dict[int, str]:
+def phones_of(keys: list[int], values: list[Any], hasher: Hasher) -> dict[int, str]:
+    """Contract hash → a phone as it is kept (see ``Fingerprint.phones``), where there is one."""
     return {
         key: value[:_AREA] + "".join(hasher.token(part)[:4] for part in _parts(value[_AREA:]))
         for key, value in zip(keys, values, strict=True)
@@ -313,7 +329,14 @@ def _phones(keys: list[int], values: list[Any], hasher: Hasher) -> dict[int, str
 
 
 def _parts(number: str) -> tuple[str, ...]:
-    return number, number[:-3], number[-4:], "".join(sorted(number))
+    pieces = [number[at : at + _PIECE] for at in range(len(number) - _PIECE + 1)]
+    return *pieces, "".join(sorted(number))
+
+
+def places(text: str) -> int:
+    """Digits behind the last mark of a number as it is written; 0 when it has none."""
+    tail = _TAIL.search(text)
+    return len(tail[1]) if tail else 0
 
 
 def _some(texts: list[str]) -> list[str]:

@@ -7,7 +7,7 @@ one; another layout is tried only when something is wrong, and taken only when i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,19 @@ from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import ConfigError
 from zanc_pipeline.common.settings import Settings
+from zanc_pipeline.reception.aside import ACCEPTED
 from zanc_pipeline.reception.drift import store
 from zanc_pipeline.reception.drift.compare import compare
 from zanc_pipeline.reception.drift.content import content_of, written
-from zanc_pipeline.reception.drift.diagnose import Diagnosis, Trial, diagnose, remembered
+from zanc_pipeline.reception.drift.diagnose import (
+    Diagnosis,
+    Trial,
+    diagnose,
+    remembered,
+    too_many,
+)
+from zanc_pipeline.reception.drift.doubts import OddRow
+from zanc_pipeline.reception.drift.every_row import odd_rows
 from zanc_pipeline.reception.drift.evidence import evidence, summary
 from zanc_pipeline.reception.drift.facts import file_facts
 from zanc_pipeline.reception.drift.fingerprint import (
@@ -28,7 +37,7 @@ from zanc_pipeline.reception.drift.fingerprint import (
     Witness,
 )
 from zanc_pipeline.reception.drift.known import Known, known
-from zanc_pipeline.reception.drift.put_aside import problems
+from zanc_pipeline.reception.drift.put_aside import of_sample, problems
 from zanc_pipeline.reception.drift.sample import Hasher
 from zanc_pipeline.reception.layout import Layout, SetLayout, load_layouts
 from zanc_pipeline.reception.ledger import Delivery, Verdict
@@ -48,6 +57,9 @@ Again = Callable[[Layout | None, Witness, bool, Aside], Processed]
 """(another layout or None, who watches, whether the rows are to be kept, rows to be rejected) →
 the file's verdict."""
 
+Kept = Callable[[], Path]
+"""The accepted rows of the last reading whose rows were to be kept."""
+
 
 def hasher_of(settings: Settings) -> Hasher:
     """The keyed hashes of this installation."""
@@ -59,6 +71,7 @@ def judged(
     delivery: Delivery,
     content: Path,
     again: Again,
+    kept: Kept,
     decided: frozenset[str],
     confirmed: frozenset[int] = frozenset(),
 ) -> Processed:
@@ -66,7 +79,7 @@ def judged(
 
     ``confirmed`` are lines that a person sent back: they are not compared with the past.
     """
-    result, finding = _judged(settings, delivery, content, again, decided, confirmed)
+    result, finding = _judged(settings, delivery, content, again, kept, decided, confirmed)
 
     def remember(cursor: Any) -> None:
         store.keep(cursor, delivery.id, finding)
@@ -80,6 +93,7 @@ def _judged(
     delivery: Delivery,
     content: Path,
     again: Again,
+    kept: Kept,
     decided: frozenset[str],
     confirmed: frozenset[int],
 ) -> tuple[Processed, store.Finding | None]:
@@ -112,6 +126,14 @@ def _judged(
     if first.refusal is None and crm is not None and crm.doubts:
         first = replace(first, refusal=crm.doubts[0].text)
     older = _other_versions(settings, delivery, own)
+    beside = _Past(
+        settings=settings,
+        ids=past_ids,
+        before=before,
+        earlier=earlier,
+        hasher=hasher,
+        confirmed=confirmed,
+    )
     found = diagnose(
         first,
         content,
@@ -123,15 +145,55 @@ def _judged(
         confirmed=confirmed,
     )
     if found.kind == "fits":
-        if found.aside:
-            aside = problems(settings, found, past_ids)
-            result = again(None, Witness(hasher), True, aside)
+        odd = of_sample(found) | beside.odd_rows(found, kept())
+        many = too_many({line: row.doubts for line, row in odd.items()}, first)
+        if many:
+            return _held(result, replace(found, doubts=tuple(many))), store.Finding()
+        if odd:
+            result = again(None, Witness(hasher), True, beside.problems(found, odd))
+        if found.comparison is not None and found.comparison.insisted:
+            count = len(found.comparison.insisted)
+            result.adapted = [
+                f"{count} linha(s) que tinham ficado de lado voltaram iguais: entraram."
+            ]
         return result, _accepted(result, first, found)
     if found.kind == "quarantine":
         return _held(result, found), store.Finding()
     return _otherwise(
-        settings, delivery, content, again, result, found, own, before, hasher, crm, past_ids
+        settings, delivery, content, again, kept, result, found, own, hasher, crm, beside
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Past:
+    """The accepted deliveries that a file is compared with, newest first."""
+
+    settings: Settings
+    ids: Sequence[int]
+    before: Fingerprint
+    earlier: Sequence[Fingerprint]
+    hasher: Hasher
+    confirmed: frozenset[int]
+
+    def odd_rows(self, found: Diagnosis, rows: Path) -> dict[int, OddRow]:
+        """Line → what is odd in the accepted ``rows``, of those that the sample left out."""
+        files = (self.settings.var / "deliveries" / str(number) / ACCEPTED for number in self.ids)
+        if found.trial.seen is None:
+            return {}
+        return odd_rows(
+            rows,
+            [path for path in files if path.is_file()],
+            found.trial.seen,
+            self.before,
+            self.earlier,
+            found.layout,
+            self.hasher,
+            self.confirmed,
+        )
+
+    def problems(self, found: Diagnosis, odd: Mapping[int, OddRow]) -> Aside:
+        """What a clerk reads of each odd row."""
+        return problems(self.settings, found.layout, odd, self.ids)
 
 
 def _otherwise(
@@ -139,13 +201,13 @@ def _otherwise(
     delivery: Delivery,
     content: Path,
     again: Again,
+    kept: Kept,
     result: Processed,
     found: Diagnosis,
     own: Layout,
-    before: Fingerprint,
     hasher: Hasher,
     crm: Known | None,
-    past_ids: Sequence[int],
+    beside: _Past,
 ) -> tuple[Processed, store.Finding | None]:
     """Read by the other layout when that is proved; else held, with the other layout proposed."""
     said = summary(found, own)
@@ -156,21 +218,25 @@ def _otherwise(
             [f"Layout proposto a partir da entrega {delivery.id} ({delivery.file_name}).", said],
         ),
         summary=said,
-        evidence=evidence(found, own, before)
+        evidence=evidence(found, own, beside.before)
         | {"contratos_no_crm": [crm.found, crm.asked] if crm is not None else None},
     )
     if found.kind == "adapt":
         witness = Witness(hasher)
-        aside = problems(settings, found, past_ids)
-        adapted = again(found.layout, witness, True, aside)
+        odd = of_sample(found)
+        adapted = again(found.layout, witness, True, beside.problems(found, odd))
+        more = beside.odd_rows(found, kept()) if adapted.verdict.status == "accepted" else {}
+        if more:
+            witness = Witness(hasher)
+            adapted = again(found.layout, witness, True, beside.problems(found, odd | more))
         crm = known(settings, delivery.convenio, witness.sample())
         if adapted.verdict.status == "accepted" and not (crm is not None and crm.doubts):
             adapted.adapted = [f"O arquivo mudou e foi lido assim: {said}."]
             trial = _trial(found.layout, adapted, witness, content, delivery)
-            kept = replace(
+            taken = replace(
                 finding, status="adapted", fingerprint=remembered(replace(found, trial=trial))
             )
-            return adapted, kept
+            return adapted, taken
         result = adapted
     why = found.why or result.verdict.reason or ""
     see = f"veja-o com 'zanc reception proposal {delivery.id}' e aprove-o ou recuse-o"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from zanc_pipeline.reception.drift.fingerprint import AtHand, Fingerprint
-from zanc_pipeline.reception.drift.rows import near_after, same, usual_moves
+from zanc_pipeline.reception.drift.rows import leaps, near_after, price_of_change, same
 from zanc_pipeline.reception.drift.sample import KEY, Token
 
-NEVER = 0.02
+NEVER = 0.005
 """Rows that may break a law which none broke yet: nearly all that never happened never will."""
 LEAST_ROWS = 12
 """Rows from which something is a law."""
@@ -26,6 +26,14 @@ class Law:
     broken: frozenset[int]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shares:
+    """How many rows a file has, and which part of them are contracts that never came."""
+
+    rows: int
+    fresh: float
+
+
 @dataclass(kw_only=True)
 class Rows:
     """The rows of a file beside the past. ``known`` and ``fresh``: contracts that came before or
@@ -37,6 +45,8 @@ class Rows:
     known: list[int]
     fresh: list[int]
     still: list[str]
+    shares: Shares
+    """Of the whole file, of which these may be only some rows."""
     moved: dict[str, set[int]] = field(init=False)
     """Field → known contracts that came with another value."""
     usual: dict[str, float] = field(init=False)
@@ -44,7 +54,7 @@ class Rows:
 
     def __post_init__(self) -> None:
         seen, before = self.seen, self.before
-        share = len(self.known) / len(seen.links)
+        share = 1 - self.shares.fresh
         self.moved, self.usual = {}, {}
         near = near_after(seen.days_since(before))
         for name in self.still:
@@ -55,7 +65,7 @@ class Rows:
                 if (new[key] is not None or old[key] is not None)
                 and not same(new[key], old[key], near)
             }
-            self.usual[name] = usual_moves(name, seen.fields[name].type, before.history) * share
+            self.usual[name] = price_of_change(name, seen.fields[name].type, before.history) * share
 
     @cached_property
     def names(self) -> list[str]:
@@ -66,12 +76,18 @@ class Rows:
         """The contracts whose value in a field is not the one that is known of them."""
         return {*self.fresh, *self.moved.get(name, ())}
 
+    def leaps(self, name: str) -> frozenset[int]:
+        """Known contracts with an amount that no interest and no payment makes of the old one."""
+        new, old = self.seen.column(name), self.before.column(name)
+        days = self.seen.days_since(self.before)
+        return frozenset(key for key in self.moved[name] if leaps(new[key], old[key], days))
+
     def either(self, name: str, share: float, text: str, broken: set[int]) -> list[Law]:
         """The law for new contracts, and for known ones that must have changed as well.
 
         ``share``: how many of the values of this field break it.
         """
-        fresh = share * len(self.fresh) / len(self.seen.links)
+        fresh = share * self.shares.fresh
         moved = broken & self.moved.get(name, set())
         return [
             Law(field=name, price=fresh, text=text, broken=frozenset(broken - moved)),

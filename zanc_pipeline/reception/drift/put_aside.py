@@ -12,41 +12,50 @@ from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.accepted import EXTRA
 from zanc_pipeline.reception.aside import ACCEPTED
 from zanc_pipeline.reception.drift.diagnose import Diagnosis
-from zanc_pipeline.reception.drift.doubts import Doubt
+from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
 from zanc_pipeline.reception.drift.sample import KEY
 from zanc_pipeline.reception.fields import masked
 from zanc_pipeline.reception.findings import reais
-from zanc_pipeline.reception.layout import CANONICAL, FieldSpec
+from zanc_pipeline.reception.layout import CANONICAL, FieldSpec, Layout
 from zanc_pipeline.reception.problems import RowProblem
 
 _REMEDY = "confirme com o credor; se está certo, devolva a linha como veio"
 
 
-def problems(
-    settings: Settings, found: Diagnosis, past: Sequence[int]
-) -> dict[int, list[RowProblem]]:
-    """Line → what speaks against its row. ``past``: deliveries accepted before, newest first."""
+def of_sample(found: Diagnosis) -> dict[int, OddRow]:
+    """Line → the rows that the diagnosis itself puts aside."""
     at_hand = found.trial.seen.at_hand if found.trial.seen is not None else None
     if not found.aside or at_hand is None:
         return {}
-    specs = {spec.name: spec for spec in found.layout.fields}
     places = {line: place for place, line in enumerate(at_hand.sample.lines)}
-    contracts = {
-        line: at_hand.values[KEY][at_hand.sample.keys[places[line]]] for line in found.aside
+    return {
+        line: OddRow(
+            contract=at_hand.values[KEY][at_hand.sample.keys[places[line]]],
+            cells={one.field: at_hand.sample.cells[one.field][places[line]] for one in doubts},
+            doubts=tuple(doubts),
+        )
+        for line, doubts in found.aside.items()
     }
-    before = _before(settings, past, [one for one in contracts.values() if one], specs)
+
+
+def problems(
+    settings: Settings, layout: Layout, rows: Mapping[int, OddRow], past: Sequence[int]
+) -> dict[int, list[RowProblem]]:
+    """Line → what speaks against its row. ``past``: deliveries accepted before, newest first."""
+    specs = {spec.name: spec for spec in layout.fields}
+    before = _before(settings, past, [one.contract for one in rows.values() if one.contract], specs)
     return {
         line: [
             _problem(
                 line,
                 specs[doubt.field],
-                at_hand.sample.cells[doubt.field][places[line]],
-                before.get(contracts[line], {}).get(doubt.field),
+                written(row.cells[doubt.field]),
+                before.get(row.contract, {}).get(doubt.field),
                 doubt,
             )
-            for doubt in doubts
+            for doubt in row.doubts
         ]
-        for line, doubts in found.aside.items()
+        for line, row in rows.items()
     }
 
 
@@ -83,14 +92,17 @@ def _before(
         ).to_pylist()
         for row in table:
             found[row["contract"]] = {
-                name: _written(row[column])
+                name: written(row[column])
                 for name, column in names.items()
                 if row[column] is not None
             }
     return found
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value as a person writes it."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return "sim" if value else "não"
     if isinstance(value, date):

@@ -35,7 +35,7 @@ _RATIO_ALONE, _RATIO_FEW_ROWS = 20.0, 6
 """A single row may be that many times out of the proportion of all rows before."""
 _RATIO_EXACT, _RATIO_EXACT_ROOM = 1.2, 1.5
 """Amounts that are a fixed share of each other: rounding alone moves their ratio."""
-_ORDER_ROWS, _ORDER_SLIPS = 6, 0.005
+_ORDER_ROWS, _ORDER_SLIPS = 25, 0.005
 """Two dates of which one never was the later in so many rows; and the share of rows that a
 creditor may mistake."""
 _MOST_STEPS, _STEP_ROWS = 12, 12
@@ -143,8 +143,12 @@ def _sums(names: Sequence[str], columns: Mapping[str, Numbers]) -> dict[str, dic
             if rows < _SUM_ROWS or not any(filled[there] == count):
                 continue
             apart_by = columns[whole][0] - sum(columns[name][0] for name in parts)
-            share = float((np.abs(apart_by[there]) <= 1).mean())
-            found["|".join((whole, *parts))] = {"share": round(share, 4), "rows": rows}
+            off = np.abs(apart_by[there])
+            found["|".join((whole, *parts))] = {
+                "share": round(float((off <= 1).mean()), 4),
+                "exact": round(float((off == 0).mean()), 4),
+                "rows": rows,
+            }
     return found
 
 
@@ -165,14 +169,15 @@ def broken(
         found = now.get("sums", {}).get(key)
         if found is None or law["share"] < _SUM_HOLDS:
             continue
-        wrong = round((1 - found["share"]) * found["rows"])
-        exact = law["share"] == 1 and wrong >= 2
+        kind = "exact" if law.get("exact") == 1 else "share"  # to the cent, or rounded
+        wrong = round((1 - found[kind]) * found["rows"])
+        exact = law[kind] == 1 and wrong >= 2
         if exact or too_few(found["rows"] - wrong, found["rows"], law["share"] - 0.02):
             yield (
                 whole,
                 "sum",
                 f"'{whole}' era a soma de {' e '.join(parts)} em {law['share'] * 100:.0f} % das "
-                f"linhas e agora em {found['share'] * 100:.0f} %",
+                f"linhas e agora em {found[kind] * 100:.0f} %",
                 False,
             )
 

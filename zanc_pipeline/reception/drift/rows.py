@@ -7,12 +7,13 @@ order of the date is no news of the debt: it is a file that was made wrongly.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from zanc_pipeline.reception.drift.chance import at_least, too_few
+from zanc_pipeline.reception.drift.chance import at_least, poisson_tail, too_few
 from zanc_pipeline.reception.drift.doubts import ENOUGH, SMALL, Doubt, percent
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.sample import KEY, Token, swapped_date
@@ -58,8 +59,16 @@ _MOVES_NAMES = {KEY: 0.0025, "nome": 0.0025, "nascimento": 0.0025}
 _USUAL_MOVES = 0.1
 _PRIOR_ROWS = 4
 """How many rows that share weighs beside the rows that were compared up to now."""
+_SURELY = 0.1
+"""The same where single rows are judged, of what hardly ever moves: the share above is cautious."""
 _LEAST_MOVES = 0.2
 """Part of that share that stays possible however long a field kept still."""
+LEAPS = "!"
+"""Behind the name of an amount in the history: rows in which it did not leap."""
+_LEAP, _REST, _SMALL_CENTS, _LEAP_PRIOR = 0.3, 0.1, 1_000, 0.02
+EXACTLY = "="
+"""Behind the name of an amount in the history: rows that stood still, but for interest."""
+_EXACT_ROWS, _EXACT_FILES, _EXACT_HABIT, _EXACT_TIMES, _ACCRUED = 12, 1.5, 0.8, 3, 0.015
 _UNLIKELY, _DOUBTFUL = 0.02, 0.2
 _UNLIKELY_HABIT = 1e-4
 """In large files, once a convênio's habits are known; days differ more than chance alone makes."""
@@ -72,12 +81,15 @@ _CROSS_MARGIN = 0.25
 _SCALES = (10, 100, 1000)
 _SCALED_SHARE = 0.004
 _TURNED_EACH = 400
+_MONTH = 31
 _CROSSED_SHARE = {"telefone": 0.2, "telefones": 0.2, "email": 0.2}
 """Creditors put another phone first in many rows; amounts, dates and texts do not change places."""
 _CROSSED_USUAL = 0.005
 _CROSSED_PRIOR_ROWS = 2
 _CROSSED_UNLIKELY, _CROSSED_NEVER = 0.004, 0.03
 _OTHER_PERSON_ROWS = 2
+_SAME_AMOUNTS = 3
+_TELLING_CENTS, _OF_OTHERS = 300, 1e-3
 _DIVERSE, _UNIQUE = 0.5, 0.9
 _ONES_OWN = frozenset({"cpf", "cnpj", "cpf_cnpj", "texto", "telefone", "email"})
 """Types of values that two contracts seldom share by chance."""
@@ -103,6 +115,10 @@ class FieldComparison:
     """Known contracts whose value is another one."""
     grown: int = 0
     """Of those, amounts that are greater, as interest makes them."""
+    exact: int | None = None
+    """Of amounts: those that are the same to the cent, or a little greater by interest."""
+    calm: int = 0
+    """Rows whose amount did not leap."""
 
     @property
     def changed(self) -> int:
@@ -147,7 +163,8 @@ def compare_field(
     before: Fingerprint,
 ) -> FieldComparison:
     """One field of the contracts in ``common`` beside what it, and any other field, held."""
-    near = near_after(seen.days_since(before))
+    days = seen.days_since(before)
+    near = near_after(days)
     linked, share = agreement(new, old[name], common, near)
     moved = frozenset(
         key
@@ -177,7 +194,32 @@ def compare_field(
         like=like,
         moved=moved,
         grown=sum(_grown(new[key], old[name][key]) for key in moved),
+        exact=sum(_accrues(new[key], old[name][key]) for key in common)
+        if kind == "dinheiro"
+        else None,
+        calm=linked
+        - sum(leaps(new[key], old[name][key], seen.days_since(before)) for key in moved),
     )
+
+
+def leaps(new: Token, old: Token, days: int | None) -> bool:
+    """Whether an amount is much more, or hardly any part, of what it was so many days before."""
+    if not (isinstance(new, int) and isinstance(old, int)) or min(new, old) <= _SMALL_CENTS:
+        return False
+    return new > old * (1 + _LEAP * max(1, days or 1)) or new < _REST * old
+
+
+def price_of_leap(name: str, history: History) -> float:
+    """The share of rows whose amount leaps, of one file more."""
+    calm, of = history.get(f"{name}{LEAPS}", (0.0, 0.0))
+    return (of - calm + _LEAP_PRIOR) / (of + 1)
+
+
+def _accrues(new: Token, old: Token) -> bool:
+    """Whether an amount is the same, or greater by no more than a month's interest."""
+    if not (isinstance(new, int) and isinstance(old, int)):
+        return new is None and old is None
+    return new == old or 0 < new - old <= _ACCRUED * abs(old)
 
 
 def _grown(new: Token, old: Token) -> bool:
@@ -207,14 +249,18 @@ def field_doubts(
             text=f"traz os valores que o campo '{one.like}' trazia no último arquivo",
         )
     else:
-        yield from _changed(one, kind, before.history, alone=2 * len(common) < len(seen.links))
+        alone = 2 * len(common) < len(seen.links)
+        yield from _changed(one, kind, before.history, seen.days_since(before), alone=alone)
+        yield from _all_moved(one, before.history)
     if not one.linked:
         return
-    yield from _not_its_own(one, kind, new, old, common)
+    yield from _not_its_own(one, kind, new, old, common, people_of(seen, before))
     if kind == "data":
         rows = frozenset(key for key in common if swapped_date(new[key], old[key]))
+        if len(rows) == 1:
+            rows -= _a_month_on(one.name, rows, seen, before)
         turned = len(rows)
-        if turned >= 1 + one.linked // _TURNED_EACH:
+        if turned and turned >= 1 + one.linked // _TURNED_EACH:
             yield Doubt(
                 field=one.name,
                 kind="date_order",
@@ -235,13 +281,23 @@ def field_doubts(
             )
 
 
-def _changed(one: FieldComparison, kind: str, history: History, *, alone: bool) -> Iterator[Doubt]:
+def _a_month_on(
+    name: str, rows: frozenset[int], seen: Fingerprint, before: Fingerprint
+) -> set[int]:
+    """Dates a month later: 02/01 and 01/02 are no slip of who writes the month first."""
+    now, was = seen.numbers.get(name, {}), before.numbers.get(name, {})
+    return {key for key in rows if key in now and key in was and 0 < now[key] - was[key] <= _MONTH}
+
+
+def _changed(
+    one: FieldComparison, kind: str, history: History, days: int | None, *, alone: bool
+) -> Iterator[Doubt]:
     """More rows with another value than this field has had up to now."""
     # Where nothing is known of a day's interest, amounts that grow are no others.
     grown = 0 if one.name in history else one.grown
     changed = one.changed - grown
     many = too_few(one.linked - changed, one.linked, one.wanted)
-    usual = usual_moves(one.name, kind, history)
+    usual = usual_moves(one.name, kind, history, days)
     chance = at_least(changed, one.linked, usual)
     if one.linked < SMALL:
         stable = _MOVES_NAMES.get(one.name, _MOVES.get(kind, _USUAL_MOVES)) < _USUAL_MOVES
@@ -260,12 +316,38 @@ def _changed(one: FieldComparison, kind: str, history: History, *, alone: bool) 
         yield Doubt(field=one.name, kind="changed", text=text, weak=True)
 
 
-def usual_moves(name: str, kind: str, history: History) -> float:
-    """The share of rows that get another value from one file to the next."""
+def _all_moved(one: FieldComparison, history: History) -> Iterator[Doubt]:
+    """Amounts that stood still, or grew a little, and now move otherwise in many rows."""
+    alike, of = history.get(f"{one.name}{EXACTLY}", (0.0, 0.0))
+    files = of >= _EXACT_FILES * one.linked
+    if one.exact is None or of < _EXACT_ROWS or not files or alike < _EXACT_HABIT * of:
+        return
+    usual = (of - alike + 1) / (of + 2)
+    others = one.linked - one.exact
+    if others > _EXACT_TIMES * usual * one.linked and at_least(others, one.linked, usual) < 1e-4:
+        yield Doubt(
+            field=one.name,
+            kind="changed",
+            text=f"só {percent(one.exact / one.linked)} dos contratos já conhecidos trazem o "
+            f"mesmo valor, ou ele e um pouco de juros (o usual são {percent(1 - usual)})",
+            rows=one.moved if len(one.moved) == others else frozenset(),
+        )
+
+
+def usual_moves(name: str, kind: str, history: History, days: int | None = None) -> float:
+    """The share of rows that get another value from one file to the next, so many days later."""
     prior = _MOVES_NAMES.get(name, _MOVES.get(kind, _USUAL_MOVES))
     agreed, linked = history.get(name, (0.0, 0.0))
     moved = (linked - agreed + prior * _PRIOR_ROWS) / (linked + _PRIOR_ROWS)
-    return max(moved, _LEAST_MOVES * prior)
+    return min(1.0, max(moved, _LEAST_MOVES * prior) * min(max(1, days or 1), _MOST_DAYS))
+
+
+def price_of_change(name: str, kind: str, history: History) -> float:
+    """The share of rows that get another value, of one file more, from those known alone."""
+    prior = min(_MOVES_NAMES.get(name, 1.0), _MOVES.get(kind, _USUAL_MOVES))
+    agreed, linked = history.get(name, (0.0, 0.0))
+    rows = _PRIOR_ROWS if prior >= _USUAL_MOVES else _SURELY
+    return (linked - agreed + prior * rows) / (linked + max(1, rows))
 
 
 def _moved(name: str, history: History) -> bool:
@@ -287,28 +369,37 @@ def _not_its_own(
     new: dict[int, Token],
     old: dict[int, Token],
     common: list[int],
+    people: Mapping[int, Token],
 ) -> Iterator[Doubt]:
-    """New values that are all the same one, or that other contracts had."""
+    """New values that are all the same one, or that other people's contracts had."""
     held = Counter(token for token in old.values() if token is not None)
     if not held or len(held) < _DIVERSE * held.total():
         return
-    news = [new[key] for key in common if new[key] is not None and not same(new[key], old[key])]
+    news: defaultdict[Token, set[Token]] = defaultdict(set)
+    for key in common:
+        if new[key] is not None and not same(new[key], old[key]):
+            news[new[key]].add(people.get(key, key))
     if not news:
         return
-    token, times = Counter(news).most_common(1)[0]
-    still = 2 * one.changed <= one.linked
-    if still and times >= 2 and times > _TOGETHER * one.linked and token != 0:
+    times = max(len(whose) for token, whose in news.items() if token != 0 or len(news) == 1)
+    least = _SAME_AMOUNTS if kind == "dinheiro" else 2
+    if 2 * one.changed <= one.linked and times >= least and times > _TOGETHER * one.linked:
         yield Doubt(
             field=one.name,
             kind="together",
             text=f"{times} de {one.linked} contratos já conhecidos receberam um mesmo valor novo",
         )
+    if kind == "dinheiro":
+        yield from _amounts_of_others(one, new, old, common)
     if len(held) < _UNIQUE * held.total() or kind not in _ONES_OWN:
         return
+    whose: defaultdict[Token, set[Token]] = defaultdict(set)
+    for key, token in old.items():
+        whose[token].add(people.get(key, key))
     of_others = frozenset(
         key
         for key in common
-        if new[key] is not None and not same(new[key], old[key]) and new[key] in held
+        if new[key] in news and whose.get(new[key], set()) - {people.get(key, key)}
     )
     others = len(of_others)
     if others:
@@ -319,6 +410,41 @@ def _not_its_own(
             "outro contrato",
             weak=others < 2 or others < 0.01 * one.linked,
             rows=of_others,
+        )
+
+
+def people_of(seen: Fingerprint, before: Fingerprint) -> dict[int, Token]:
+    """Contract hash → whose it is, where a file says so: one person has several contracts."""
+    return {
+        key: person
+        for one in (before, seen)
+        if "cpf" in one.fields
+        for key, person in one.column("cpf").items()
+        if person is not None
+    }
+
+
+def _amounts_of_others(
+    one: FieldComparison, new: dict[int, Token], old: dict[int, Token], common: list[int]
+) -> Iterator[Doubt]:
+    """More new amounts than by chance that are, to the cent, what other contracts had."""
+    held = sorted(value for value in old.values() if isinstance(value, int) and value > 0)
+    every = set(held)
+    rows, expected = set(), 0.0
+    for key in one.moved.intersection(common):
+        value = new[key]
+        if isinstance(value, int) and value >= _TELLING_CENTS:
+            near = bisect(held, 1.1 * value) - bisect(held, 0.9 * value)
+            expected += near / (0.2 * value)
+            if value in every:
+                rows.add(key)
+    if len(rows) >= 2 and poisson_tail(len(rows), expected) < _OF_OTHERS:
+        yield Doubt(
+            field=one.name,
+            kind="of_others",
+            text=f"{len(rows)} de {one.linked} contratos já conhecidos trazem o valor, até os "
+            "centavos, que era de outro contrato",
+            rows=frozenset(rows),
         )
 
 
@@ -356,6 +482,14 @@ def usual_crossings(pair: str, kind: str, history: History) -> float:
     past, of = history.get(pair, (0.0, 0.0))
     share = _CROSSED_SHARE.get(kind, _CROSSED_USUAL)
     return (past + share * _CROSSED_PRIOR_ROWS) / (of + _CROSSED_PRIOR_ROWS)
+
+
+def price_of_crossing(pair: str, kind: str, history: History, never: float) -> float:
+    """The share of rows in which they do, of one file more; ``never``: of what is a slip."""
+    past, of = history.get(pair, (0.0, 0.0))
+    if kind not in _CROSSED_SHARE:
+        return (past + never) / (of + SMALL)
+    return usual_crossings(pair, kind, history)
 
 
 def crossed(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
+from operator import eq, gt, lt
 from typing import Any
 
 from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows
 
-_SUM_HOLDS = 0.97
+_ORDERS: dict[str, dict[str, tuple[str, Callable[[int, int], bool]]]] = {
+    "data": {"<": ("menor que", lt), ">": ("maior que", gt)},
+    "telefone": {"=": ("igual a", eq)},
+    "dinheiro": {},
+}
+"""Type of two fields → which of them being less, greater or equal may be a law."""
+SUM_HOLDS = 0.97
 _EXACT = 1.2
 _ROOM = 0.01
 _CENTS = 2
@@ -24,16 +31,17 @@ def sums_and_orders(rows: Rows) -> Iterator[Law]:
             if (made := _number(rows.here.values[name][key])) is not None
         }
         for name in rows.names
-        if rows.seen.fields[name].type in {"dinheiro", "data"}
+        if rows.seen.fields[name].type in _ORDERS
     }
     for names, law in rows.before.relations.get("sums", {}).items():
         whole, *parts = names.split("|")
         if (
-            law["share"] < _SUM_HOLDS
+            law["share"] < SUM_HOLDS
             or law["rows"] < LEAST_ROWS
             or not {*parts, whole} <= {*numbers}
         ):
             continue
+        room = int(law.get("exact") != 1)
         yield Law(
             field=whole,
             price=1 - law["share"] + NEVER / law["rows"],
@@ -42,32 +50,35 @@ def sums_and_orders(rows: Rows) -> Iterator[Law]:
                 key
                 for key, value in numbers[whole].items()
                 if all(key in numbers[part] for part in parts)
-                and abs(value - sum(numbers[part][key] for part in parts)) > 1
+                and abs(value - sum(numbers[part][key] for part in parts)) > room
             ),
         )
     for names, law in rows.before.relations.get("pairs", {}).items():
         one, other = names.split("|")
         if one in numbers and other in numbers and law["rows"] >= LEAST_ROWS:
-            yield from _pair(one, other, numbers, law)
+            kind = rows.seen.fields[one].type
+            yield from _pair(one, other, kind, numbers, law)
 
 
 def _pair(
-    one: str, other: str, numbers: Mapping[str, Mapping[int, int]], law: Mapping[str, Any]
+    one: str,
+    other: str,
+    kind: str,
+    numbers: Mapping[str, Mapping[int, int]],
+    law: Mapping[str, Any],
 ) -> Iterator[Law]:
     both = {
         key: (value, numbers[other][key])
         for key, value in numbers[one].items()
         if key in numbers[other]
     }
-    for sign, said in (("<", "menor"), (">", "maior")):
-        if "days" in law and not law["cells"].get(sign) and law["cells"].get("=", 0.0) < 1:
+    for sign, (said, is_so) in _ORDERS[kind].items():
+        if not law["cells"].get(sign) and law["cells"].get("=", 0.0) < 1:
             yield Law(
                 field=one,
                 price=NEVER / law["rows"],
-                text=f"é {said} que '{other}', o que nunca foi",
-                broken=frozenset(
-                    key for key, (a, b) in both.items() if (a < b if sign == "<" else a > b)
-                ),
+                text=f"é {said} '{other}', o que nunca foi",
+                broken=frozenset(key for key, values in both.items() if is_so(*values)),
             )
     low, high = law.get("ratios", (0.0, 1e9))
     if law.get("ratio_rows", 0) >= LEAST_ROWS and high < low * _EXACT:
@@ -87,4 +98,6 @@ def _pair(
 def _number(value: Any) -> int | None:
     if isinstance(value, Decimal):
         return int(value.scaleb(2))
+    if isinstance(value, str):
+        return int(value) if value.isdecimal() else None
     return value.toordinal() if isinstance(value, date) else None

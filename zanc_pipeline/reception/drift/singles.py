@@ -11,25 +11,27 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 from zanc_pipeline.reception.drift.check_digit import follows
-from zanc_pipeline.reception.drift.counters import Movement
+from zanc_pipeline.reception.drift.counters import Movement, newly_apart
 from zanc_pipeline.reception.drift.doubts import Doubt
-from zanc_pipeline.reception.drift.fingerprint import Fingerprint
-from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows
+from zanc_pipeline.reception.drift.fingerprint import Fingerprint, places
+from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows, Shares
 from zanc_pipeline.reception.drift.looks import signs_of
+from zanc_pipeline.reception.drift.rows import price_of_leap
 from zanc_pipeline.reception.drift.sample import KEY, Token
 from zanc_pipeline.reception.drift.single_sums import sums_and_orders
 from zanc_pipeline.reception.drift.together import belongs, crossed_rows, functions
 
-PRICE, PRICE_ROWS = 0.003, 0.25
+PRICE, PRICE_ROWS = 0.002, 0.4
 """Share of honest rows that all laws together may put aside, and rows of any file beside it."""
+_EACH = 0.004
+"""The most that a single law may put aside."""
 _LISTED = frozenset({"texto", "codigo", "uf"})
 _ONES_OWN = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "email", "texto"})
 _TEXTS = frozenset({"texto", "codigo", "email"})
-_OWN = 0.9
-"""Share of the values that are different, from which a value is one person's own."""
 _MARKS = frozenset("'-. /(),ºª°")
 """Signs that any text may have once."""
-_ONCE = 0.3
+_SAME_DIGITS = 7
+_ONCE = 1.0
 
 
 def singles(
@@ -40,28 +42,32 @@ def singles(
     *,
     but: Collection[str] = (),
     confirmed: Collection[int] = (),
+    shares: Shares | None = None,
 ) -> dict[int, list[Doubt]]:
     """Contract hash → what is odd in its row. ``but``: fields that move in every row.
 
-    ``confirmed`` rows were confirmed by a person.
+    ``confirmed`` rows were confirmed by a person. ``shares`` are those of the whole file, of which
+    ``seen`` has only some rows; without it, all.
     """
     if seen.at_hand is None or not seen.links or not before.links:
         return {}
+    fresh = [key for key in seen.links if key not in before.links and key not in confirmed]
     rows = Rows(
         seen=seen,
         before=before,
         here=seen.at_hand,
         known=[key for key in common if key not in confirmed],
-        fresh=[key for key in seen.links if key not in before.links and key not in confirmed],
+        fresh=fresh,
         still=[
             name for name in seen.names if name in before.fields and name != KEY and name not in but
         ],
+        shares=shares or Shares(rows=len(seen.links), fresh=len(fresh) / len(seen.links)),
     )
     found: defaultdict[int, list[Doubt]] = defaultdict(list)
     spent = 0.0
     for law in sorted(_laws(rows, moved), key=_price):
         spent += law.price
-        if spent > PRICE + PRICE_ROWS / len(seen.links):
+        if law.price > _EACH or spent > PRICE + PRICE_ROWS / rows.shares.rows:
             break
         for key in law.broken:
             if key not in confirmed and law.field not in {one.field for one in found[key]}:
@@ -81,9 +87,17 @@ def _laws(rows: Rows, moved: Movement) -> Iterator[Law]:
             text="mudou num contrato já conhecido, onde quase nunca muda",
             broken=frozenset(rows.moved[name]),
         )
+    for name in rows.still:
+        yield Law(
+            field=name,
+            price=price_of_leap(name, rows.before.history),
+            text="o valor saltou",
+            broken=rows.leaps(name),
+        )
     yield from _lists(rows)
     yield from _anothers(rows)
     yield from _signs(rows)
+    yield from _places(rows)
     yield from _phones(rows)
     yield from functions(rows)
     yield from belongs(rows)
@@ -124,8 +138,8 @@ def _anothers(rows: Rows) -> Iterator[Law]:
         return
     people = rows.before.column("cpf") | rows.seen.column("cpf")
     for name in rows.still:
-        kind, looks = rows.before.fields[name].type, rows.before.fields[name]
-        if kind not in _ONES_OWN or name == "cpf" or looks.traits.distinct < _OWN:
+        kind = rows.before.fields[name].type
+        if kind not in _ONES_OWN or name == "cpf":
             continue
         old, new = rows.before.column(name), rows.seen.column(name)
         before, now = _owners(old, people), _owners(old | new, people)
@@ -135,7 +149,7 @@ def _anothers(rows: Rows) -> Iterator[Law]:
         shared = sum(token is not None and len(before[token]) > 1 for token in old.values())
         yield from rows.either(
             name,
-            (shared + NEVER) / filled,
+            (shared + (_ONCE if kind in _TEXTS else NEVER)) / filled,
             "é o que outra pessoa tem",
             {key for key in rows.news(name) if new[key] is not None and len(now[new[key]]) > 1},
         )
@@ -161,6 +175,24 @@ def _signs(rows: Rows) -> Iterator[Law]:
         yield from rows.either(name, NEVER / looks.rows, "traz sinais que nunca trouxe", strange)
 
 
+def _places(rows: Rows) -> Iterator[Law]:
+    """Amounts with another number of decimals than all had."""
+    for name in rows.names:
+        usual = rows.before.fields[name].places
+        if not usual or sum(usual.values()) < LEAST_ROWS:
+            continue
+        cells = zip(rows.here.sample.keys, rows.here.sample.cells[name], strict=True)
+        odd = {key for key, text in cells if text.strip() and str(places(text)) not in usual}
+        if 2 * len(odd) > len(rows.here.sample.keys):
+            continue  # all amounts are written otherwise: what they mean is judged
+        yield Law(
+            field=name,
+            price=NEVER / sum(usual.values()),
+            text="vem com outro número de casas decimais que todos os outros",
+            broken=frozenset(odd & {*rows.known, *rows.fresh}),
+        )
+
+
 def _phones(rows: Rows) -> Iterator[Law]:
     """Area codes that never came; numbers of which only a part is another one."""
     areas = Counter[Token](
@@ -172,6 +204,13 @@ def _phones(rows: Rows) -> Iterator[Law]:
         area = {key: phone[:2] for key, phone in phones.items()}
         text = "traz um DDD que nunca veio em nenhum telefone"
         yield from _unseen(rows, name, area, areas.copy(), text)
+        digits = {key: str(value)[-_SAME_DIGITS:] for key, value in rows.here.values[name].items()}
+        yield Law(
+            field=name,
+            price=NEVER / len(rows.before.links),
+            text="é um mesmo algarismo repetido",
+            broken=frozenset(key for key in rows.news(name) if len({*digits[key]}) == 1),
+        )
         old = rows.before.phones.get(name, {})
         both = rows.moved[name] & phones.keys() & old.keys()
         yield Law(
@@ -183,8 +222,12 @@ def _phones(rows: Rows) -> Iterator[Law]:
 
 
 def _nearly(one: str, other: str) -> bool:
-    """Whether two phones have the same number, beginning, end, or digits in another order."""
-    return any(one[at : at + 4] == other[at : at + 4] for at in range(2, len(one), 4))
+    """Whether two phones have six digits in a row in common, or all in another order."""
+    return bool(_pieces(one) & _pieces(other))
+
+
+def _pieces(phone: str) -> set[str]:
+    return {phone[at : at + 4] for at in range(2, len(phone), 4)}
 
 
 def _out_of_step(rows: Rows, moved: Movement) -> Iterator[Law]:
@@ -194,7 +237,7 @@ def _out_of_step(rows: Rows, moved: Movement) -> Iterator[Law]:
             field=number,
             price=(was.others + NEVER) / was.rows,
             text=f"não combina com '{day}', como nas demais linhas",
-            broken=frozenset(now.keys),
+            broken=newly_apart(now, was),
         )
 
 

@@ -10,7 +10,7 @@ from math import log
 
 from zanc_pipeline.reception.drift.belongs import partners
 from zanc_pipeline.reception.drift.law import AREA, LEAST_ROWS, NEVER, Law, Rows, column_of
-from zanc_pipeline.reception.drift.rows import comparable, crosses, usual_crossings
+from zanc_pipeline.reception.drift.rows import comparable, crosses, price_of_crossing
 from zanc_pipeline.reception.drift.sample import Token
 
 _CODES = frozenset({"texto", "codigo", "uf", "sim_nao", "inteiro"})
@@ -42,6 +42,7 @@ def functions(rows: Rows) -> Iterator[Law]:
         rule, wrong, of = law
         field = other.removeprefix(AREA)
         judged = every if field == other else rows.news(field)
+        judged = rows.fresh if one == "cpf" else judged
         broken = {
             key
             for key in judged
@@ -113,7 +114,7 @@ def crossed_rows(rows: Rows) -> Iterator[Law]:
         places = rows.moved[one] & rows.moved[other]
         yield Law(
             field=one,
-            price=usual_crossings(f"{one}|{other}", kinds[one], rows.before.history),
+            price=price_of_crossing(f"{one}|{other}", kinds[one], rows.before.history, NEVER),
             text=f"trocou de lugar com '{other}'",
             broken=frozenset(
                 key for key in places if crosses(new[0][key], new[1][key], old[0][key], old[1][key])

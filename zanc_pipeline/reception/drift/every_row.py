@@ -1,0 +1,323 @@
+"""The rows that the sample left out, beside the last accepted ones: single odd ones go alone too.
+
+The sample tells what the file's laws are and judges the file. Of a big file's other rows all are
+compared with what was loaded of their contracts before, column by column; those that changed, are
+new, or break a sum or a common day are then judged one by one, as the sample's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from zanc_pipeline.reception.accepted import EXTRA, PHONES
+from zanc_pipeline.reception.drift.compare import with_rows
+from zanc_pipeline.reception.drift.counters import Movement, Pair, counters, day_of, movement
+from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
+from zanc_pipeline.reception.drift.fingerprint import AtHand, Fingerprint, numbers_of, phones_of
+from zanc_pipeline.reception.drift.law import Shares
+from zanc_pipeline.reception.drift.rows import near_after
+from zanc_pipeline.reception.drift.sample import KEY, Hasher, Sample, loose, tokens
+from zanc_pipeline.reception.drift.single_sums import SUM_HOLDS
+from zanc_pipeline.reception.drift.singles import singles
+from zanc_pipeline.reception.layout import CANONICAL, FieldSpec, Layout
+
+_SLICE = 5_000
+"""Rows that are judged at once: what is held in memory of them is some kilobytes each."""
+_EPOCH = date(1970, 1, 1).toordinal()
+
+Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+class Accepted:
+    """The accepted rows of one delivery, a column at a time."""
+
+    def __init__(self, path: Path, hasher: Hasher) -> None:
+        self._file = pq.ParquetFile(path)
+        self._there = frozenset(self._file.schema_arrow.names)
+        groups = (
+            self._file.read_row_group(group, ["contract"])["contract"]
+            for group in range(self._file.num_row_groups)
+        )
+        hashes = [hasher.numbers(loose(_plain(contracts))) for contracts in groups]
+        self.keys = np.concatenate([np.empty(0, np.uint64), *hashes])
+        self._order = self.keys.argsort(kind="stable")
+
+    def has(self, name: str) -> bool:
+        """Whether a field of a layout was among the columns."""
+        return name == "telefones" or _column(name) in self._there
+
+    def is_like(self, other: Accepted, names: Sequence[str]) -> bool:
+        """Whether the columns of these fields are of the same types."""
+        ours, theirs = self._file.schema_arrow, other._file.schema_arrow
+        columns = [_column(name) for name in names if name != "telefones"]
+        return all(
+            column in self._there
+            and column in other._there
+            and ours.field(column).type == theirs.field(column).type
+            for column in columns
+        )
+
+    def places(self, keys: npt.NDArray[np.uint64]) -> Places:
+        """The row of each contract; -1 where it did not come."""
+        if not len(self.keys):
+            return np.full(len(keys), -1)
+        ordered = self.keys[self._order]
+        at = np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)
+        return np.where(ordered[at] == keys, self._order[at], -1)
+
+    def column(self, name: str) -> pa.Array:
+        """The typed values of a field, of all rows."""
+        return _plain(self._file.read([_column(name)])[_column(name)])
+
+    def values(self, name: str, places: Places) -> list[Any]:
+        """The typed values of a field in some rows."""
+        some = pa.array(places)
+        if name == "telefones":
+            every = self._file.read(list(PHONES)).take(some).to_pydict()
+            rows = zip(*(every[phone] for phone in PHONES), strict=True)
+            return [[phone for phone in row if phone] for row in rows]
+        return self.column(name).take(some).to_pylist()  # type: ignore[no-any-return]
+
+    @property
+    def lines(self) -> Places:
+        """The line of each row."""
+        return self._file.read(["line"])["line"].to_numpy()  # type: ignore[no-any-return]
+
+
+def odd_rows(
+    accepted: Path,
+    past: Sequence[Path],
+    seen: Fingerprint,
+    before: Fingerprint,
+    earlier: Sequence[Fingerprint],
+    layout: Layout,
+    hasher: Hasher,
+    confirmed: Collection[int] = (),
+) -> dict[int, OddRow]:
+    """Line → what is odd, of the accepted rows that were not in the samples of both files.
+
+    ``seen`` is the file's fingerprint; ``past`` are the accepted rows of earlier deliveries, newest
+    first, ``before`` and ``earlier`` their fingerprints. The rows of the lines ``confirmed`` were
+    confirmed by a person.
+    """
+    if all(one.rows <= len(one.links) for one in (seen, before)):
+        return {}
+    laws = with_rows(before, earlier)
+    moved = movement(seen, before)
+    counting = counters(moved, seen, before)
+    both = [name for name in seen.names if name in before.fields]
+    still = [name for name in both if name not in {KEY, *counting}]
+    now = Accepted(accepted, hasher)
+    files = [one for path in past if (one := Accepted(path, hasher)).is_like(now, both)]
+    if not files:
+        return {}
+    beside = _Beside(now, files)
+    near = near_after(seen.days_since(before))
+    picked = beside.fresh.copy()
+    for name in still:
+        picked |= beside.differs(name, near)
+    picked |= beside.unsummed(before) | beside.out_of_step(moved.anchors)
+    judged = np.fromiter((key for key in seen.links if key in laws.links), np.uint64)
+    lines = beside.now.lines
+    picked &= ~np.isin(beside.now.keys, judged) & ~np.isin(lines, np.fromiter(confirmed, np.int64))
+    shares = Shares(rows=len(lines), fresh=float(beside.fresh.mean() if len(lines) else 0.0))
+    rows, specs = np.flatnonzero(picked), {spec.name: spec for spec in layout.fields}
+    found: dict[int, OddRow] = {}
+    for start in range(0, len(rows), _SLICE):
+        some = rows[start : start + _SLICE]
+        here = beside.here(some, seen, specs, hasher, lines)
+        there = beside.there(some, laws, specs, hasher)
+        common = [key for key in here.links if key in there.links]
+        anchors = {
+            pair: (day, was)
+            for pair, (now, was) in moved.anchors.items()
+            if (day := day_of(here, *pair, value=now.value)) is not None
+        }
+        odd = singles(
+            here, there, common, Movement(moves={}, anchors=anchors), but=counting, shares=shares
+        )
+        found |= _told(odd, here)
+    return found
+
+
+class _Beside:
+    """A file's accepted rows, and where each contract was last among those of the past."""
+
+    def __init__(self, now: Accepted, past: Sequence[Accepted]) -> None:
+        self.now, self._past = now, past
+        self._which = np.full(len(now.keys), -1)
+        self._where = np.full(len(now.keys), -1)
+        for number, one in enumerate(past):
+            places = one.places(now.keys)
+            new = (places >= 0) & (self._which < 0)
+            self._which[new], self._where[new] = number, places[new]
+
+    @property
+    def fresh(self) -> Mask:
+        """Contracts that none of the past files brought."""
+        return self._which < 0
+
+    def differs(self, name: str, near: float) -> Mask:
+        """Known contracts whose value is another one, amounts by more than ``near``."""
+        out = np.zeros(len(self._which), dtype=np.bool_)
+        if name == "telefones" or not self.now.has(name):
+            return out
+        new = self.now.column(name)
+        for number, one in enumerate(self._past):
+            rows = np.flatnonzero(self._which == number)
+            if len(rows) and one.has(name):
+                old = one.column(name).take(pa.array(self._where[rows]))
+                out[rows] = _differ(new.take(pa.array(rows)), old, near)
+        return out
+
+    def unsummed(self, before: Fingerprint) -> Mask:
+        """Rows whose amounts break a sum that held."""
+        out = np.zeros(len(self._which), dtype=np.bool_)
+        for names, law in before.relations.get("sums", {}).items():
+            if law["share"] >= SUM_HOLDS and all(map(self.now.has, names.split("|"))):
+                whole, *parts = (_cents(self.now.column(name)) for name in names.split("|"))
+                out |= np.abs(whole - np.sum(parts, axis=0)) > 1.5
+        return out
+
+    def out_of_step(self, anchors: Mapping[Pair, Any]) -> Mask:
+        """Rows whose date and number do not make the day that most make."""
+        out = np.zeros(len(self._which), dtype=np.bool_)
+        for (day, number, sign), (now, _) in anchors.items():
+            if self.now.has(day) and self.now.has(number):
+                dates, counts = self.now.column(day), self.now.column(number)
+                both = ~(_nulls(dates) | _nulls(counts))
+                days = dates.cast(pa.int32()).fill_null(0).to_numpy().astype(np.int64) + _EPOCH
+                times = 1 if sign == "+" else -1
+                out |= both & (days + times * _whole(counts) != now.value)
+        return out
+
+    def here(
+        self,
+        rows: Places,
+        seen: Fingerprint,
+        specs: Mapping[str, FieldSpec],
+        hasher: Hasher,
+        lines: Places,
+    ) -> Fingerprint:
+        """``seen`` as if it had been made of these rows."""
+        keys = self.now.keys[rows].tolist()
+        columns = {name: self.now.values(name, rows) for name in seen.names}
+        sample = Sample(
+            rows_total=seen.rows,
+            keys=keys,
+            lines=lines[rows].tolist(),
+            cells={name: [""] * len(keys) for name in columns},
+        )
+        return replace(
+            _made(seen, keys, columns, specs, hasher),
+            at_hand=AtHand(
+                sample=sample,
+                values={
+                    name: dict(zip(keys, column, strict=True)) for name, column in columns.items()
+                },
+                without=lambda _: seen,
+            ),
+        )
+
+    def there(
+        self, rows: Places, laws: Fingerprint, specs: Mapping[str, FieldSpec], hasher: Hasher
+    ) -> Fingerprint:
+        """``laws`` with what these contracts were last."""
+        made = laws
+        for number, one in enumerate(self._past):
+            some = rows[self._which[rows] == number]
+            if not len(some):
+                continue
+            columns = {
+                name: one.values(name, self._where[some])
+                if name in specs and one.has(name)
+                else [None] * len(some)
+                for name in laws.names
+            }
+            own = _made(laws, self.now.keys[some].tolist(), columns, specs, hasher)
+            made = replace(
+                made,
+                links=made.links | own.links,
+                phones={name: {**every, **own.phones[name]} for name, every in made.phones.items()},
+            )
+        return made
+
+
+def _made(
+    like: Fingerprint,
+    keys: list[int],
+    columns: Mapping[str, list[Any]],
+    specs: Mapping[str, FieldSpec],
+    hasher: Hasher,
+) -> Fingerprint:
+    """``like`` with the links, numbers and phones of other rows."""
+    made = [
+        tokens(specs[name], column, hasher) if name in specs else column
+        for name, column in columns.items()
+    ]
+    return replace(
+        like,
+        links=dict(zip(keys, map(list, zip(*made, strict=True)), strict=True)),
+        numbers={name: numbers_of(keys, columns[name]) for name in like.numbers},
+        phones={name: phones_of(keys, columns[name], hasher) for name in like.phones},
+    )
+
+
+def _told(odd: Mapping[int, Sequence[Doubt]], here: Fingerprint) -> Iterator[tuple[int, OddRow]]:
+    if here.at_hand is None:
+        return
+    lines, values = here.at_hand.lines, here.at_hand.values
+    for key, doubts in odd.items():
+        if key in lines:
+            yield (
+                lines[key],
+                OddRow(
+                    contract=values[KEY][key],
+                    cells={one.field: values[one.field][key] for one in doubts},
+                    doubts=tuple(doubts),
+                ),
+            )
+
+
+def _column(name: str) -> str:
+    return CANONICAL.get(name, (EXTRA + name,))[0]
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    return whole.dictionary_decode() if pa.types.is_dictionary(whole.type) else whole
+
+
+def _differ(new: pa.Array, old: pa.Array, near: float) -> Mask:
+    if pa.types.is_decimal(new.type) and pa.types.is_decimal(old.type):
+        one, other = (_cents(column) for column in (new, old))
+        unlike: Mask = np.abs(one - other) > near * np.maximum(np.abs(one), np.abs(other))
+    else:
+        unlike = pc.fill_null(pc.not_equal(new, old), False).to_numpy(zero_copy_only=False)
+    emptied: Mask = _nulls(new) != _nulls(old)
+    return unlike | emptied
+
+
+def _nulls(column: pa.Array) -> Mask:
+    return column.is_null().to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _cents(column: pa.Array) -> npt.NDArray[np.float64]:
+    """Amounts as cents; nothing is nought."""
+    floats = pc.cast(column, pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
+    return floats * 100  # type: ignore[no-any-return]
+
+
+def _whole(column: pa.Array) -> Places:
+    return pc.cast(column, pa.int64()).fill_null(0).to_numpy()  # type: ignore[no-any-return]
