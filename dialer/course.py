@@ -2,9 +2,11 @@
 
 People who answer wait for nothing that a disk does: all news that came are applied in memory, with
 the commands that follow from them, then stored together in one transaction; calls that ended are
-closed one at a time between the news. Killed between the two, the dialer finds at the PBX what it
-did not store (``dialer.reconcile``). Only a hangup of ours is stored before it is ordered: else it
-would be taken for no answer; and nobody who answers meanwhile is hung up on.
+closed one at a time between the news. While the database is slow or away the news go on being
+applied; nobody is told meanwhile that anything is recorded, and no line is opened. Killed between
+the two, the dialer finds at the PBX what it did not store (``dialer.reconcile``). Only a hangup of
+ours is stored before it is ordered: else it would be taken for no answer; and nobody who answers
+meanwhile is hung up on.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dialer import attempt as calls_
 from dialer.attempt import UNANSWERED, Answered, Attempt, Detected, FindOperator, HangUp, advance
@@ -29,9 +31,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 MOST_AT_ONCE = 200
 """News that are stored together."""
 
+SLOW_SECONDS = 0.05
+"""While something is being stored for longer, news are applied beside it, again and again."""
+MOST_ROUNDS = 5
+"""What was applied meanwhile is stored next, and so on; then the others who need the lock come."""
 AGAIN_SECONDS = 5.0
 """A call that could not be closed, by an error of ours, is tried again so much later."""
 
@@ -46,6 +54,9 @@ class Unstored:
     attempts: dict[str, Attempt] = field(default_factory=dict)
     operators: list[OperatorChange] = field(default_factory=list)
     hang_up: list[Call] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.attempts or self.operators or self.hang_up)
 
 
 class Course:
@@ -92,13 +103,39 @@ class Course:
         self._at_work = True
         try:
             unstored = Unstored()
-            for _ in range(min(MOST_AT_ONCE, len(self._news))):
-                self._guarded(*self._news.popleft(), unstored)
-            self._hang_up(unstored.hang_up, but=await self._store(unstored))
+            self._take_in(unstored)
+            await self._store_all(unstored)
             if self._closing:
-                await self._close(self._closing.popleft())
+                later = Unstored()
+                await self._beside(self._close(self._closing.popleft()), later)
+                await self._store_all(later)
         finally:
             self._at_work = False
+
+    def _take_in(self, unstored: Unstored) -> None:
+        for _ in range(min(MOST_AT_ONCE, len(self._news))):
+            self._guarded(*self._news.popleft(), unstored)
+
+    async def _store_all(self, unstored: Unstored) -> None:
+        """Store it, then what was applied meanwhile; hang up what may be hung up then."""
+        for rounds_left in reversed(range(MOST_ROUNDS)):
+            if not unstored:
+                return
+            later = Unstored()
+            failed = await self._beside(self._store(unstored), later if rounds_left else None)
+            self._hang_up(unstored.hang_up, but=failed)
+            unstored = later
+
+    async def _beside(self, work: Coroutine[None, None, T], later: Unstored | None) -> T:
+        """Wait for ``work`` and apply meanwhile the news that come, to be stored ``later``."""
+        task = asyncio.create_task(work)
+        try:
+            if later is not None:
+                while not (await asyncio.wait([task], timeout=SLOW_SECONDS))[0]:
+                    self._take_in(later)
+            return await task
+        finally:
+            task.cancel()
 
     async def _store(self, unstored: Unstored) -> set[str]:
         """Store it all; the attempts that could not be stored, by an error of ours."""

@@ -352,9 +352,10 @@ class Engine:
     async def _tick(self) -> None:
         while True:
             self.floor.wake.clear()
+            # Not under the lock: while the database is away people still answer.
+            if not await self.persist(self.store.take_over):
+                raise ConflictError(f"another engine took over {self.store.address}")
             async with self._lock:
-                if not await self.persist(self.store.take_over):
-                    raise ConflictError(f"another engine took over {self.store.address}")
                 # Not beside claims under way: their leads would look like stranded ones.
                 if self._store_doubtful and not self.placer.busy:
                     self._store_doubtful = False

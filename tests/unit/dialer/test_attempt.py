@@ -195,6 +195,16 @@ def test_a_failed_originate_with_a_channel_waits_for_the_cause() -> None:
     assert ended.outcome is Outcome.BUSY
 
 
+def test_nobody_talks_before_the_answer_though_a_pbx_tells_whole_seconds() -> None:
+    answered, _ = play(new(), events.Answered(at=at(9.7)))
+    seen, _ = play(answered, events.Connected(at=at(9), operator="op01"))
+    judged, _ = play(
+        answered,
+        events.Judged(at=at(20), outcome=Outcome.HUMAN, placed=True, connected_at=at(9)),
+    )
+    assert seen.connected_at == judged.connected_at == at(9.7)
+
+
 def test_records_may_end_a_conversation_that_we_saw_begin() -> None:
     talking, _ = play(new(), *PERSON, events.Connected(at=at(7), operator="op01"))
     ended, _ = play(talking, events.Judged(at=at(90), outcome=Outcome.ABANDONED, placed=True))

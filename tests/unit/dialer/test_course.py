@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -33,16 +34,19 @@ class Steps:
         self.done: list[Any] = []
         self.broken = False
         self.poison = ""
-        self.closed = asyncio.Event()
+        self.closed, self.connected_one, self.back = (asyncio.Event() for _ in range(3))
+        self.back.set()
         self.meanwhile: Callable[[], None] = lambda: None
 
     def connect(self, attempt_id: str, operator: str) -> None:
         self.done.append(("connect", attempt_id[-1], operator))
+        self.connected_one.set()
 
     def hang_up(self, attempt_id: str) -> None:
         self.done.append(("hang up", attempt_id[-1]))
 
     async def save_together(self, attempts: list[Attempt], operators: list[OperatorChange]) -> None:
+        await self.back.wait()
         self.meanwhile()
         if self.poison in [one.id[-1] for one in attempts]:
             raise ValueError("value out of int32 range")
@@ -50,6 +54,7 @@ class Steps:
         self.done.append(("store", told, [(one.id, one.state) for one in operators]))
 
     async def save_attempt(self, attempt: Attempt, **more: Any) -> None:
+        await self.back.wait()
         if self.broken:
             raise RuntimeError("an error of ours")
         self.done.append(("close" if more.get("close") else "save", attempt.id[-1]))
@@ -172,6 +177,43 @@ async def test_who_answers_while_it_is_stored_that_we_hang_up_is_not_hung_up_on(
         ("store", ringing, [("op01", "reserved")]),
         ("hang up", "1"),
     ]
+
+
+async def test_an_error_in_the_figures_loses_nothing_of_the_call() -> None:
+    world = World(1)
+
+    def broken(*_told: object) -> None:
+        raise ValueError("an error of ours")
+
+    pace = SimpleNamespace(changed=broken)
+    world.engine.campaigns["c"] = cast(Any, SimpleNamespace(pace=pace))
+    world.told(1, events.Connected, operator="op01")
+    await world.engine.course.follow()
+    assert world.steps.done == [("store", {"1": "talking"}, [("op01", "talking")])]
+
+
+@pytest.mark.parametrize("first", [events.Answered, events.HungUp])
+async def test_while_the_database_is_away_who_answers_gets_an_operator_all_the_same(
+    first: type[Any],
+) -> None:
+    world = World(2)
+    if first is events.HungUp:
+        world.told(1, first, cause=17)  # closing it waits for the database
+    else:
+        world.told(1, first)  # storing it does
+    world.steps.back.clear()
+    following = asyncio.create_task(world.engine.course.follow())
+    await asyncio.sleep(0)
+    world.told(2, events.Detected, machine=False)
+    async with asyncio.timeout(30):
+        await world.steps.connected_one.wait()
+    assert world.steps.done == [("connect", "2", "op01")]
+    assert not world.engine.course.idle
+    world.steps.back.set()
+    await following
+    assert world.steps.done[-1] == ("store", {"2": "waiting"}, [("op01", "reserved")])
+    assert len(world.steps.done) == 3
+    assert world.engine.course.idle
 
 
 async def test_a_call_that_could_not_be_closed_is_tried_again_though_nothing_else_happens(
