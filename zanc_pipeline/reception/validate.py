@@ -33,8 +33,10 @@ KEPT_ROWS = 10_000
 KEPT_EXAMPLES = 20
 MOST_KINDS = 1_000
 HOPELESS_ROWS = 500_000
-"""A file of which so many rows came and none was accepted is read no further."""
-
+"""A file of which so many rows came and none was accepted is read no further, unless its layout
+allows as large a share of rejected rows as ``_ALLOWED``."""
+_ALLOWED = 0.9
+_READ_ON = "; se as outras são boas, ponha 'rejeicao_maxima: 0.9' no layout e reprocesse"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -188,7 +190,7 @@ def judge_file(
         first, rest = ("primeiras ", " (o resto não foi lido)") if result.stopped else ("", "")
         raise FileRejected(
             f"nenhuma das {first}{total} linhas é válida{rest}: {_most_common(result)}; confira "
-            f"{known}se o layout mudou"
+            f"{known}se o layout mudou{_READ_ON * result.stopped}"
         )
     if rejected - spared > total * limits.rejected_share and "rejeicao" not in decided:
         raise FileRejected(
@@ -230,11 +232,15 @@ class _Pass:
         result = self._result
         self._sink.start(self._layout)
         for batch in batches:
-            if not result.rows_accepted and result.rows_rejected >= HOPELESS_ROWS:
+            if result.rows_rejected >= HOPELESS_ROWS and self._is_hopeless:
                 result.stopped = True
                 break
             self._take(batch)
         return result
+
+    @property
+    def _is_hopeless(self) -> bool:
+        return not self._result.rows_accepted and self._layout.limits.rejected_share < _ALLOWED
 
     def _take(self, batch: Batch) -> None:
         self._result.notes.update(batch.notes)

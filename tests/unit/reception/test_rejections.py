@@ -102,6 +102,11 @@ def test_a_file_without_hope_is_read_no_further_and_says_so(
         validate.judge_file(LAYOUT, result)
     written = rejected_lines(tmp_path / "rejected_lines.bin")
     assert written == frozenset(range(2, result.rows_rejected + 2))
+    limits = LAYOUT.limits.model_copy(update={"rejected_share": 0.9})
+    patient = LAYOUT.model_copy(update={"limits": limits})
+    result = validate.stream(patient, lambda: read_file(patient, path, NameFacts()), files)
+    files.close()
+    assert (result.rows_rejected, result.stopped) == (100, False)
 
 
 def test_one_good_row_is_hope(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
