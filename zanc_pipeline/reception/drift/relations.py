@@ -35,7 +35,7 @@ _RATIO_ALONE, _RATIO_FEW_ROWS = 20.0, 6
 """A single row may be that many times out of the proportion of all rows before."""
 _RATIO_EXACT, _RATIO_EXACT_ROOM = 1.2, 1.5
 """Amounts that are a fixed share of each other: rounding alone moves their ratio."""
-_ORDER_ROWS, _ORDER_SLIPS = 25, 0.005
+_ORDER_ROWS, _ORDER_SLIPS = 25, 0.05
 """Two dates of which one never was the later in so many rows; and the share of rows that a
 creditor may mistake."""
 _MOST_STEPS, _STEP_ROWS = 12, 12
