@@ -1,7 +1,7 @@
 """The rows that the sample left out, beside the last accepted ones: single odd ones go alone too.
 
-The sample tells what the file's laws are and judges the file. Of a big file's other rows all are
-compared with what was loaded of their contracts before, column by column; those that changed, are
+The sample tells what the file's laws are and judges the file. Of a big file's other rows (up to
+``MOST_ROWS``) all are compared with what was loaded of their contracts before, column by column; those that changed, are
 new, or break a sum or a common day are then judged one by one, as the sample's are.
 """
 
@@ -31,7 +31,9 @@ from zanc_pipeline.reception.drift.single_sums import SUM_HOLDS
 from zanc_pipeline.reception.drift.singles import singles
 from zanc_pipeline.reception.layout import CANONICAL, FieldSpec, Layout
 
-_SLICE = 5_000
+MOST_ROWS = 2_000_000
+"""Of a bigger file only the sample is judged row by row: columns of all rows fill the memory."""
+_SLICE = 10_000
 """Rows that are judged at once: what is held in memory of them is some kilobytes each."""
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -80,19 +82,31 @@ class Accepted:
         """The typed values of a field, of all rows."""
         return _plain(self._file.read([_column(name)])[_column(name)])
 
-    def values(self, name: str, places: Places) -> list[Any]:
-        """The typed values of a field in some rows."""
-        some = pa.array(places)
-        if name == "telefones":
-            every = self._file.read(list(PHONES)).take(some).to_pydict()
-            rows = zip(*(every[phone] for phone in PHONES), strict=True)
-            return [[phone for phone in row if phone] for row in rows]
-        return self.column(name).take(some).to_pylist()  # type: ignore[no-any-return]
+    def some(self, names: Sequence[str], places: Places) -> dict[str, pa.Array]:
+        """Field → its typed values in some rows; nothing where the field did not come."""
+        rows = pa.array(places)
+        return {
+            name: self._phones(rows)
+            if name == "telefones"
+            else self.column(name).take(rows)
+            if self.has(name)
+            else pa.nulls(len(places))
+            for name in names
+        }
+
+    def _phones(self, rows: pa.Array) -> pa.Array:
+        every = (self._file.read([name])[name].take(rows).to_pylist() for name in PHONES)
+        return pa.array([[phone for phone in row if phone] for row in zip(*every, strict=True)])
 
     @property
     def lines(self) -> Places:
         """The line of each row."""
         return self._file.read(["line"])["line"].to_numpy()  # type: ignore[no-any-return]
+
+
+def rows_of(accepted: Path) -> int:
+    """How many rows a delivery's accepted rows are."""
+    return int(pq.read_metadata(accepted).num_rows)
 
 
 def odd_rows(
@@ -118,8 +132,11 @@ def odd_rows(
     counting = counters(moved, seen, before)
     both = [name for name in seen.names if name in before.fields]
     still = [name for name in both if name not in {KEY, *counting}]
+    if any(rows_of(path) > MOST_ROWS for path in (accepted, *past[:1])):
+        return {}
     now = Accepted(accepted, hasher)
-    files = [one for path in past if (one := Accepted(path, hasher)).is_like(now, both)]
+    small = (path for path in past if rows_of(path) <= MOST_ROWS)
+    files = [one for path in small if (one := Accepted(path, hasher)).is_like(now, both)]
     if not files:
         return {}
     beside = _Beside(now, files)
@@ -132,17 +149,14 @@ def odd_rows(
     lines = beside.now.lines
     picked &= ~np.isin(beside.now.keys, judged) & ~np.isin(lines, np.fromiter(confirmed, np.int64))
     shares = Shares(rows=len(lines), fresh=float(beside.fresh.mean() if len(lines) else 0.0))
-    rows, specs = np.flatnonzero(picked), {spec.name: spec for spec in layout.fields}
+    specs = {spec.name: spec for spec in layout.fields}
     found: dict[int, OddRow] = {}
-    for start in range(0, len(rows), _SLICE):
-        some = rows[start : start + _SLICE]
-        here = beside.here(some, seen, specs, hasher, lines)
-        there = beside.there(some, laws, specs, hasher)
+    for here, there in beside.slices(np.flatnonzero(picked), seen, laws, specs, hasher, lines):
         common = [key for key in here.links if key in there.links]
         anchors = {
             pair: (day, was)
-            for pair, (now, was) in moved.anchors.items()
-            if (day := day_of(here, *pair, value=now.value)) is not None
+            for pair, (now_, was) in moved.anchors.items()
+            if (day := day_of(here, *pair, value=now_.value)) is not None
         }
         odd = singles(
             here, there, common, Movement(moves={}, anchors=anchors), but=counting, shares=shares
@@ -202,56 +216,60 @@ class _Beside:
                 out |= both & (days + times * _whole(counts) != now.value)
         return out
 
-    def here(
+    def slices(
         self,
         rows: Places,
         seen: Fingerprint,
+        laws: Fingerprint,
         specs: Mapping[str, FieldSpec],
         hasher: Hasher,
         lines: Places,
-    ) -> Fingerprint:
-        """``seen`` as if it had been made of these rows."""
-        keys = self.now.keys[rows].tolist()
-        columns = {name: self.now.values(name, rows) for name in seen.names}
-        sample = Sample(
-            rows_total=seen.rows,
-            keys=keys,
-            lines=lines[rows].tolist(),
-            cells={name: [""] * len(keys) for name in columns},
-        )
-        return replace(
-            _made(seen, keys, columns, specs, hasher),
-            at_hand=AtHand(
-                sample=sample,
-                values={
-                    name: dict(zip(keys, column, strict=True)) for name, column in columns.items()
-                },
-                without=lambda _: seen,
-            ),
-        )
-
-    def there(
-        self, rows: Places, laws: Fingerprint, specs: Mapping[str, FieldSpec], hasher: Hasher
-    ) -> Fingerprint:
-        """``laws`` with what these contracts were last."""
-        made = laws
-        for number, one in enumerate(self._past):
-            some = rows[self._which[rows] == number]
-            if not len(some):
-                continue
+    ) -> Iterator[tuple[Fingerprint, Fingerprint]]:
+        """``seen`` as if made of some of these rows, and ``laws`` with what they were last."""
+        now = self.now.some(seen.names, rows)
+        known = [name for name in laws.names if name in specs]
+        places = [np.flatnonzero(self._which[rows] == number) for number in range(len(self._past))]
+        past = [
+            one.some(known, self._where[rows[at]])
+            for one, at in zip(self._past, places, strict=True)
+        ]
+        for start in range(0, len(rows), _SLICE):
+            some = rows[start : start + _SLICE]
+            keys = self.now.keys[some].tolist()
             columns = {
-                name: one.values(name, self._where[some])
-                if name in specs and one.has(name)
-                else [None] * len(some)
-                for name in laws.names
+                name: column.slice(start, _SLICE).to_pylist() for name, column in now.items()
             }
-            own = _made(laws, self.now.keys[some].tolist(), columns, specs, hasher)
-            made = replace(
-                made,
-                links=made.links | own.links,
-                phones={name: {**every, **own.phones[name]} for name, every in made.phones.items()},
+            sample = Sample(
+                rows_total=seen.rows,
+                keys=keys,
+                lines=lines[some].tolist(),
+                cells={name: [""] * len(keys) for name in columns},
             )
-        return made
+            values = {name: dict(zip(keys, one, strict=True)) for name, one in columns.items()}
+            here = replace(
+                _made(seen, keys, columns, specs, hasher),
+                at_hand=AtHand(sample=sample, values=values, without=lambda _: seen),
+            )
+            there = laws
+            for at, old in zip(places, past, strict=True):
+                first, end = np.searchsorted(at, [start, start + _SLICE])
+                keys = self.now.keys[rows[at[first:end]]].tolist()
+                columns = {
+                    name: old[name].slice(first, end - first).to_pylist()
+                    if name in old
+                    else [None] * len(keys)
+                    for name in laws.names
+                }
+                there = _with(there, _made(laws, keys, columns, specs, hasher))
+            yield here, there
+
+
+def _with(laws: Fingerprint, rows: Fingerprint) -> Fingerprint:
+    return replace(
+        laws,
+        links=laws.links | rows.links,
+        phones={name: {**every, **rows.phones[name]} for name, every in laws.phones.items()},
+    )
 
 
 def _made(
