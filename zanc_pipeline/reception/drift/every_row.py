@@ -1,8 +1,9 @@
 """The rows that the sample left out, beside the last accepted ones: single odd ones go alone too.
 
 The sample tells what the file's laws are and judges the file. Of a big file's other rows (up to
-``MOST_ROWS``) all are compared with what was loaded of their contracts before, column by column; those that changed, are
-new, or break a sum or a common day are then judged one by one, as the sample's are.
+``MOST_ROWS``) all are compared with what was loaded of their contracts before, column by column;
+those that changed, are new, or break a sum or a common day are then judged one by one, as the
+sample's are.
 """
 
 from __future__ import annotations
