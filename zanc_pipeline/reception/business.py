@@ -222,7 +222,7 @@ def judge(seen: Comparison, limits: Limits) -> Iterator[Finding]:
     """What in the whole file contradicts the CRM. Pure."""
     yield from _sender(seen)
     known, opened = seen.known, seen.still_open
-    if known >= MATTERS_FROM and seen.other_cpf > limits.other_cpf_share * known:
+    if known >= MATTERS_FROM and seen.other_cpf > max(1, limits.other_cpf_share * known):
         yield Finding(
             rule="cpf",
             found=f"{_of(seen.other_cpf, known)} contratos conhecidos vieram com outro CPF",

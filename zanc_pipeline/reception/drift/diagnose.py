@@ -241,7 +241,11 @@ def remembered(found: Diagnosis) -> Fingerprint:
         return seen
     places = {name: place for place, name in enumerate(seen.names)}
     waiting = {
-        key: {one.field: seen.links[key][places[one.field]] for one in why}
+        key: {
+            one.field: seen.links[key][places[one.field]]
+            for one in why
+            if seen.fields[one.field].type != "inteiro"  # it may count
+        }
         for key, why in found.comparison.aside.items()
     }
     if found.comparison.aside and seen.at_hand is not None:

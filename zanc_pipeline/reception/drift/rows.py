@@ -204,7 +204,11 @@ def compare_field(
 
 def leaps(new: Token, old: Token, days: int | None) -> bool:
     """Whether an amount is much more, or hardly any part, of what it was so many days before."""
-    if not (isinstance(new, int) and isinstance(old, int)) or min(new, old) <= _SMALL_CENTS:
+    if not (isinstance(new, int) and isinstance(old, int)) or min(new, old) < _TELLING_CENTS:
+        return False
+    if new < old and (str(old).endswith(str(new)) or str(old).startswith(str(new))):
+        return True  # digits were cut off: no payment leaves just the others
+    if min(new, old) <= _SMALL_CENTS:
         return False
     return new > old * (1 + _LEAP * max(1, days or 1)) or new < _REST * old
 
@@ -250,7 +254,11 @@ def field_doubts(
         )
     else:
         alone = 2 * len(common) < len(seen.links)
-        yield from _changed(one, kind, before.history, seen.days_since(before), alone=alone)
+        people = people_of(seen, before)
+        whose = len({people.get(key, key) for key in one.moved})
+        share = whose / len(one.moved) if one.moved else 1.0
+        days = seen.days_since(before)
+        yield from _changed(one, kind, before.history, days, share, alone=alone)
         yield from _all_moved(one, before.history)
     if not one.linked:
         return
@@ -290,15 +298,24 @@ def _a_month_on(
 
 
 def _changed(
-    one: FieldComparison, kind: str, history: History, days: int | None, *, alone: bool
+    one: FieldComparison,
+    kind: str,
+    history: History,
+    days: int | None,
+    people: float,
+    *,
+    alone: bool,
 ) -> Iterator[Doubt]:
-    """More rows with another value than this field has had up to now."""
+    """More rows with another value than this field has had up to now.
+
+    ``people``: how many persons have them, for each row: one that moved has several contracts.
+    """
     # Where nothing is known of a day's interest, amounts that grow are no others.
     grown = 0 if one.name in history else one.grown
     changed = one.changed - grown
     many = too_few(one.linked - changed, one.linked, one.wanted)
     usual = usual_moves(one.name, kind, history, days)
-    chance = at_least(changed, one.linked, usual)
+    chance = at_least(round(changed * people), one.linked, usual)
     if one.linked < SMALL:
         stable = _MOVES_NAMES.get(one.name, _MOVES.get(kind, _USUAL_MOVES)) < _USUAL_MOVES
         many = many or chance < (
