@@ -184,3 +184,12 @@ def test_check_digits_are_found_in_the_contracts_themselves(rule) -> None:  # ty
 
 def test_no_rule_where_last_digits_are_by_chance() -> None:
     assert check_digit([f"40{n:04}{n * n * 7 % 13 % 10}" for n in range(200)]) is None
+
+
+def test_a_row_that_was_rejected_is_not_known() -> None:
+    file = seen(third(), 13)
+    trial = Trial(layout=JsonLayout.model_construct(), refusal=None, seen=file)
+    found = compare(file, before())
+    made = Diagnosis(kind="fits", layout=trial.layout, trial=trial, comparison=found)
+    [line, *_] = (file.at_hand.lines if file.at_hand else {}).values()
+    assert len(remembered(made, {line}).links) == len(remembered(made).links) - 1

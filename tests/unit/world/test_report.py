@@ -22,6 +22,7 @@ def delivery(**changes: Any) -> dict[str, Any]:
         "rows_in_crm": 95,
         "reason": None,
         "rejections": [],
+        "put_aside": 0,
         "sent": GOOD,
     } | changes
 
@@ -76,6 +77,11 @@ def test_each_disagreement_is_told(changes: dict[str, Any], told: str) -> None:
         ({"sent": GOOD | {"fault": "control_total"}}, ["loaded, although its fault"]),
         ({"sent": None}, []),
         ({"status": "duplicate"}, []),
+        ({"rows_accepted": 94, "rows_in_crm": 94, "rows_rejected": 6, "put_aside": 1}, []),
+        (
+            {"rows_accepted": 93, "rows_in_crm": 93, "rows_rejected": 7, "put_aside": 2},
+            ["2 good rows were put aside"],
+        ),
         ({"status": "quarantined", "sent": GOOD | {"fault": "empty"}}, []),
     ],
 )

@@ -229,16 +229,22 @@ def _not_proved(
     return ""
 
 
-def remembered(found: Diagnosis) -> Fingerprint:
+def remembered(found: Diagnosis, rejected: Collection[int] = ()) -> Fingerprint:
     """The fingerprint to keep of an accepted delivery: with what was usual up to now.
 
-    Of a row that was put aside, what was known of its contract before.
+    Of a row that was put aside, what was known of its contract before. Of the ``rejected`` lines
+    nothing is known.
     """
     seen = found.trial.seen
     if seen is None:
         raise ValueError("a delivery that was not read has no fingerprint")
+    if rejected and seen.at_hand is not None:
+        unknown = {key for key, line in seen.at_hand.lines.items() if line in rejected}
+        links = {key: row for key, row in seen.links.items() if key not in unknown}
+    else:
+        links = seen.links
     if found.comparison is None:
-        return seen
+        return replace(seen, links=links)
     places = {name: place for place, name in enumerate(seen.names)}
     waiting = {
         key: {
@@ -253,7 +259,7 @@ def remembered(found: Diagnosis) -> Fingerprint:
     return replace(
         seen,
         waiting=waiting,
-        links=seen.links | found.comparison.past,
+        links={key: row for key, row in links.items() if key in seen.links} | found.comparison.past,
         agreement=found.comparison.agreement,
         overlap=round(found.comparison.overlap, 4),
         history=found.comparison.history,

@@ -233,9 +233,8 @@ def _otherwise(
         if adapted.verdict.status == "accepted" and not (crm is not None and crm.doubts):
             adapted.adapted = [f"O arquivo mudou e foi lido assim: {said}."]
             trial = _trial(found.layout, adapted, witness, content, delivery)
-            taken = replace(
-                finding, status="adapted", fingerprint=remembered(replace(found, trial=trial))
-            )
+            kept_of = remembered(replace(found, trial=trial), _rejected(adapted))
+            taken = replace(finding, status="adapted", fingerprint=kept_of)
             return adapted, taken
         result = adapted
     why = found.why or result.verdict.reason or ""
@@ -337,7 +336,11 @@ def _taught(trial: Trial, before: Fingerprint | None) -> Trial:
     )
 
 
+def _rejected(result: Processed) -> frozenset[int]:
+    return frozenset(row.line for row in result.rejected)
+
+
 def _accepted(result: Processed, first: Trial, found: Diagnosis) -> store.Finding | None:
     if result.verdict.status != "accepted" or first.seen is None:
         return None
-    return store.Finding(fingerprint=remembered(found))
+    return store.Finding(fingerprint=remembered(found, _rejected(result)))

@@ -19,7 +19,7 @@ from zanc_pipeline.reception.findings import reais
 from zanc_pipeline.reception.layout import CANONICAL, FieldSpec, Layout
 from zanc_pipeline.reception.problems import RowProblem
 
-_REMEDY = "confirme com o credor; se está certo, devolva a linha como veio"
+REMEDY = "confirme com o credor; se está certo, devolva a linha como veio"
 
 
 def of_sample(found: Diagnosis) -> dict[int, OddRow]:
@@ -65,7 +65,7 @@ def _problem(line: int, spec: FieldSpec, text: str, before: str | None, doubt: D
         line=line,
         field=spec.name,
         found=masked(spec, text),
-        problem=f"{doubt.text}: {was}{_REMEDY}",
+        problem=f"{doubt.text}: {was}{REMEDY}",
     )
 
 
