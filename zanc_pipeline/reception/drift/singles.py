@@ -17,7 +17,7 @@ from zanc_pipeline.reception.drift.fingerprint import Fingerprint, places
 from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows, Shares
 from zanc_pipeline.reception.drift.looks import signs_of
 from zanc_pipeline.reception.drift.rows import price_of_leap
-from zanc_pipeline.reception.drift.sample import KEY, Token
+from zanc_pipeline.reception.drift.sample import KEY, SAMPLE_ROWS, Token
 from zanc_pipeline.reception.drift.single_sums import sums_and_orders
 from zanc_pipeline.reception.drift.together import belongs, crossed_rows, functions
 
@@ -141,6 +141,8 @@ def _anothers(rows: Rows) -> Iterator[Law]:
         kind = rows.before.fields[name].type
         if kind not in _ONES_OWN or name == "cpf":
             continue
+        if kind == "texto" and rows.seen.rows > SAMPLE_ROWS:
+            continue  # among many people there are namesakes
         old, new = rows.before.column(name), rows.seen.column(name)
         before, now = _owners(old, people), _owners(old | new, people)
         filled = sum(token is not None for token in old.values())
