@@ -103,7 +103,7 @@ def test_the_hours_that_count_are_those_in_which_the_campaign_dials(
     [
         ("pessoas: 60 ", "pessoas: 0 ", "x.yaml:15: capacidade.pessoas: precisa ser maior que 0"),
         ("  pessoas: 60", "\tpessoas: 60", "x.yaml:15: há uma tabulação"),
-        ("nome: Cobrança geral", 'nome: "Cobrança', "(o trecho começa na linha 3)"),
+        ("nome: Cobrança geral", 'nome: "Cobrança', "as aspas abertas na linha 3 não fecham"),
         ("nome: Cobrança geral", "nome: a\nnome: b", "x.yaml:4: a chave 'nome' já está na linha 3"),
         ("convenios: todos", "convenios: [nenhum]", "x.yaml:4: convenios: 'nenhum' não existe"),
     ],
