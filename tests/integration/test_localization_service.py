@@ -46,10 +46,16 @@ class Database:
         self.log = (settings.var / "postgres.log").open("wb")
 
     def start(self) -> None:
-        self.server = subprocess.Popen(
-            postgres.command(self.settings), stdout=self.log, stderr=self.log
-        )
-        wait_until(lambda: postgres.answers(self.settings))
+        """Start it until it runs: it does not while a child of a killed one is still at work."""
+
+        def runs() -> bool:
+            if self.server is None or self.server.poll() is not None:
+                self.server = subprocess.Popen(
+                    postgres.command(self.settings), stdout=self.log, stderr=self.log
+                )
+            return postgres.answers(self.settings)
+
+        wait_until(runs)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         assert self.server is not None
@@ -619,28 +625,30 @@ def test_random_kills_lose_and_double_nothing(database: Database, tmp_path: Path
         sender.start()
     kills = ["service", "process", "postgres", "process", "service", "postgres"]
     chosen.shuffle(kills)
-    while kills:
-        log.unlink(missing_ok=True)
-        wait_until(lambda: _port_is_free(settings))
-        with running(settings, log, **more) as service:
-            while kills:
-                goes_on()
-                time.sleep(chosen.random() / 5)
-                kill = kills.pop()
-                if kill == "postgres":
-                    database.stop(signal.SIGKILL)
-                    database.start()
-                elif kill == "process":
-                    chosen.choice(psutil.Process(service.pid).children()).kill()
+    try:
+        while kills:
+            log.unlink(missing_ok=True)
+            wait_until(lambda: _port_is_free(settings))
+            with running(settings, log, **more) as service:
+                while kills:
+                    goes_on()
+                    time.sleep(chosen.random() / 5)
+                    kill = kills.pop()
+                    if kill == "postgres":
+                        database.stop(signal.SIGKILL)
+                        database.start()
+                    elif kill == "process":
+                        chosen.choice(psutil.Process(service.pid).children()).kill()
+                    else:
+                        service.kill()
+                        service.wait()
+                        break
                 else:
-                    service.kill()
-                    service.wait()
-                    break
-            else:
-                goes_on()
-    done.set()
-    for sender in senders:
-        sender.join(120)
+                    goes_on()
+    finally:
+        done.set()
+        for sender in senders:
+            sender.join(120)
     assert not any(sender.is_alive() for sender in senders)
     with transaction(settings, "zanc") as cursor:
         cursor.execute("SELECT crm, call_id FROM localization.call")

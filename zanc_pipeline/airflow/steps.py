@@ -70,7 +70,11 @@ class Reception:
 
 
 def receive_convenio(
-    settings: Settings, convenio: str, announced: Collection[Upload] = ()
+    settings: Settings,
+    convenio: str,
+    announced: Collection[Upload] = (),
+    *,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Reception:
     """Receive and load everything of ``convenio`` that is complete and not in the ledger yet.
 
@@ -86,7 +90,7 @@ def receive_convenio(
     for delivery in _accepted(settings, convenio):
         tried.add(delivery.id)
         _load(settings, delivery, result)
-    for arrival in _complete_arrivals(settings, convenio, announced):
+    for arrival in _complete_arrivals(settings, convenio, announced, sleep):
         name = Path(arrival.path).name
         try:
             delivery = _receive(settings, arrival)
@@ -303,12 +307,15 @@ def keep_in_step(settings: Settings, client: DialerClient, campaigns: dict[str, 
 
 
 def _complete_arrivals(
-    settings: Settings, convenio: str, announced: Collection[Upload]
+    settings: Settings,
+    convenio: str,
+    announced: Collection[Upload],
+    sleep: Callable[[float], None],
 ) -> list[Arrival]:
     arrivals = _unknown_arrivals(settings, convenio)
     if not all(upload(arrival) in announced for arrival in arrivals):
         # Nobody saw that these stand still, so look twice; an empty one is left to the watcher.
-        time.sleep(settings.ftp.stable_seconds)
+        sleep(settings.ftp.stable_seconds)
         still = {key(one) for one in _unknown_arrivals(settings, convenio) if one.size}
         arrivals = [one for one in arrivals if upload(one) in announced or key(one) in still]
     return sorted(arrivals, key=lambda arrival: (arrival.modified, arrival.path))

@@ -42,6 +42,11 @@ EXTRA = "campo_"
 """Before the layout's name of a field that is no canonical column."""
 
 
+def column_of(name: str) -> str:
+    """The column that a field of a layout fills; ``telefones`` fills ``PHONES``."""
+    return CANONICAL.get(name, (EXTRA + name,))[0]
+
+
 def accepted_schema(layout: AnyLayout) -> pa.Schema:
     """The canonical columns, then every other field of the layout under ``campo_<nome>``.
 

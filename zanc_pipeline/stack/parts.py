@@ -201,6 +201,8 @@ def _postgres(settings: Settings) -> Iterator[Process]:
             stop_signal="INT",
             stop_children=False,  # the postmaster ends its children itself, in order
             stop_seconds=30,
+            # killed alone it may not start again before the long queries of its orphans have ended
+            restarts=60,
         )
 
 

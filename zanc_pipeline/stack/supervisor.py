@@ -46,6 +46,8 @@ class Process:
     stop_seconds: int = 15
     stop_children: bool = True
     start_seconds: int = 90
+    restarts: int = 5
+    """Attempts in a row, each a second later than the one before, until it is given up."""
     umask: str = "022"
 
 
@@ -208,7 +210,7 @@ class Supervisor:
             "autostart=false",
             "autorestart=true",
             "startsecs=1",
-            "startretries=5",
+            f"startretries={process.restarts}",
             f"stopsignal={process.stop_signal}",
             f"stopwaitsecs={process.stop_seconds}",
             f"stopasgroup={str(process.stop_children).lower()}",

@@ -102,8 +102,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def receive(place: Settings, *announced: Arrival) -> steps.Reception:
-    return steps.receive_convenio(place, "aurora", [upload(one) for one in announced])
+def no_wait(seconds: float) -> None:
+    raise AssertionError(f"waited for {seconds} s")
+
+
+def receive(
+    place: Settings, *announced: Arrival, sleep: Callable[[float], None] = no_wait
+) -> steps.Reception:
+    uploads = [upload(one) for one in announced]
+    return steps.receive_convenio(place, "aurora", uploads, sleep=sleep)
 
 
 def test_every_file_is_received_in_order_of_its_time(place: Settings, world: World) -> None:
@@ -157,7 +164,7 @@ def test_an_outdated_file_is_reported_and_is_no_error(place: Settings, world: Wo
 
 
 def test_a_file_that_nobody_saw_stand_still_is_looked_at_twice(
-    place: Settings, world: World, monkeypatch: pytest.MonkeyPatch
+    place: Settings, world: World
 ) -> None:
     complete, growing = world.add("whole.csv", "1"), world.add("half.csv", "2")
     grown = Arrival(convenio="aurora", path=growing.path, size=2, modified="3")
@@ -165,17 +172,12 @@ def test_a_file_that_nobody_saw_stand_still_is_looked_at_twice(
     def meanwhile(seconds: float) -> None:
         world.files[:] = [complete, grown]
 
-    monkeypatch.setattr(steps.time, "sleep", meanwhile)
-    assert [one["file"] for one in receive(place, complete).loaded] == ["whole.csv"]
+    result = receive(place, complete, sleep=meanwhile)
+    assert [one["file"] for one in result.loaded] == ["whole.csv"]
 
 
-def test_announced_files_are_taken_at_once(
-    place: Settings, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr(steps.time, "sleep", waits.append)
-    assert receive(place, world.add("a.csv")).loaded
-    assert waits == []
+def test_announced_files_are_taken_at_once(place: Settings, world: World) -> None:
+    assert receive(place, world.add("a.csv"), sleep=no_wait).loaded
 
 
 def test_a_mailing_waits_for_files_on_their_way_but_not_for_ever(

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from zanc_pipeline.reception.accepted import EXTRA, PHONES
+from zanc_pipeline.reception.accepted import PHONES, column_of
 from zanc_pipeline.reception.drift.compare import with_rows
 from zanc_pipeline.reception.drift.counters import Movement, Pair, counters, day_of, movement
 from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
@@ -30,7 +30,7 @@ from zanc_pipeline.reception.drift.rows import near_after
 from zanc_pipeline.reception.drift.sample import KEY, Hasher, Sample, loose, tokens
 from zanc_pipeline.reception.drift.single_sums import SUM_HOLDS
 from zanc_pipeline.reception.drift.singles import singles
-from zanc_pipeline.reception.layout import CANONICAL, FieldSpec, Layout
+from zanc_pipeline.reception.layout import FieldSpec, Layout
 
 MOST_ROWS = 2_000_000
 """Of a bigger file only the sample is judged row by row: columns of all rows fill the memory."""
@@ -58,12 +58,12 @@ class Accepted:
 
     def has(self, name: str) -> bool:
         """Whether a field of a layout was among the columns."""
-        return name == "telefones" or _column(name) in self._there
+        return name == "telefones" or column_of(name) in self._there
 
     def is_like(self, other: Accepted, names: Sequence[str]) -> bool:
         """Whether the columns of these fields are of the same types."""
         ours, theirs = self._file.schema_arrow, other._file.schema_arrow
-        columns = [_column(name) for name in names if name != "telefones"]
+        columns = [column_of(name) for name in names if name != "telefones"]
         return all(
             column in self._there
             and column in other._there
@@ -81,7 +81,7 @@ class Accepted:
 
     def column(self, name: str) -> pa.Array:
         """The typed values of a field, of all rows."""
-        return _plain(self._file.read([_column(name)])[_column(name)])
+        return _plain(self._file.read([column_of(name)])[column_of(name)])
 
     def some(self, names: Sequence[str], places: Places) -> dict[str, pa.Array]:
         """Field → its typed values in some rows; nothing where the field did not come."""
@@ -128,13 +128,13 @@ def odd_rows(
     """
     if all(one.rows <= len(one.links) for one in (seen, before)):
         return {}
+    if any(rows_of(path) > MOST_ROWS for path in (accepted, *past[:1])):
+        return {}
     laws = with_rows(before, earlier)
     moved = movement(seen, before)
     counting = counters(moved, seen, before)
     both = [name for name in seen.names if name in before.fields]
     still = [name for name in both if name not in {KEY, *counting}]
-    if any(rows_of(path) > MOST_ROWS for path in (accepted, *past[:1])):
-        return {}
     now = Accepted(accepted, hasher)
     small = (path for path in past if rows_of(path) <= MOST_ROWS)
     files = [one for path in small if (one := Accepted(path, hasher)).is_like(now, both)]
@@ -307,10 +307,6 @@ def _told(odd: Mapping[int, Sequence[Doubt]], here: Fingerprint) -> Iterator[tup
                     doubts=tuple(doubts),
                 ),
             )
-
-
-def _column(name: str) -> str:
-    return CANONICAL.get(name, (EXTRA + name,))[0]
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:

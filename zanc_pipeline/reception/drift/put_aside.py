@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from zanc_pipeline.common.settings import Settings
-from zanc_pipeline.reception.accepted import EXTRA
+from zanc_pipeline.reception.accepted import column_of
 from zanc_pipeline.reception.aside import ACCEPTED
 from zanc_pipeline.reception.drift.diagnose import Diagnosis
 from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
 from zanc_pipeline.reception.drift.sample import KEY
 from zanc_pipeline.reception.fields import masked
 from zanc_pipeline.reception.findings import reais
-from zanc_pipeline.reception.layout import CANONICAL, FieldSpec, Layout
+from zanc_pipeline.reception.layout import FieldSpec, Layout
 from zanc_pipeline.reception.problems import RowProblem
 
 REMEDY = "confirme com o credor; se está certo, devolva a linha como veio"
@@ -84,7 +84,7 @@ def _before(
         left = [one for one in contracts if one not in found]
         if not left or not path.is_file():
             continue
-        names = {name: CANONICAL.get(name, (EXTRA + name,))[0] for name in specs}
+        names = {name: column_of(name) for name in specs}
         there = set(pq.read_schema(path).names)
         names = {name: column for name, column in names.items() if column in there}
         table = pq.read_table(
