@@ -107,7 +107,7 @@ def no_wait(seconds: float) -> None:
 
 
 def receive(
-    place: Settings, *announced: Arrival, sleep: Callable[[float], None] = no_wait
+    place: Settings, *announced: Arrival, sleep: Callable[[float], None] = lambda seconds: None
 ) -> steps.Reception:
     uploads = [upload(one) for one in announced]
     return steps.receive_convenio(place, "aurora", uploads, sleep=sleep)
