@@ -79,11 +79,13 @@ class Judge:
 
     def check(self, rows: pa.Table) -> Mapping[int, list[RowProblem]]:
         """The problems that the CRM and the past have with typed rows, by their index."""
-        found = dict(self._witness.check(rows)) if self._witness is not None else {}
-        if self.aside:
-            lines = rows["line"].to_numpy()
-            for index in np.flatnonzero(np.isin(lines, list(self.aside))).tolist():
-                found[index] = [*found.get(index, ()), *self.aside[int(lines[index])]]
+        lines = rows["line"].to_numpy()
+        odd = np.isin(lines, list(self.aside)) if self.aside else np.zeros(len(lines), np.bool_)
+        found = {at: [*self.aside[int(lines[at])]] for at in np.flatnonzero(odd).tolist()}
+        if self._witness is not None and not odd.all():
+            left = np.flatnonzero(~odd)
+            against = self._witness.check(rows.take(pa.array(left)) if found else rows)
+            found |= {int(left[at]): problems for at, problems in against.items()}
         return found
 
     def completed(self, rows: pa.Table) -> pa.Table:

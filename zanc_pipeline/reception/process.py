@@ -29,7 +29,14 @@ from zanc_pipeline.reception.names import NameFacts
 from zanc_pipeline.reception.problems import FileRejected, RejectedRow
 from zanc_pipeline.reception.readers import Batch, read_file
 from zanc_pipeline.reception.treatments import Differences, treatment_of
-from zanc_pipeline.reception.validate import Discard, Sink, Validation, judge_file, stream
+from zanc_pipeline.reception.validate import (
+    Discard,
+    Sink,
+    Validation,
+    judge_file,
+    spared_of,
+    stream,
+)
 
 UNKNOWN_CONVENIO = "desconhecido"
 """Files in a folder of no convênio are received under this name and quarantined."""
@@ -167,7 +174,9 @@ def process(
             chosen,
             result.validation,
             decided=judge.decided if judge is not None else frozenset(),
-            spared=min(1, len(judge.aside)) if judge is not None else 0,
+            spared=spared_of(len(judge.aside), result.validation.rows_total)
+            if judge is not None
+            else 0,
         )
         if judge is not None:
             judge.conclude(chosen, facts, reference, result.validation)

@@ -168,6 +168,18 @@ def stream(
         repeats.close()
 
 
+_SPARED, _SPARED_PART = 4, 3
+
+
+def spared_of(aside: int, rows: int) -> int:
+    """How many of the rows put aside alone do not count against a file of so many rows.
+
+    A few customers who changed must not hold a small file: each is judged beside the others, who
+    are as they were.
+    """
+    return min(aside, max(1, min(_SPARED, rows // _SPARED_PART)))
+
+
 def judge_file(
     layout: AnyLayout,
     result: Validation,
@@ -177,8 +189,8 @@ def judge_file(
 ) -> None:
     """Raise FileRejected when so few rows are good that the file can not be believed.
 
-    ``decided`` are the rules that a person overruled for it. ``spared`` rejected rows do not count:
-    a single row that is put aside must not hold a small file.
+    ``decided`` are the rules that a person overruled for it. ``spared`` rejected rows do not count
+    (``spared_of``).
     """
     total, rejected, limits = result.rows_total, result.rows_rejected, layout.limits
     if not total:

@@ -31,6 +31,7 @@ from zanc_pipeline.reception.drift.rows import (
 from zanc_pipeline.reception.drift.sample import KEY, Token
 from zanc_pipeline.reception.drift.shapes import column_doubts, file_doubts
 from zanc_pipeline.reception.drift.singles import singles
+from zanc_pipeline.reception.validate import spared_of
 
 _PRIOR_ROWS = 5
 """How many rows the expected agreement of a type weighs beside the rows that were compared."""
@@ -38,8 +39,6 @@ _NONE_CAME = 3
 _FEW, _FEW_OF_ALL = 0.01, 0.05
 """Share of the rows (and one of any file) that go alone when a doubt is about no others; the same,
 where a law judges every row, so that none is wrong unseen."""
-_TWO = 20
-"""Rows from which two may."""
 _MADE, _UNSEEN = frozenset({"date_order", "scale"}), 0.1
 """Doubts that tell how a file was made; and new rows, to be expected, that were made so unseen."""
 _OVERLAP, _OVERLAP_PART = 0.65, 0.75
@@ -200,7 +199,7 @@ def _parted(
     doubts: list[Doubt], rows: int, fresh: int, people: Mapping[int, Token]
 ) -> tuple[list[Doubt], dict[int, list[Doubt]]]:
     """The doubts about the whole file, and those about so few of its people that these go alone."""
-    few = max(1 + (rows >= _TWO), _FEW * rows)
+    few = max(spared_of(rows, rows), _FEW * rows)
     whole: list[Doubt] = []
     single: defaultdict[int, list[Doubt]] = defaultdict(list)
     for one in doubts:

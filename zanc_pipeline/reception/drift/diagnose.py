@@ -21,6 +21,7 @@ from zanc_pipeline.reception.drift.ending import CUT, OPEN, ending
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.sample import Hasher
 from zanc_pipeline.reception.layout import REQUIRED, Layout
+from zanc_pipeline.reception.validate import spared_of
 
 Kind = Literal["fits", "adapt", "propose", "quarantine"]
 
@@ -125,7 +126,8 @@ def diagnose(
 def too_many(aside: Mapping[int, Sequence[Doubt]], trial: Trial) -> list[Doubt]:
     """Doubts about the file, when rows put aside one by one are too many, with those rejected."""
     room = trial.layout.limits.rejected_share * trial.rows
-    if len(aside) <= 1 or len(aside) + trial.rejected - 1 <= room:
+    spared = spared_of(len(aside), trial.rows)
+    if len(aside) == spared or len(aside) + trial.rejected - spared <= room:
         return []
     kinds = Counter((one.field, one.kind) for why in aside.values() for one in why)
     return [

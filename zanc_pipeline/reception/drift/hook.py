@@ -144,13 +144,16 @@ def _judged(
         earlier=earlier,
         confirmed=confirmed,
     )
-    if found.kind == "fits":
+    ruled = found.kind == "quarantine" and first.ruled and not found.doubts
+    if found.kind == "fits" or ruled:
         odd = of_sample(found) | beside.odd_rows(found, kept())
         many = too_many({line: row.doubts for line, row in odd.items()}, first)
         if many:
             return _held(result, replace(found, doubts=tuple(many))), store.Finding()
-        if odd:
+        if odd:  # what goes aside counts in no rule: a file held for it is not held without it
             result = again(None, Witness(hasher), True, beside.problems(found, odd))
+        if ruled and result.verdict.status != "accepted":
+            return _held(result, found), store.Finding()
         if found.comparison is not None and found.comparison.insisted:
             count = len(found.comparison.insisted)
             result.adapted = [
