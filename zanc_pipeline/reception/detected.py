@@ -325,6 +325,8 @@ def _notes(
         f"codificação {source.encoding}, separador {cut}, aspas {dialect.quote or 'nenhuma'}"
         f"{escape}, {dialect.width} colunas, {_lines(survey.rows)} de dados"
     ]
+    if source.note:
+        notes.append(source.note)
     if reading.skip:
         notes.append("a primeira linha diz o separador (sep=) e ficou de fora")
     if start.preamble:

@@ -42,11 +42,16 @@ def finish_member(
         tables = {
             one.name: accepted_schema(one.layout).empty_table() for one in place.layout.members
         }
+        with transaction(settings, "zanc", application=APPLICATION) as cursor:
+            overruled = {
+                one: frozenset(said.rule for said in ledger.decisions(cursor, part.id))
+                for one, part in chosen.items()
+            }
         for one, part in chosen.items():
             own = place_of(settings, part) or place
             content = content_of(settings, part)
             results[one], tables[one] = joining.read_member(
-                settings, own, part, content, files[one]
+                settings, own, part, content, files[one], overruled[one]
             )
         standing: Standing | None = None
         if ready and all(result.verdict.status == "accepted" for result in results.values()):
@@ -54,7 +59,9 @@ def finish_member(
         else:
             for result in results.values():
                 _hold(result, parts, twin)
-        for kept in files.values():
+        for one, kept in files.items():
+            if results[one].verdict.status == "joined":
+                kept.accept(tables[one])
             kept.finish()
         with transaction(settings, "zanc", application=APPLICATION) as cursor:
             ledger.lock_convenio(cursor, delivery.convenio)
@@ -66,6 +73,9 @@ def finish_member(
                 for one, part in chosen.items():
                     write_folder(settings, part, results[one], files[one], decided if ready else ())
                     ledger.settle(cursor, part.id, results[one].verdict, results[one].rejected)
+                    remember = results[one].remember
+                    if remember is not None:
+                        remember(cursor)
                 for old, newer in replaced.items():
                     ledger.settle(cursor, old, _replaced(newer), ())
     if stale:

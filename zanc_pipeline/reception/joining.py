@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.accepted import accepted_schema
 from zanc_pipeline.reception.aside import AsideFiles
+from zanc_pipeline.reception.drift.fingerprint import Witness
+from zanc_pipeline.reception.drift.hook import Aside, judged
+from zanc_pipeline.reception.drift.members import Within
 from zanc_pipeline.reception.judge import Judge
 from zanc_pipeline.reception.layout import Layout, Member, SetLayout, load_layouts, member_of
 from zanc_pipeline.reception.ledger import Delivery
@@ -33,6 +37,7 @@ from zanc_pipeline.reception.validate import KEPT_ROWS, Validation, judge_file
 
 RULE = "conjunto"
 _ROWS_AT_ONCE = 50_000
+_MEMBER = "member.parquet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +125,12 @@ class MemberRows:
         self.tables = [accepted_schema(layout).empty_table()]
         self.files.start(layout)
 
+    def table(self, layout: Layout) -> pa.Table:
+        """The rows that were kept, in the columns of ``layout``."""
+        schema = accepted_schema(layout)
+        kept = [one.select(schema.names) for one in self.tables]
+        return pa.concat_tables(kept or [schema.empty_table()]).combine_chunks()
+
     def accept(self, rows: pa.Table) -> None:
         """Keep accepted rows for the joining."""
         self.tables.append(rows.cast(self.tables[0].schema))
@@ -130,21 +141,41 @@ class MemberRows:
 
 
 def read_member(
-    settings: Settings, place: Place, delivery: Delivery, content: Path, files: AsideFiles
+    settings: Settings,
+    place: Place,
+    delivery: Delivery,
+    content: Path,
+    files: AsideFiles,
+    decided: frozenset[str] = frozenset(),
 ) -> tuple[Processed, pa.Table]:
-    """Judge the rows of one file of a set by its own layout; the rows that it brings."""
+    """Judge the rows of one file of a set by its own layout, or by another that is proved.
+
+    ``decided`` are the rules that a person overruled for it. With the verdict: the rows it brings.
+    """
     rows = MemberRows(files=files)
-    layout = place.member.layout
-    result = process(
-        settings,
-        delivery,
-        content,
-        sink=rows,
-        scratch=files.folder,
-        layout=(layout, place.facts),
-    )
-    tables = rows.tables or [accepted_schema(layout).empty_table()]
-    return result, pa.concat_tables(tables).combine_chunks()
+    own = place.member.layout
+
+    def read(layout: Layout | None, witness: Witness, keep: bool, aside: Aside) -> Processed:
+        return process(
+            settings,
+            delivery,
+            content,
+            sink=rows if keep else None,
+            scratch=files.folder,
+            layout=(layout, place.facts) if layout is not None else None,
+            watch=witness.watch,
+            aside=aside,
+            decided=decided,
+        )
+
+    def kept() -> Path:
+        path = files.folder / _MEMBER
+        pq.write_table(rows.table(own), path)
+        return path
+
+    within = Within(layout=place.layout, member=place.member)
+    result = judged(settings, delivery, content, read, kept, decided, within=within)
+    return result, rows.table(own)
 
 
 def join(

@@ -6,13 +6,12 @@ row, and at the end says whether the file as a whole can be believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from types import TracebackType
 from typing import Self
 
-import numpy as np
 import pyarrow as pa
 
 from zanc_pipeline.common.settings import Settings
@@ -46,8 +45,6 @@ class Judge:
     better_than: int | None = None
     """Rows that the corrected delivery had accepted: a correction must bring more."""
     repeats: Callable[[str], bool] = lambda _digest: False
-    aside: Mapping[int, Sequence[RowProblem]] = field(default_factory=dict)
-    """Line → why its row alone is rejected: found by comparison with the past."""
     findings: list[Finding] = field(default_factory=list)
     digest: ContentDigest = field(default_factory=ContentDigest)
     _witness: business.CrmWitness | None = None
@@ -78,15 +75,8 @@ class Judge:
             self._witness.start(layout)
 
     def check(self, rows: pa.Table) -> Mapping[int, list[RowProblem]]:
-        """The problems that the CRM and the past have with typed rows, by their index."""
-        lines = rows["line"].to_numpy()
-        odd = np.isin(lines, list(self.aside)) if self.aside else np.zeros(len(lines), np.bool_)
-        found = {at: [*self.aside[int(lines[at])]] for at in np.flatnonzero(odd).tolist()}
-        if self._witness is not None and not odd.all():
-            left = np.flatnonzero(~odd)
-            against = self._witness.check(rows.take(pa.array(left)) if found else rows)
-            found |= {int(left[at]): problems for at, problems in against.items()}
-        return found
+        """The problems that the CRM has with typed rows, by their index."""
+        return self._witness.check(rows) if self._witness is not None else {}
 
     def completed(self, rows: pa.Table) -> pa.Table:
         """The rows that ``check`` let pass, with what the CRM knows and the file does not say."""

@@ -51,7 +51,7 @@ def write_folder(
     _place(
         files.folder / ACCEPTED,
         folder / ACCEPTED,
-        wanted=result.verdict.status == "accepted" and result.validation is not None,
+        wanted=result.verdict.status in {"accepted", "joined"} and result.validation is not None,
     )
     for name in (REJECTED, REJECTED_LINES):
         _place(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError
@@ -26,7 +29,7 @@ from zanc_pipeline.reception.layout import (
 )
 from zanc_pipeline.reception.ledger import Delivery, Verdict
 from zanc_pipeline.reception.names import NameFacts
-from zanc_pipeline.reception.problems import FileRejected, RejectedRow
+from zanc_pipeline.reception.problems import FileRejected, RejectedRow, RowProblem
 from zanc_pipeline.reception.readers import Batch, read_file
 from zanc_pipeline.reception.treatments import Differences, treatment_of
 from zanc_pipeline.reception.validate import (
@@ -114,6 +117,8 @@ def process(
     scratch: Path | None = None,
     layout: tuple[Layout, NameFacts] | None = None,
     watch: Callable[[Iterable[Batch]], Iterable[Batch]] | None = None,
+    aside: Mapping[int, Sequence[RowProblem]] | None = None,
+    decided: frozenset[str] = frozenset(),
 ) -> Processed:
     """Judge the archived ``content`` of a delivery; its rows go to ``sink``, if there is one.
 
@@ -122,7 +127,9 @@ def process(
     ``corrections`` are cells that a person corrected, put over those of the file.
 
     ``layout`` (with what the file's name says by it) takes the place of the convênio's own: the
-    same bytes judged by another reading. ``watch`` sees the batches pass. Raises ConfigError when
+    same bytes judged by another reading. ``watch`` sees the batches pass. ``aside``: line → why its
+    row alone is rejected, found by comparison with the past. ``decided``: rules that a person
+    overruled, where no ``judge`` knows them. Raises ConfigError when
     the layout itself is wrong; what is wrong with the file is a verdict.
     """
     folder = f"deliveries/{delivery.id}"
@@ -168,15 +175,13 @@ def process(
             batches,
             judge.over(into) if judge is not None else into,
             scratch=scratch,
-            check=judge.check if judge is not None else None,
+            check=_check(judge, aside or {}),
         )
         judge_file(
             chosen,
             result.validation,
-            decided=judge.decided if judge is not None else frozenset(),
-            spared=spared_of(len(judge.aside), result.validation.rows_total)
-            if judge is not None
-            else 0,
+            decided=judge.decided if judge is not None else decided,
+            spared=spared_of(len(aside or {}), result.validation.rows_total),
         )
         if judge is not None:
             judge.conclude(chosen, facts, reference, result.validation)
@@ -201,6 +206,26 @@ def process(
         rules=refusal.rules if refusal is not None else (),
     )
     return result
+
+
+def _check(
+    judge: Judge | None, aside: Mapping[int, Sequence[RowProblem]]
+) -> Callable[[pa.Table], Mapping[int, list[RowProblem]]] | None:
+    """What the CRM and the past have against typed rows, by their index."""
+    if not aside:
+        return judge.check if judge is not None else None
+
+    def check(rows: pa.Table) -> Mapping[int, list[RowProblem]]:
+        lines = rows["line"].to_numpy()
+        odd = np.isin(lines, list(aside))
+        found = {at: [*aside[int(lines[at])]] for at in np.flatnonzero(odd).tolist()}
+        if judge is not None and not odd.all():
+            left = np.flatnonzero(~odd)
+            against = judge.check(rows.take(pa.array(left)) if found else rows)
+            found |= {int(left[at]): problems for at, problems in against.items()}
+        return found
+
+    return check
 
 
 def status_of(refusal: FileRejected | None) -> str:

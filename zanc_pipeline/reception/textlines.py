@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from zanc_pipeline.common.errors import DataError
-from zanc_pipeline.reception.code_pages import NOT_WINDOWS, likeliest
+from zanc_pipeline.reception.code_pages import NOT_WINDOWS, Guess, likeliest
 from zanc_pipeline.reception.problems import FileRejected
 
 MAX_LINE_CHARS = 8 * 1024 * 1024
@@ -37,7 +37,10 @@ _KNOWN_BINARY = (
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x7f]")
 _CONTROL_SHARE, _CONTROL_COUNT = 0.05, 20
 _SEPARATING_CONTROLS = 3  # a text may use a few control characters as separators, never many
+_FEW_ZEROS = 4
 _SAMPLE = 64 * 1024
+_MAINFRAME = tuple(bytes([byte]) for byte in (0x40, *range(0x81, 0xFA)))
+"""The blank, the letters and the digits of EBCDIC."""
 _HIGH_WORDS = re.compile(rb"[^\x80-\xff]?[^\x80-\xff]?[\x80-\xff]+[^\x80-\xff]?")
 
 
@@ -64,6 +67,8 @@ class Source:
     open: Callable[[], BinaryIO]
     encoding: str
     separator: str = ""
+    note: str = ""
+    """What must be told of the encoding."""
 
     def lines(self) -> Iterator[str]:
         """Each line with its own end (CR, LF, CRLF or the record separator).
@@ -93,8 +98,11 @@ def source_of(open_bytes: Callable[[], BinaryIO]) -> Source:
     """
     with open_bytes() as file:
         head = file.read(64 * 1024)
+    _require_ascii(head)
     encoding = next((name for mark, name in _BOMS if head.startswith(mark)), "")
-    encoding = encoding or _by_zeros(head) or _by_bytes(open_bytes)
+    encoding = encoding or _by_zeros(head)
+    guess = Guess(encoding=encoding) if encoding else _by_bytes(open_bytes)
+    encoding = guess.encoding
     text = head.decode(encoding, "zanc_windows")
     _require_text(head, text.rstrip(_END_MARKS))
     only_separator = RECORD_SEPARATOR in text and "\n" not in text and "\r" not in text
@@ -102,7 +110,20 @@ def source_of(open_bytes: Callable[[], BinaryIO]) -> Source:
         open=open_bytes,
         encoding=encoding,
         separator=RECORD_SEPARATOR if only_separator else "",
+        note=guess.note,
     )
+
+
+def _require_ascii(head: bytes) -> None:
+    """Raise FileRejected for the letters and digits of a mainframe (EBCDIC)."""
+    high = sum(map(head.count, _MAINFRAME))
+    if high > 0.6 * len(head) and head.count(b"\n") * 200 < len(head):
+        text = head.decode("cp037")
+        if sum(char.isascii() and char.isprintable() for char in text) > 0.95 * len(text):
+            raise FileRejected(
+                "isto é um texto de mainframe (EBCDIC), e não de texto comum: peça ao credor que o "
+                "envie em ASCII ou UTF-8"
+            )
 
 
 def _require_text(head: bytes, text: str) -> None:
@@ -151,17 +172,31 @@ def _split(text: io.TextIOWrapper, separator: str) -> Iterator[str]:
 
 
 def _by_zeros(head: bytes) -> str:
-    if len(head) < 4:
+    """UTF-16 or UTF-32 without its mark, told by where the zeros of its ASCII characters stand."""
+    whole = head[: len(head) - len(head) % 4]
+    zeros = [whole[place::4].count(0) for place in range(4)]
+    if sum(zeros) < _FEW_ZEROS:
         return ""
-    even, odd = head[0::2], head[1::2]
-    if odd.count(0) > len(odd) * 0.6 and even.count(0) < len(even) * 0.1:
-        return "utf-16-le"
-    if even.count(0) > len(even) * 0.6 and odd.count(0) < len(odd) * 0.1:
-        return "utf-16-be"
+    for name, filled in (("utf-32-le", 0), ("utf-32-be", 3)):
+        empty = [count for place, count in enumerate(zeros) if place not in {filled, 3 - filled}]
+        if min(empty) * 4 > len(whole) * 0.6 and zeros[filled] * 10 < zeros[3 - filled]:
+            return name
+    even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    for name, mine, other in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
+        if other * 20 <= mine and mine * 40 > len(whole) and _is_lines(head, name):
+            return name
     return ""
 
 
-def _by_bytes(open_bytes: Callable[[], BinaryIO]) -> str:
+def _is_lines(head: bytes, encoding: str) -> bool:
+    try:
+        text = head[: len(head) - len(head) % 2].decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return "\n" in text or "\r" in text or text.isprintable()
+
+
+def _by_bytes(open_bytes: Callable[[], BinaryIO]) -> Guess:
     """UTF-8 unless its sequences are outnumbered by bytes that break them; else Windows or DOS."""
     good = bad = 0
     sample = bytearray()
@@ -181,9 +216,10 @@ def _by_bytes(open_bytes: Callable[[], BinaryIO]) -> str:
                 if len(sample) < _SAMPLE:
                     sample += b"\n".join(_HIGH_WORDS.findall(data[:cut]))[:_SAMPLE]
     if not good and not bad:
-        return "ascii"
+        return Guess(encoding="ascii")
     if good >= bad:  # by chance no two bytes in a row are one character of UTF-8
-        return "utf-8"
+        mixed = f"{bad} bytes que não são UTF-8 foram lidos como os do Windows: conferir"
+        return Guess(encoding="utf-8", note=mixed if bad else "")
     return likeliest(bytes(sample))
 
 

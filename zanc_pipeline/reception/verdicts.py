@@ -145,7 +145,6 @@ def judge_chain(
             root=root.id if delivery is not root else None,
             better_than=(chain[-2].rows_accepted or 0) if delivery is not root else None,
             repeats=repeats if delivery is root else lambda _digest: False,
-            aside=aside,
         ) as judge:
             return process(
                 settings,
@@ -157,6 +156,7 @@ def judge_chain(
                 scratch=files.folder,
                 layout=other,
                 watch=witness.watch,
+                aside=aside,
             )
 
     def kept() -> Path:

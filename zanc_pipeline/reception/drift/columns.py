@@ -18,7 +18,7 @@ from zanc_pipeline.reception.drift.doubts import ENOUGH, distance
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.notation import Reading, read_as, settled
 from zanc_pipeline.reception.drift.raw import RawTable
-from zanc_pipeline.reception.drift.sample import KEY, Hasher, Token, loose
+from zanc_pipeline.reception.drift.sample import Hasher, Token
 from zanc_pipeline.reception.drift.traits import Traits, traits
 from zanc_pipeline.reception.fields import DDD_MARK
 from zanc_pipeline.reception.layout import ColumnField, FieldSpec
@@ -135,15 +135,15 @@ def _linked_rows(
     table: RawTable, before: Fingerprint, hasher: Hasher
 ) -> tuple[list[int], list[int]] | None:
     """The rows whose contract is known, by whatever column holds the contracts; their hashes."""
-    if KEY not in before.fields or len(before.links) < ENOUGH:
+    if before.key.name not in before.fields or len(before.links) < ENOUGH:
         return None
     best: tuple[list[int], list[int]] = ([], [])
     wide = RawTable(titles=None, rows=table.rows[:_ROWS_OF_KEY], changes={})
     for at in range(table.width):
         texts = wide.texts(at)
-        if len(set(texts[:500])) < 0.5 * len(texts[:500]):
+        if len(set(texts[:500])) < before.key.different * len(texts[:500]):
             continue
-        hashes = hasher.numbers(loose(pa.array(texts, pa.string()))).tolist()
+        hashes = before.key.hashes(pa.array(texts, pa.string()), hasher).tolist()
         rows = [row for row, key in enumerate(hashes) if key in before.links and texts[row]]
         if len(rows) > len(best[0]):
             best = (rows, [hashes[row] for row in rows])

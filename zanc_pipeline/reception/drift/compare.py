@@ -28,7 +28,7 @@ from zanc_pipeline.reception.drift.rows import (
     people_of,
     same,
 )
-from zanc_pipeline.reception.drift.sample import KEY, Token
+from zanc_pipeline.reception.drift.sample import Token
 from zanc_pipeline.reception.drift.shapes import column_doubts, file_doubts
 from zanc_pipeline.reception.drift.singles import singles
 from zanc_pipeline.reception.validate import spared_of
@@ -282,7 +282,7 @@ def _overlap_doubts(
     came, wanted = round(comparison.overlap * rows), comparison.wanted_overlap * rows
     if too_few(came, rows, comparison.wanted_overlap) or (not came and wanted > _NONE_CAME):
         yield Doubt(
-            field=KEY,
+            field=seen.key.name,
             kind="overlap",
             text=f"só {percent(comparison.overlap)} dos contratos do último arquivo voltaram "
             f"neste (o usual passa de {percent(comparison.wanted_overlap)})",

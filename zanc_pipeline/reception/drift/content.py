@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from zanc_pipeline.reception.layout import Layout
+from zanc_pipeline.reception.layout import AnyLayout
 
 _FIRST = ("versao", "vigencia", "arquivos", "zip", "gz", "formato")
-_LAST = ("campos", "registros", "limites")
+_LAST = ("campos", "registros", "limites", "membros")
 
 
-def content_of(layout: Layout) -> dict[str, Any]:
+def content_of(layout: AnyLayout) -> dict[str, Any]:
     """The keys of a layout, as they would be read from its file."""
     plain: dict[str, Any] = _plain(layout.model_dump(by_alias=True, exclude_unset=True))
     return plain
@@ -33,7 +33,14 @@ def written(content: Mapping[str, Any], notes: Sequence[str]) -> str:
 
 def _entry(key: str, value: Any, indent: str) -> list[str]:
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        return [f"{indent}{key}:", *(f"{indent}  - {_flow(one)}" for one in value)]
+        lines = [f"{indent}{key}:"]
+        for one in value:
+            if any(isinstance(inner, dict) for inner in one.values()):
+                items = [line for name in one for line in _entry(name, one[name], indent + "    ")]
+                lines += [f"{indent}  - {items[0].lstrip()}", *items[1:]]
+            else:
+                lines.append(f"{indent}  - {_flow(one)}")
+        return lines
     if isinstance(value, dict):
         lines = [f"{indent}{key}:"]
         for name, inner in value.items():

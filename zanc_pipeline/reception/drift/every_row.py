@@ -27,7 +27,7 @@ from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
 from zanc_pipeline.reception.drift.fingerprint import AtHand, Fingerprint, numbers_of, phones_of
 from zanc_pipeline.reception.drift.law import Shares
 from zanc_pipeline.reception.drift.rows import near_after
-from zanc_pipeline.reception.drift.sample import KEY, Hasher, Sample, loose, tokens
+from zanc_pipeline.reception.drift.sample import Hasher, RowKey, Sample, loose, tokens
 from zanc_pipeline.reception.drift.single_sums import SUM_HOLDS
 from zanc_pipeline.reception.drift.singles import singles
 from zanc_pipeline.reception.layout import FieldSpec, Layout
@@ -45,11 +45,12 @@ Mask = npt.NDArray[np.bool_]
 class Accepted:
     """The accepted rows of one delivery, a column at a time."""
 
-    def __init__(self, path: Path, hasher: Hasher) -> None:
+    def __init__(self, path: Path, hasher: Hasher, key: RowKey) -> None:
         self._file = pq.ParquetFile(path)
+        column = column_of(key.name)
         self._there = frozenset(self._file.schema_arrow.names)
         groups = (
-            self._file.read_row_group(group, ["contract"])["contract"]
+            self._file.read_row_group(group, [column])[column]
             for group in range(self._file.num_row_groups)
         )
         hashes = [hasher.numbers(loose(_plain(contracts))) for contracts in groups]
@@ -126,7 +127,7 @@ def odd_rows(
     first, ``before`` and ``earlier`` their fingerprints. The rows of the lines ``confirmed`` were
     confirmed by a person.
     """
-    if all(one.rows <= len(one.links) for one in (seen, before)):
+    if all(one.rows <= len(one.links) for one in (seen, before)) or seen.key.many:
         return {}
     if any(rows_of(path) > MOST_ROWS for path in (accepted, *past[:1])):
         return {}
@@ -134,10 +135,10 @@ def odd_rows(
     moved = movement(seen, before)
     counting = counters(moved, seen, before)
     both = [name for name in seen.names if name in before.fields]
-    still = [name for name in both if name not in {KEY, *counting}]
-    now = Accepted(accepted, hasher)
+    still = [name for name in both if name not in {seen.key.name, *counting}]
+    now = Accepted(accepted, hasher, seen.key)
     small = (path for path in past if rows_of(path) <= MOST_ROWS)
-    files = [one for path in small if (one := Accepted(path, hasher)).is_like(now, both)]
+    files = [one for path in small if (one := Accepted(path, hasher, seen.key)).is_like(now, both)]
     if not files:
         return {}
     beside = _Beside(now, files)
@@ -302,7 +303,7 @@ def _told(odd: Mapping[int, Sequence[Doubt]], here: Fingerprint) -> Iterator[tup
             yield (
                 lines[key],
                 OddRow(
-                    contract=values[KEY][key],
+                    contract=values[here.key.name][key],
                     cells={one.field: values[one.field][key] for one in doubts},
                     doubts=tuple(doubts),
                 ),

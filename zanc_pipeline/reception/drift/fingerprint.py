@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from zanc_pipeline.reception.drift.relations import Relations, relations
 from zanc_pipeline.reception.drift.sample import (
     KEY,
     Hasher,
+    RowKey,
     Sample,
     Sampler,
     Token,
@@ -116,6 +117,10 @@ class Fingerprint:
     """How the last digit of a contract follows from the others, when it does."""
     waiting: Mapping[int, Mapping[str, Token]] = field(default_factory=dict)
     """Contract hash → field → what it brought, of rows that were put aside."""
+    key: RowKey = field(default_factory=RowKey)
+    """What tells the rows apart: where it is not the contract, read "contract" as that."""
+    member: str = ""
+    """Of which file of a set this is; empty for a file that is a portfolio alone."""
     at_hand: AtHand | None = field(default=None, repr=False, compare=False)
 
     def days_since(self, before: Fingerprint) -> int | None:
@@ -177,6 +182,8 @@ class Fingerprint:
                 for name, column in self.phones.items()
             },
             "check": self.check,
+            "key": {"name": self.key.name, "many": self.key.many},
+            "member": self.member,
             "waiting": {f"{key:016x}": dict(row) for key, row in self.waiting.items()},
         }
 
@@ -226,6 +233,8 @@ class Fingerprint:
                 for name, column in content.get("phones", {}).items()
             },
             check=content.get("check"),
+            key=RowKey(**content.get("key", {})),
+            member=content.get("member", ""),
             waiting={int(key, 16): row for key, row in content.get("waiting", {}).items()},
         )
 
@@ -233,9 +242,9 @@ class Fingerprint:
 class Witness:
     """Looks at a delivery while it is read; then its fingerprint can be asked."""
 
-    def __init__(self, hasher: Hasher) -> None:
+    def __init__(self, hasher: Hasher, key: RowKey | None = None) -> None:
         self._hasher = hasher
-        self._sampler = Sampler(hasher)
+        self._sampler = Sampler(hasher, key=key)
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches, looked at in passing."""
@@ -245,15 +254,29 @@ class Witness:
         """The rows that were kept."""
         return self._sampler.sample()
 
-    def fingerprint(self, layout: Layout, file: dict[str, Any] | None = None) -> Fingerprint:
-        """The fingerprint of all that passed, read by ``layout``; ``file``: facts of the whole."""
-        return fingerprint(layout, self.sample(), self._hasher, file=file)
+    def fingerprint(
+        self,
+        layout: Layout,
+        file: dict[str, Any] | None = None,
+        like: Fingerprint | None = None,
+    ) -> Fingerprint:
+        """The fingerprint of all that passed, read by ``layout``; ``file``: facts of the whole.
+
+        Rows with one key are numbered as those of the fingerprint ``like`` that they equal.
+        """
+        return fingerprint(layout, self.sample(), self._hasher, file=file, like=like)
 
 
 def fingerprint(
-    layout: Layout, sample: Sample, hasher: Hasher, *, file: dict[str, Any] | None = None
+    layout: Layout,
+    sample: Sample,
+    hasher: Hasher,
+    *,
+    file: dict[str, Any] | None = None,
+    like: Fingerprint | None = None,
 ) -> Fingerprint:
-    """The fingerprint of sampled rows that ``layout`` reads."""
+    """The fingerprint of sampled rows that ``layout`` reads; see ``Witness.fingerprint``."""
+    key = sample.key
     fields: dict[str, FieldPrint] = {}
     columns: list[list[Token]] = []
     found: dict[str, list[Any]] = {}
@@ -275,12 +298,15 @@ def fingerprint(
             places=dict(Counter(str(places(text)) for text in texts if text.strip()))
             if spec.type == "dinheiro" and isinstance(layout, DelimitedLayout)
             else {},  # a spreadsheet's numbers have no nought at their end
-            looks=looks(_as_meant(values), key=spec.name == KEY),
+            looks=looks(_as_meant(values), key=spec.name == key.name),
             examples=tuple(masked(spec, text)[:20] for text in _some(texts)),
         )
         found[spec.name] = values
         columns.append(tokens(spec, values, hasher))
-    links = {key: [column[place] for column in columns] for place, key in enumerate(sample.keys)}
+    if key.many and like is not None:
+        tokens_of = dict(zip(fields, columns, strict=True))
+        sample = replace(sample, keys=in_order_of(like, sample.keys, tokens_of))
+    links = {row: [column[place] for column in columns] for place, row in enumerate(sample.keys)}
     return Fingerprint(
         rows=sample.rows_total,
         layout_version=layout.version,
@@ -292,7 +318,7 @@ def fingerprint(
         numbers={
             name: numbers_of(sample.keys, found[name])
             for name, one in fields.items()
-            if one.type in _COUNTED and name not in {KEY, *_PERSONAL_NAMES}
+            if one.type in _COUNTED and name not in {key.name, *_PERSONAL_NAMES}
         },
         phones={
             name: phones_of(sample.keys, found[name], hasher)
@@ -300,6 +326,7 @@ def fingerprint(
             if one.type == "telefone"
         },
         check=check_digit(sample.cells.get(KEY, ())),
+        key=key,
         at_hand=AtHand(
             sample=sample,
             values={
@@ -308,6 +335,37 @@ def fingerprint(
             without=lambda keys: fingerprint(layout, sample.without(keys), hasher, file=file),
         ),
     )
+
+
+def in_order_of(
+    before: Fingerprint, keys: Sequence[int], columns: Mapping[str, Sequence[Token]]
+) -> list[int]:
+    """The hashes of rows whose key comes many times, numbered like those rows of ``before``.
+
+    Of one key the rows that agree the most get one number, whatever their order in either file.
+    """
+    names = [name for name in columns if name in before.fields]
+    old = {name: before.column(name) for name in names}
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for place, row in enumerate(keys):
+        groups[RowKey.numbers_of(row)[0]].append(place)
+    made = list(keys)
+    for first, places_ in groups.items():
+        numbers = RowKey.numbers_of(first)
+        known = [row for row in numbers if row in before.links]
+        alike = sorted(
+            (-sum(columns[name][place] == old[name][row] for name in names), place, row)
+            for place in places_
+            for row in known
+        )
+        given: dict[int, int] = {}
+        for _, place, row in alike:
+            if place not in given and row not in given.values():
+                given[place] = row
+        free = (row for row in numbers if row not in known)
+        for place in places_:
+            made[place] = given[place] if place in given else next(free, numbers[-1])
+    return made
 
 
 def numbers_of(keys: list[int], values: list[Any]) -> dict[int, int]:

@@ -37,7 +37,8 @@ from zanc_pipeline.reception.drift.fingerprint import (
     Witness,
 )
 from zanc_pipeline.reception.drift.known import Known, known
-from zanc_pipeline.reception.drift.put_aside import of_sample, problems
+from zanc_pipeline.reception.drift.members import Within, with_member
+from zanc_pipeline.reception.drift.put_aside import OF_A_SET, REMEDY, of_sample, problems
 from zanc_pipeline.reception.drift.sample import Hasher
 from zanc_pipeline.reception.layout import Layout, SetLayout, load_layouts
 from zanc_pipeline.reception.ledger import Delivery, Verdict
@@ -74,12 +75,17 @@ def judged(
     kept: Kept,
     decided: frozenset[str],
     confirmed: frozenset[int] = frozenset(),
+    within: Within | None = None,
 ) -> Processed:
     """The verdict on a delivery with drift taken into account; it knows what to remember.
 
-    ``confirmed`` are lines that a person sent back: they are not compared with the past.
+    ``confirmed`` are lines that a person sent back: they are not compared with the past. A file of
+    a set is judged ``within`` it.
     """
-    result, finding = _judged(settings, delivery, content, again, kept, decided, confirmed)
+    result, finding = _judged(settings, delivery, content, again, kept, decided, confirmed, within)
+    if within is not None and finding is not None and finding.fingerprint is not None:
+        own = replace(finding.fingerprint, member=within.member.name)
+        finding = replace(finding, fingerprint=own)
 
     def remember(cursor: Any) -> None:
         store.keep(cursor, delivery.id, finding)
@@ -96,9 +102,11 @@ def _judged(
     kept: Kept,
     decided: frozenset[str],
     confirmed: frozenset[int],
+    within: Within | None,
 ) -> tuple[Processed, store.Finding | None]:
     hasher = hasher_of(settings)
-    witness = Witness(hasher)
+    key = within.key if within is not None else None
+    witness = Witness(hasher, key)
     result = again(None, witness, True, {})
     own = result.layout
     if own is None or result.verdict.status == "held" or not delivery.size_bytes:
@@ -106,26 +114,30 @@ def _judged(
     if result.findings and all(one.rule in _OF_ITS_TURN for one in result.findings):
         return result, None  # too old, out of turn or of another size: the layout is not to blame
     with transaction(settings, "zanc", application="reception") as cursor:
-        accepted = store.past(cursor, delivery, own.content)
+        accepted = store.past(
+            cursor, delivery, own.content, within.member.name if within is not None else ""
+        )
+    sample = witness.sample()
+    accepted = {number: one for number, one in accepted.items() if one.key == sample.key}
     past_ids, past = [*accepted], [_lasting(one, own) for one in accepted.values()]
     before, earlier = (past[0], past[1:]) if past else (None, [])
-    first = _trial(own, result, witness, content, delivery)
-    crm = known(settings, delivery.convenio, witness.sample())
+    first = _trial(own, result, witness, content, delivery, before)
+    crm = known(settings, delivery.convenio, sample)
     if RULE in decided or before is None:
         found = Diagnosis(kind="fits", layout=own, trial=_taught(first, before))
         return result, _accepted(result, first, found)
 
     def attempt(layout: Layout) -> Trial:
-        other = Witness(hasher)
+        other = Witness(hasher, key)
         try:
             tried = again(layout, other, False, {})
         except ConfigError as error:
             return Trial(layout=layout, refusal=str(error))
-        return _trial(layout, tried, other, content, delivery)
+        return _trial(layout, tried, other, content, delivery, before)
 
     if first.refusal is None and crm is not None and crm.doubts:
         first = replace(first, refusal=crm.doubts[0].text)
-    older = _other_versions(settings, delivery, own)
+    older = _other_versions(settings, delivery, own, within)
     beside = _Past(
         settings=settings,
         ids=past_ids,
@@ -133,6 +145,7 @@ def _judged(
         earlier=earlier,
         hasher=hasher,
         confirmed=confirmed,
+        within=within,
     )
     found = diagnose(
         first,
@@ -146,12 +159,12 @@ def _judged(
     )
     ruled = found.kind == "quarantine" and first.ruled and not found.doubts
     if found.kind == "fits" or ruled:
-        odd = of_sample(found) | beside.odd_rows(found, kept())
+        odd = of_sample(found) | beside.odd_rows(found, kept)
         many = too_many({line: row.doubts for line, row in odd.items()}, first)
         if many:
             return _held(result, replace(found, doubts=tuple(many))), store.Finding()
         if odd:  # what goes aside counts in no rule: a file held for it is not held without it
-            result = again(None, Witness(hasher), True, beside.problems(found, odd))
+            result = again(None, Witness(hasher, key), True, beside.problems(found, odd))
         if ruled and result.verdict.status != "accepted":
             return _held(result, found), store.Finding()
         if found.comparison is not None and found.comparison.insisted:
@@ -177,14 +190,15 @@ class _Past:
     earlier: Sequence[Fingerprint]
     hasher: Hasher
     confirmed: frozenset[int]
+    within: Within | None
 
-    def odd_rows(self, found: Diagnosis, rows: Path) -> dict[int, OddRow]:
-        """Line → what is odd in the accepted ``rows``, of those that the sample left out."""
+    def odd_rows(self, found: Diagnosis, kept: Kept) -> dict[int, OddRow]:
+        """Line → what is odd in the accepted rows, of those that the sample left out."""
         files = (self.settings.var / "deliveries" / str(number) / ACCEPTED for number in self.ids)
         if found.trial.seen is None:
             return {}
         return odd_rows(
-            rows,
+            kept(),
             [path for path in files if path.is_file()],
             found.trial.seen,
             self.before,
@@ -196,7 +210,15 @@ class _Past:
 
     def problems(self, found: Diagnosis, odd: Mapping[int, OddRow]) -> Aside:
         """What a clerk reads of each odd row."""
-        return problems(self.settings, found.layout, odd, self.ids)
+        remedy = REMEDY if self.within is None else OF_A_SET
+        return problems(self.settings, found.layout, odd, self.ids, remedy)
+
+    def text_of(self, layout: Layout, notes: Sequence[str]) -> str:
+        """The file of a layout, or of the set of which it is one member's."""
+        if self.within is None:
+            return written(content_of(layout), notes)
+        whole = with_member(self.within.layout, self.within.member.name, content_of(layout))
+        return written(whole, notes)
 
 
 def _otherwise(
@@ -216,8 +238,8 @@ def _otherwise(
     said = summary(found, own)
     finding = store.Finding(
         status="proposed",
-        layout=written(
-            content_of(found.layout),
+        layout=beside.text_of(
+            found.layout,
             [f"Layout proposto a partir da entrega {delivery.id} ({delivery.file_name}).", said],
         ),
         summary=said,
@@ -225,17 +247,18 @@ def _otherwise(
         | {"contratos_no_crm": [crm.found, crm.asked] if crm is not None else None},
     )
     if found.kind == "adapt":
-        witness = Witness(hasher)
+        key = beside.before.key
+        witness = Witness(hasher, key)
         odd = of_sample(found)
         adapted = again(found.layout, witness, True, beside.problems(found, odd))
-        more = beside.odd_rows(found, kept()) if adapted.verdict.status == "accepted" else {}
+        more = beside.odd_rows(found, kept) if adapted.verdict.status == "accepted" else {}
         if more:
-            witness = Witness(hasher)
+            witness = Witness(hasher, key)
             adapted = again(found.layout, witness, True, beside.problems(found, odd | more))
         crm = known(settings, delivery.convenio, witness.sample())
         if adapted.verdict.status == "accepted" and not (crm is not None and crm.doubts):
             adapted.adapted = [f"O arquivo mudou e foi lido assim: {said}."]
-            trial = _trial(found.layout, adapted, witness, content, delivery)
+            trial = _trial(found.layout, adapted, witness, content, delivery, beside.before)
             kept_of = remembered(replace(found, trial=trial), _rejected(adapted))
             taken = replace(finding, status="adapted", fingerprint=kept_of)
             return adapted, taken
@@ -268,11 +291,16 @@ def _lasting(before: Fingerprint, layout: Layout) -> Fingerprint:
     )
 
 
-def _other_versions(settings: Settings, delivery: Delivery, own: Layout) -> list[Layout]:
+def _other_versions(
+    settings: Settings, delivery: Delivery, own: Layout, within: Within | None
+) -> list[Layout]:
     """The convênio's other layouts for files of this name, the newest first."""
+    layouts = load_layouts(*layout_folders(settings, delivery.convenio))
+    if within is not None:
+        return within.versions(layouts, own)
     return [
         layout
-        for layout in reversed(load_layouts(*layout_folders(settings, delivery.convenio)))
+        for layout in reversed(layouts)
         if not isinstance(layout, SetLayout)
         and layout.version != own.version
         and any(pattern.match(delivery.file_name) for pattern in layout.patterns)
@@ -306,7 +334,12 @@ def _quarantined(result: Processed, reason: str) -> Verdict:
 
 
 def _trial(
-    layout: Layout, result: Processed, witness: Witness, content: Path, delivery: Delivery
+    layout: Layout,
+    result: Processed,
+    witness: Witness,
+    content: Path,
+    delivery: Delivery,
+    before: Fingerprint | None,
 ) -> Trial:
     seen = result.validation
     refused = result.verdict.status != "accepted"
@@ -324,7 +357,9 @@ def _trial(
         rows=seen.rows_total if seen else 0,
         rejected=seen.rows_rejected if seen else 0,
         emptied=sum(seen.warnings.values()) if seen else 0,
-        seen=witness.fingerprint(layout, file_facts(layout, content) | arrived) if seen else None,
+        seen=witness.fingerprint(layout, file_facts(layout, content) | arrived, before)
+        if seen
+        else None,
     )
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from zanc_pipeline.reception.drift.fingerprint import AtHand, Fingerprint
 from zanc_pipeline.reception.drift.rows import leaps, near_after, price_of_change, same
-from zanc_pipeline.reception.drift.sample import KEY, Token
+from zanc_pipeline.reception.drift.sample import Token
 
 NEVER = 0.005
 """Rows that may break a law which none broke yet: nearly all that never happened never will."""
@@ -70,7 +70,8 @@ class Rows:
     @cached_property
     def names(self) -> list[str]:
         """The fields that came before too, the contract not counted."""
-        return [name for name in self.seen.names if name in self.before.fields and name != KEY]
+        but = self.seen.key.name
+        return [name for name in self.seen.names if name in self.before.fields and name != but]
 
     def news(self, name: str) -> set[int]:
         """The contracts whose value in a field is not the one that is known of them."""

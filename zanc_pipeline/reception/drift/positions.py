@@ -19,7 +19,7 @@ import pyarrow as pa
 from zanc_pipeline.reception.drift.doubts import ENOUGH
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.notation import Reading, read_as, settled
-from zanc_pipeline.reception.drift.sample import KEY, Hasher, Token, loose
+from zanc_pipeline.reception.drift.sample import Hasher, Token
 from zanc_pipeline.reception.layout import PositionField
 
 FEW_ROWS = 48
@@ -79,18 +79,19 @@ def align(
     hasher: Hasher,
 ) -> Positions | None:
     """Find each field in ``lines``; None when not even the contracts are found."""
-    if KEY not in before.fields or len(before.links) < ENOUGH:
+    own_key = before.key.name
+    if own_key not in before.fields or len(before.links) < ENOUGH:
         return None
     search = _Search(lines, encoding, before, hasher)
-    key = search.find_key(next(spec for spec in specs if spec.name == KEY))
+    key = search.find_key(next(spec for spec in specs if spec.name == own_key))
     if key is None:
         return None
     shifts = {0, lines.shape[1] - search.usual_size, key.start - search.key_start}
     found = Positions(linked=len(search.rows))
-    found.windows[KEY] = key
+    found.windows[own_key] = key
     filled: list[PositionField] = []
     for spec in specs:
-        if spec.name == KEY or spec.name not in before.fields:
+        if spec.name == own_key or spec.name not in before.fields:
             continue
         if before.fields[spec.name].traits.filled < 0.02:
             filled.append(spec)
@@ -129,10 +130,10 @@ class _Search:
         part = self.lines[:_ROWS_OF_KEY]
         for start, size in self._windows(spec, {0, self.lines.shape[1] - self.usual_size}):
             head = self._texts(part[:400], start, size)
-            if len(set(head)) < 0.5 * len(head):
+            if len(set(head)) < self.before.key.different * len(head):
                 continue
-            texts = loose(pa.array(self._texts(part, start, size), pa.string()))
-            hashes = self.hasher.numbers(texts).tolist()
+            texts = pa.array(self._texts(part, start, size), pa.string())
+            hashes = self.before.key.hashes(texts, self.hasher).tolist()
             rows = [row for row, key in enumerate(hashes) if key in self.before.links]
             exact = size == spec.size
             better = best is None or (len(rows), exact) > (len(best[3]), best[1] == spec.size)
@@ -148,7 +149,7 @@ class _Search:
         reading = self.read(spec, best[0], best[1], LINKED_ROWS)
         if reading.agreement < 0.95:
             return None
-        return Window(name=KEY, start=best[0], size=best[1], reading=reading)
+        return Window(name=spec.name, start=best[0], size=best[1], reading=reading)
 
     def find(self, spec: PositionField, shifts: set[int]) -> Window | None:
         """The window where a field agrees best; None when nowhere well enough."""

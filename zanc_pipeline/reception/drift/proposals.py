@@ -20,7 +20,9 @@ from zanc_pipeline.reception import ledger, service
 from zanc_pipeline.reception.drift import store
 from zanc_pipeline.reception.drift.content import written
 from zanc_pipeline.reception.drift.hook import RULE
+from zanc_pipeline.reception.drift.members import member_content, with_member
 from zanc_pipeline.reception.drift.store import Proposal
+from zanc_pipeline.reception.joining import place_of
 from zanc_pipeline.reception.layout import AnyLayout, load_layouts, parse_layout
 from zanc_pipeline.reception.ledger import Delivery
 from zanc_pipeline.reception.process import layout_folders
@@ -110,6 +112,10 @@ def _write_version(settings: Settings, delivery: Delivery, proposal: Proposal) -
         if mark in path.read_text(encoding="utf-8").splitlines()[0]:
             return path
     content = yaml.safe_load(proposal.layout)
+    place = place_of(settings, delivery)
+    if place is not None:  # other files of the set may have got another layout meanwhile
+        name = place.member.name
+        content = with_member(place.layout, name, member_content(content, name))
     number = _next_number(load_layouts(*layout_folders(settings, delivery.convenio)))
     content["versao"] = str(number)
     day = delivery.reference_date

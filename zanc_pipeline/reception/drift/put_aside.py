@@ -12,25 +12,26 @@ from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.accepted import column_of
 from zanc_pipeline.reception.aside import ACCEPTED
 from zanc_pipeline.reception.drift.diagnose import Diagnosis
-from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
-from zanc_pipeline.reception.drift.sample import KEY
+from zanc_pipeline.reception.drift.doubts import OddRow
 from zanc_pipeline.reception.fields import masked
 from zanc_pipeline.reception.findings import reais
 from zanc_pipeline.reception.layout import FieldSpec, Layout
 from zanc_pipeline.reception.problems import RowProblem
 
 REMEDY = "confirme com o credor; se está certo, devolva a linha como veio"
+OF_A_SET = "confirme com o credor; se está certo, entra quando vier igual no arquivo de outro dia"
 
 
 def of_sample(found: Diagnosis) -> dict[int, OddRow]:
     """Line → the rows that the diagnosis itself puts aside."""
-    at_hand = found.trial.seen.at_hand if found.trial.seen is not None else None
-    if not found.aside or at_hand is None:
+    seen = found.trial.seen
+    if not found.aside or seen is None or seen.at_hand is None:
         return {}
+    at_hand = seen.at_hand
     places = {line: place for place, line in enumerate(at_hand.sample.lines)}
     return {
         line: OddRow(
-            contract=at_hand.values[KEY][at_hand.sample.keys[places[line]]],
+            contract=at_hand.values[seen.key.name][at_hand.sample.keys[places[line]]],
             cells={one.field: at_hand.sample.cells[one.field][places[line]] for one in doubts},
             doubts=tuple(doubts),
         )
@@ -39,7 +40,11 @@ def of_sample(found: Diagnosis) -> dict[int, OddRow]:
 
 
 def problems(
-    settings: Settings, layout: Layout, rows: Mapping[int, OddRow], past: Sequence[int]
+    settings: Settings,
+    layout: Layout,
+    rows: Mapping[int, OddRow],
+    past: Sequence[int],
+    remedy: str = REMEDY,
 ) -> dict[int, list[RowProblem]]:
     """Line → what speaks against its row. ``past``: deliveries accepted before, newest first."""
     specs = {spec.name: spec for spec in layout.fields}
@@ -51,7 +56,8 @@ def problems(
                 specs[doubt.field],
                 written(row.cells[doubt.field]),
                 before.get(row.contract, {}).get(doubt.field),
-                doubt,
+                f"{doubt.text}: ",
+                remedy,
             )
             for doubt in row.doubts
         ]
@@ -59,14 +65,12 @@ def problems(
     }
 
 
-def _problem(line: int, spec: FieldSpec, text: str, before: str | None, doubt: Doubt) -> RowProblem:
+def _problem(
+    line: int, spec: FieldSpec, text: str, before: str | None, said: str, remedy: str
+) -> RowProblem:
     was = f"antes era '{masked(spec, before)}'; " if before else ""
-    return RowProblem(
-        line=line,
-        field=spec.name,
-        found=masked(spec, text),
-        problem=f"{doubt.text}: {was}{REMEDY}",
-    )
+    found = masked(spec, text)
+    return RowProblem(line=line, field=spec.name, found=found, problem=f"{said}{was}{remedy}")
 
 
 def _before(

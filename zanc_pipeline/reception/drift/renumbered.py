@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from zanc_pipeline.reception.drift.doubts import SMALL, Doubt
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.rows import same
-from zanc_pipeline.reception.drift.sample import KEY
 from zanc_pipeline.reception.drift.shapes import renumbers
 
 _RENAMED_SHARE = 0.15
@@ -33,7 +32,7 @@ def renumbered(seen: Fingerprint, last: Fingerprint, known: Fingerprint) -> Iter
     again = _under_another_number(seen, last, came, gone)
     if again:
         yield Doubt(
-            field=KEY,
+            field=seen.key.name,
             kind="renamed",
             text=f"{again} dívidas do último arquivo (mesma pessoa, datas e valores) vieram com "
             "outro número de contrato",
@@ -42,7 +41,7 @@ def renumbered(seen: Fingerprint, last: Fingerprint, known: Fingerprint) -> Iter
     count = _people(seen, last, came, gone)
     if count > _RENAMED_SHARE * len(seen.links):
         yield Doubt(
-            field=KEY,
+            field=seen.key.name,
             kind="renamed",
             text=f"{count} pessoas do último arquivo vieram com outro número de contrato",
             weak=count < (2 if len(seen.links) < SMALL else 3),
@@ -65,7 +64,7 @@ def _under_another_number(
 
     What another file brings anew in most rows (days overdue, a debt with its interest) is left out.
     """
-    names = [name for name in seen.names if name in last.fields and name != KEY]
+    names = [name for name in seen.names if name in last.fields and name != seen.key.name]
     person = next((name for name in names if name in _PERSON), None)
     debt = [name for name in names if seen.fields[name].type in _DEBT and name != "nascimento"]
     debt = [name for name in debt if last.agreement.get(name, 1.0) > _MOVES_DAILY]

@@ -176,7 +176,7 @@ def compare_field(
     wanted = _STABLE_NAMES.get(name, _STABLE.get(kind, 0.6))
     usual = before.agreement.get(name)
     expected = usual if usual is not None else min(0.98, wanted + _USUAL_ROOM)
-    if usual is not None and name != KEY:
+    if usual is not None and name != seen.key.name:
         wanted = max(0.05, usual - _USUAL_ROOM)
     like, best = None, share + _CROSS_MARGIN
     for other in before.names:

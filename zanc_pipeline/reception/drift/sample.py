@@ -27,9 +27,11 @@ from zanc_pipeline.reception.readers.base import Batch
 
 SAMPLE_ROWS = 1_500
 KEY = "contrato"
-"""The field by which the rows of two deliveries are known to be the same."""
+"""The field by which the rows of two portfolios are known to be the same."""
 
 Token = str | int | None
+_TURNS = 0xFF
+"""The bits of a hash that tell apart the rows with one key."""
 _BLANKS = re.compile(r"\s+")
 
 
@@ -53,6 +55,49 @@ class Hasher:
             values, hash_key=self._siphash, categorize=False
         )
         return hashes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowKey:
+    """The field by which the rows of two deliveries are known to be the same.
+
+    ``many``: a value comes in several rows, told apart by which of them comes first.
+    """
+
+    name: str = KEY
+    many: bool = False
+
+    @property
+    def different(self) -> float:
+        """Share of different values, at least, in the column that holds the key."""
+        return 0.1 if self.many else 0.5
+
+    def hashes(self, texts: pa.Array, hasher: Hasher) -> npt.NDArray[np.uint64]:
+        """A 64-bit keyed hash of the row of each text."""
+        found = hasher.numbers(loose(texts))
+        if not self.many:
+            return found
+        import pandas as pd
+
+        turns = pd.Series(found).groupby(found, sort=False).cumcount().to_numpy(np.uint64)
+        return (found & ~np.uint64(_TURNS)) | np.minimum(turns, np.uint64(_TURNS))
+
+    def numbered(self, found: int, times: Counter[int]) -> int:
+        """The hash of one more row with the key's hash ``found``; ``times`` counts them."""
+        if not self.many:
+            return found
+        turn, times[found] = times[found], times[found] + 1
+        return self.numbers_of(found)[min(turn, _TURNS)]
+
+    @staticmethod
+    def numbers_of(row: int) -> range:
+        """The hashes of all rows with the same key as that of the hash ``row``."""
+        return range(row & ~_TURNS, (row | _TURNS) + 1)
+
+
+def row_key(names: Container[str]) -> RowKey:
+    """What tells apart the rows of a file with these fields: without a contract, the person."""
+    return RowKey() if KEY in names else RowKey(name="cpf", many=True)
 
 
 def loose(texts: pa.Array) -> pa.Array:
@@ -121,8 +166,10 @@ def _swapped(day: date) -> str:
 
 @dataclass(kw_only=True)
 class Sample:
-    """Rows of a delivery as texts, by field; ``keys`` are the hashes of their contracts."""
+    """Rows of a delivery as texts, by field; ``keys`` are the hashes of their contracts, or of
+    what else is the ``key``."""
 
+    key: RowKey = field(default_factory=RowKey)
     rows_total: int = 0
     keys: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -139,6 +186,7 @@ class Sample:
         """The sample as if the rows of these contracts had not come."""
         kept = [place for place, key in enumerate(self.keys) if key not in keys]
         return Sample(
+            key=self.key,
             rows_total=self.rows_total - len(self.keys) + len(kept),
             keys=[self.keys[place] for place in kept],
             lines=[self.lines[place] for place in kept],
@@ -150,8 +198,12 @@ class Sample:
 class Sampler:
     """Takes batches as they pass and keeps the rows of the smallest contract hashes."""
 
-    def __init__(self, hasher: Hasher, *, size: int = SAMPLE_ROWS) -> None:
+    def __init__(
+        self, hasher: Hasher, *, key: RowKey | None = None, size: int = SAMPLE_ROWS
+    ) -> None:
         self._hasher, self._size = hasher, size
+        self._key = key
+        self._times: Counter[int] = Counter()
         self._rows: dict[int, list[str]] = {}
         self._lines: dict[int, int] = {}
         self._repeats: Counter[int] = Counter()
@@ -163,6 +215,7 @@ class Sampler:
         """The same batches, looked at in passing from the start; memory is the sample's."""
         self._rows, self._lines, self._limit, self._total = {}, {}, None, 0
         self._repeats.clear()
+        self._times.clear()
         for batch in batches:
             self.see(batch.cells, batch.line)
             yield batch
@@ -170,9 +223,11 @@ class Sampler:
     def see(self, cells: Mapping[str, pa.Array], lines: npt.NDArray[np.int64]) -> None:
         """Take the text columns of some rows, and the line of each."""
         self._names = self._names or list(cells)
-        if KEY not in cells or not len(cells[KEY]):
+        key = self._key = self._key or row_key(cells)
+        name = key.name
+        if name not in cells or not len(cells[name]):
             return
-        contracts = loose(cells[KEY])
+        contracts = loose(cells[name])
         self._total += len(contracts)
         hashes = self._hasher.numbers(contracts)
         if self._limit is None:
@@ -184,12 +239,13 @@ class Sampler:
             return
         taken = {name: cells[name].take(pa.array(chosen)).to_pylist() for name in self._names}
         for place, index in enumerate(chosen):
-            key, row = int(hashes[index]), [taken[name][place] or "" for name in self._names]
-            if key not in self._rows:
-                self._lines[key] = int(lines[index])
-            if self._rows.setdefault(key, row) != row:
-                self._repeats[key] += 1
-        self._trim()
+            number = key.numbered(int(hashes[index]), self._times)
+            row = [taken[name][place] or "" for name in self._names]
+            if number not in self._rows:
+                self._lines[number] = int(lines[index])
+            if self._rows.setdefault(number, row) != row:
+                self._repeats[number] += 1
+        self._trim(key)
 
     def sample(self) -> Sample:
         """What was kept, in the order of the hashes."""
@@ -200,12 +256,19 @@ class Sampler:
         }
         repeats = sum(self._repeats[key] for key in keys)
         lines = [self._lines[key] for key in keys]
-        return Sample(rows_total=self._total, keys=keys, lines=lines, cells=cells, repeats=repeats)
+        return Sample(
+            key=self._key or RowKey(),
+            rows_total=self._total,
+            keys=keys,
+            lines=lines,
+            cells=cells,
+            repeats=repeats,
+        )
 
-    def _trim(self) -> None:
+    def _trim(self, key: RowKey) -> None:
         if len(self._rows) < self._size:
             return
         kept = sorted(self._rows)[: self._size]
-        self._limit = kept[-1]
+        self._limit = kept[-1] | (_TURNS if key.many else 0)
         self._rows = {key: self._rows[key] for key in kept}
         self._lines = {key: self._lines[key] for key in kept}

@@ -15,7 +15,7 @@ from zanc_pipeline.reception.drift.fingerprint import FieldPrint, Fingerprint
 from zanc_pipeline.reception.drift.looks import strange
 from zanc_pipeline.reception.drift.relations import broken
 from zanc_pipeline.reception.drift.rows import FieldComparison, usual_moves
-from zanc_pipeline.reception.drift.sample import KEY, Token
+from zanc_pipeline.reception.drift.sample import Token
 
 _FAR_DAYS = 15 * 365
 _FAR_TIMES = 20
@@ -61,7 +61,7 @@ def file_doubts(seen: Fingerprint, before: Fingerprint) -> Iterator[Doubt]:
     rows = len(seen.links)
     if seen.repeats and not before.repeats and (rows < _FEW_ROWS or seen.repeats > _OF_MANY * rows):
         yield Doubt(
-            field=KEY,
+            field=seen.key.name,
             kind="twice",
             text=f"{seen.repeats} linhas trazem um contrato que já veio no arquivo, com outros "
             "dados; nunca foi assim",
@@ -97,7 +97,7 @@ def column_doubts(
         yield from _look_doubts(name, now, was, one)
     if now.type != was.type:
         return
-    alone, key = mostly_new(seen, before), name == KEY and not _numbers_anew(before)
+    alone, key = mostly_new(seen, before), name == seen.key.name and not _numbers_anew(before)
     yield from _small_print(name, now, was, key=key, alone=alone)
     yield from _never_moved(name, seen, before)
     if usual_moves(name, now.type, before.history) < _MOSTLY_MOVES:

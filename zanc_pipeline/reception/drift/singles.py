@@ -59,7 +59,9 @@ def singles(
         known=[key for key in common if key not in confirmed],
         fresh=fresh,
         still=[
-            name for name in seen.names if name in before.fields and name != KEY and name not in but
+            name
+            for name in seen.names
+            if name in before.fields and name not in {seen.key.name, *but}
         ],
         shares=shares or Shares(rows=len(seen.links), fresh=len(fresh) / len(seen.links)),
     )
@@ -166,7 +168,7 @@ def _owners(column: Mapping[int, Token], people: Mapping[int, Token]) -> dict[To
 
 def _signs(rows: Rows) -> Iterator[Law]:
     """A digit in a name, a star, a word for nothing, where none ever came."""
-    for name in (*rows.still, KEY):
+    for name in (*rows.still, rows.seen.key.name):
         looks = rows.before.fields[name].looks
         if rows.seen.fields[name].type not in _TEXTS or looks.rows < LEAST_ROWS:
             continue

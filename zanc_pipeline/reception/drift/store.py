@@ -52,13 +52,17 @@ PAST = 4
 """Accepted deliveries that are remembered: the shapes of a week, contracts that come by turns."""
 
 
-def past(cursor: Any, delivery: Delivery, content: str) -> dict[int, Fingerprint]:
-    """The last fingerprints of this convênio and content before this delivery, newest first."""
+def past(cursor: Any, delivery: Delivery, content: str, member: str = "") -> dict[int, Fingerprint]:
+    """The last fingerprints of this convênio and content before this delivery, newest first.
+
+    Those of one ``member`` of a set, or of files that are of none.
+    """
     cursor.execute(
         "SELECT d.id, f.content FROM reception.fingerprint f JOIN reception.delivery d "
         "ON d.id = f.delivery_id WHERE d.convenio = %s AND d.id < %s "
-        "AND d.content = %s AND d.status IN ('accepted', 'loaded') ORDER BY d.id DESC LIMIT %s",
-        (delivery.convenio, delivery.id or 2**62, content, PAST),
+        "AND d.content = %s AND d.status IN ('accepted', 'loaded', 'joined') "
+        "AND coalesce(f.content->>'member', '') = %s ORDER BY d.id DESC LIMIT %s",
+        (delivery.convenio, delivery.id or 2**62, content, member, PAST),
     )
     found = {row["id"]: Fingerprint.from_json(row["content"]) for row in cursor.fetchall()}
     return {number: one for number, one in found.items() if one is not None}
