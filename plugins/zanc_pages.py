@@ -37,7 +37,7 @@ def _views() -> list[dict[str, Any]]:
     }
     others = {
         "Painel do supervisor": f"{settings.web_url(settings.dialer)}/painel",
-        "Modelos (MLflow)": f"{settings.web_url(settings.mlflow)}/#/models",
+        "Modelos (MLflow)": settings.mlflow_page("models"),
         "Discador (API)": f"{settings.web_url(settings.dialer)}/openapi.json",
         "Localização (API)": f"{settings.web_url(settings.localization)}/openapi.json",
     }

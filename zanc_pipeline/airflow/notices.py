@@ -61,7 +61,7 @@ def breached(settings: Settings, checks: Iterable[Check]) -> None:
                 key=f"{one.model} {one.version} {today}",
                 subject=f"O modelo {one.model} (versão {one.version}) passou de um limite",
                 text=f"{one.why}\n\nO treino começa sozinho.",
-                link=f"{settings.web_url(settings.mlflow)}/#/models/{one.model}",
+                link=settings.mlflow_page(f"models/{one.model}"),
             )
             for one in checks
             if one.breach

@@ -339,11 +339,10 @@ class TrainModelOperator(BaseOperator):
         with plain_errors():
             settings = load_settings()
             result = service.train(settings, settings.root / Path(self.spec)).to_json()
-            mlflow = settings.web_url(settings.mlflow)
         self.log.info("%s", result)
         version = f"{result['name']}/versions/{result['model_version']}"
-        self.model_url = f"{mlflow}/#/models/{version}"
-        self.run_url = f"{mlflow}/#/runs/{result['run_id']}"
+        self.model_url = settings.mlflow_page(f"models/{version}")
+        self.run_url = settings.mlflow_page(f"runs/{result['run_id']}")
         return result
 
 

@@ -302,6 +302,10 @@ class Settings(BaseSettings):
         """The base URL of a service, without a trailing slash."""
         return (part.url or f"http://{self.host}:{part.port}").rstrip("/")
 
+    def mlflow_page(self, page: str = "experiments") -> str:
+        """A page of MLflow as one who trains models sees it; its own choice is the GenAI view."""
+        return f"{self.web_url(self.mlflow)}/#/{page}?workflowType=machine_learning"
+
     @cached_property
     def convenios(self) -> dict[str, dict[str, Any]]:
         """``config/convenios/<name>/convenio.yaml`` by name."""

@@ -82,6 +82,6 @@ def _print_addresses() -> None:
         f"password {stack.airflow.password}"
     )
     click.echo(
-        f"MLflow   {stack.web_url(stack.mlflow)}  user {stack.mlflow.username}  "
+        f"MLflow   {stack.mlflow_page()}  user {stack.mlflow.username}  "
         f"password {stack.mlflow.password}"
     )

@@ -66,7 +66,7 @@ def test_a_breach_is_told_and_a_model_within_its_limits_is_not(
     line.breached(place, checks)
     (one,) = told
     assert "zanc_answer (versão 3)" in one.subject
-    assert one.link.endswith("/#/models/zanc_answer")
+    assert one.link.endswith("/#/models/zanc_answer?workflowType=machine_learning")
 
 
 @pytest.mark.integration

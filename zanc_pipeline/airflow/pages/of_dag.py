@@ -30,10 +30,9 @@ def of_dag(
     if not address.startswith(f"{places.PREFIX}/dag/"):
         return RedirectResponse(address, 303)
     kind, _, model = dag_id.partition("__")
-    mlflow = stack.web_url(stack.mlflow)
-    links = [("Todos os modelos no MLflow", f"{mlflow}/#/models")]
+    links = [("Todos os modelos no MLflow", stack.mlflow_page("models"))]
     if kind == places.TRAINING:
         spec = read_yaml(stack.root / "models" / model / "model.yaml")
         name = str(spec.get("name", f"zanc_{model}"))
-        links.insert(0, (f"O modelo {name} no MLflow", f"{mlflow}/#/models/{name}"))
+        links.insert(0, (f"O modelo {name} no MLflow", stack.mlflow_page(f"models/{name}")))
     return answers.page(request, "dag.html.j2", dag_id=dag_id, links=links)
