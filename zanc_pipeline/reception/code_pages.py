@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 NOT_WINDOWS = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
 """The bytes that cp1252 leaves free; latin-1 has controls there."""
@@ -29,14 +30,16 @@ _CENTRAL = (
     "ăâîşţ",
     "čćđšž",
 )
-_LATIN = (
+_Pages: TypeAlias = "tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]"
+
+_LATIN: _Pages = (
     (("cp1250", "iso8859_2", "cp852"), _CENTRAL),
     (("cp1254",), ("çğıöşüâîû",)),
     (("cp1257",), ("ąčęėįšųūž", "āčēģīķļņšūž")),
 )
-_SCRIPTS = (  # the letters of each, the usual ones first
+_SCRIPTS: _Pages = (  # the letters of each, the usual ones first
     (
-        ("cp1251", "koi8_r", "koi8_u", "cp866", "iso8859_5", "mac_cyrillic"),
+        ("cp1251", "koi8_r", "cp866", "iso8859_5", "mac_cyrillic"),
         (
             "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё",
             "оаинвтерсіклудмпязьбгйчхцїжюєфшщґ",
@@ -49,9 +52,9 @@ _SCRIPTS = (  # the letters of each, the usual ones first
     (("cp874",), ("านรกอเงมยลวดทสตะปบคหแจพชขใไโผซถศธณฉภฟฎษ",)),
 )
 _EASTERN: dict[str, Callable[[str, bytes], float]] = {
+    "cp949": lambda char, raw: _by_lead(raw, common=(0xB0, 0xC8), rare=(0, 0)),
     "gb18030": lambda char, raw: _by_lead(raw, common=(0xB0, 0xD7), rare=(0xD8, 0xF7)),
     "big5": lambda char, raw: _by_lead(raw, common=(0xA4, 0xC6), rare=(0xC9, 0xF9), trail=0x40),
-    "cp949": lambda char, raw: _by_lead(raw, common=(0xB0, 0xC8), rare=(0, 0)),
     "cp932": lambda char, raw: (
         _kana(char) or _by_lead(raw, common=(0x88, 0x97), rare=(0x98, 0xEA), trail=0x40) * 0.95
     ),
@@ -87,7 +90,7 @@ def likeliest(sample: bytes) -> Guess:
     """
     windows = "latin-1" if any(byte in NOT_WINDOWS for byte in sample) else "cp1252"
     worth = {page: _worth(sample.decode(page), _WEST) for page in (windows, *_DOS_OR_MAC)}
-    others = sorted(_others(sample, worth[windows]), reverse=True)
+    others = sorted(_others(sample, worth[windows]), key=lambda entry: -entry[0])
     if others:
         share, page = others[0]
         near = [other for worse, other in others[1:] if worse > share - 0.03 and other != page]
@@ -109,7 +112,8 @@ def likeliest(sample: bytes) -> Guess:
 
 def _others(sample: bytes, windows: float) -> Iterator[tuple[float, str]]:
     """Encodings that make clearly more of a sample than Windows', with the sense they make."""
-    for pages, languages in _LATIN:
+    together = _runs(sample)
+    for pages, languages in _LATIN if together < 0.8 else ():
         for page in pages:
             text = sample.decode(page, "replace")
             letters = {char for char in text if ord(char) > 127 and char.isalpha()}
@@ -118,13 +122,12 @@ def _others(sample: bytes, windows: float) -> Iterator[tuple[float, str]]:
                 _LEAST_LATIN, windows * _RATIO, windows + _MARGIN
             ):
                 yield worth, page
-    if _runs(sample) >= 0.5:
-        for pages, alphabets in _SCRIPTS:
-            for page in pages:
-                text = sample.decode(page, "replace")
-                worth = max(_sense(text, _weights(letters)) for letters in alphabets)
-                if worth > max(_LEAST_SCRIPT, windows + _MARGIN):
-                    yield worth, page
+    for pages, alphabets in _SCRIPTS if together > 0.5 else ():
+        for page in pages:
+            text = sample.decode(page, "replace")
+            worth = max(_sense(text, _weights(letters)) for letters in alphabets)
+            if worth > max(_LEAST_SCRIPT, windows + _MARGIN):
+                yield worth, page
     for page in _EASTERN:
         worth = _eastern(sample, page)
         if worth > max(_LEAST_EASTERN, windows + _MARGIN):
@@ -171,8 +174,13 @@ def _fits(
         return -1.0
     if before.isdigit() or after.isdigit() or (char.isupper() and before.islower()):
         return -0.7
-    if low == "õ" and after and after.isalpha() and after not in "eEi":
-        return 0.2  # only Portuguese and Estonian write it
+    if char.islower() and before.isupper() and after.isupper():
+        return -0.7
+    if other and before.isalpha() and after.isalpha():
+        if not (before.isascii() or after.isascii()):
+            return -0.5  # three in a row are a word of another script
+        if (low == "õ" and after not in "eEi") or low == "þ":
+            return 0.2  # Portuguese writes õe, Icelandic þ at the start of a word
     if not before.isalpha() and not after.isalpha():
         return 0.3
     return 1.0 if low in letters else 0.4
@@ -210,11 +218,20 @@ def _bare(char: str) -> str:
 def _eastern(sample: bytes, page: str) -> float:
     """The share of usual characters of two bytes; nothing when the bytes are not of that page."""
     text = sample.decode(page, "replace")
-    found = [char for char in text if ord(char) > 127]
-    if len(found) < _LEAST_LETTERS or text.count("\ufffd") > len(found) // 200:
+    count = sum(ord(char) > 127 for char in text)
+    if count < _LEAST_LETTERS or text.count("\ufffd") > count // 200:
         return 0.0
     usual = _EASTERN[page]
-    return sum(usual(char, char.encode(page, "replace")) for char in found) / len(found)
+    alone = (  # within a word of ASCII letters it is no character of two bytes
+        char
+        for place, char in enumerate(text)
+        if ord(char) > 127
+        and not any(
+            next_to.isascii() and next_to.isalpha()
+            for next_to in (text[place - 1 : place], text[place + 1 : place + 2])
+        )
+    )
+    return sum(usual(char, char.encode(page, "replace")) for char in alone) / count
 
 
 def _by_lead(

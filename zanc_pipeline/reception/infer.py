@@ -125,7 +125,7 @@ def _text(path: Path, facts: NameFacts, today: date) -> list[str]:
     if lines[0].lstrip().startswith("{"):
         return json_fields(path.name, lines, today)
     layout_encoding = {"utf-8-sig": "utf-8", "ascii": "latin-1"}.get(encoding, encoding)
-    if layout_encoding.startswith(("utf-16", "utf-32")):
+    if layout_encoding not in {"utf-8", "latin-1", "cp1252"}:
         raise DataError(
             f"{path.name}: o arquivo está em {encoding}, que um layout não lê: peça ao credor que "
             "o envie em UTF-8 ou Latin-1"

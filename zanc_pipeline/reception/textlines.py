@@ -177,9 +177,11 @@ def _by_zeros(head: bytes) -> str:
     zeros = [whole[place::4].count(0) for place in range(4)]
     if sum(zeros) < _FEW_ZEROS:
         return ""
-    for name, filled in (("utf-32-le", 0), ("utf-32-be", 3)):
-        empty = [count for place, count in enumerate(zeros) if place not in {filled, 3 - filled}]
-        if min(empty) * 4 > len(whole) * 0.6 and zeros[filled] * 10 < zeros[3 - filled]:
+    for name, empty, filled in (
+        ("utf-32-le", zeros[2:], zeros[0]),
+        ("utf-32-be", zeros[:2], zeros[3]),
+    ):
+        if min(empty) * 4 > len(whole) * 0.95 and filled * 10 < min(empty):
             return name
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
     for name, mine, other in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):

@@ -251,6 +251,46 @@ def test_the_code_page_is_the_one_in_which_words_are_words(text: str, encoding: 
     assert textlines.decode(text.encode(encoding))[0] == text
 
 
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [
+        ("cp1250", "Wiśniewski;Łódź\nDąbrowska;Częstochowa\nŻak;Poznań"),
+        ("cp852", "Příjmení;Obec\nDvořáková;Plzeň\nRůžička;Děčín"),
+        ("cp1254", "Şükrü;İstanbul\nAyşe Yıldız;Eskişehir\nDoğan;Iğdır"),
+        ("cp1251", "Фамилия;Город\nИванов;Москва\nПетрова;Казань"),
+        ("koi8_r", "ФАМИЛИЯ;ГОРОД\nИВАНОВ;МОСКВА\nПЕТРОВА;КАЗАНЬ"),
+        ("cp1253", "Όνομα;Πόλη\nΓιώργος;Αθήνα\nΕλένη;Ηράκλειο"),
+        ("cp1255", "דוד לוי;תל אביב\nשרה כהן;ירושלים\nמשה פרץ;חיפה"),
+        ("cp1256", "محمد علي;القاهرة\nفاطمة حسن;الرياض\nأحمد سالم;بغداد"),
+        ("gb18030", "姓名;城市\n王小明;北京\n李华;上海市浦东新区\n张伟;广州"),
+        ("big5", "姓名;城市\n王小明;臺北市\n李華;高雄\n張偉;臺中市西屯區"),
+        ("cp932", "氏名;住所\n田中太郎;東京都\nヤマダ;福岡県\n高橋さくら;京都府"),
+        ("cp949", "이름;주소\n김철수;서울특별시\n이영희;부산광역시\n박민수;대구"),
+    ],
+)
+def test_letters_of_other_scripts_are_read_and_the_guess_is_told(encoding: str, names: str) -> None:
+    table = table_of(names.encode(encoding))
+    titled = [table.header] * (not table.header[0].startswith("coluna"))
+    assert [*titled, *table.rows] == [line.split(";") for line in names.split("\n")]
+    assert any(f"{encoding}" in note and "conferir" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_characters_without_a_mark_are_known_by_their_zeros(encoding: str) -> None:
+    table = table_of("Код;Город\n1;Москва\n2;Казань\n3;Уфа\n".encode(encoding))
+    assert (table.header, len(list(table.rows))) == (["Код", "Город"], 3)
+
+
+def test_letters_of_a_mainframe_are_refused_by_name() -> None:
+    with pytest.raises(FileRejected, match="EBCDIC"):
+        table_of(("0001JOSE DA SILVA        000000123456" * 20).encode("cp037"))
+
+
+def test_letters_that_are_words_nowhere_are_told() -> None:
+    table = table_of(b"a;b\n" + b"1;x\xbfy\xd7w\n" * 6)
+    assert any("formam palavras" in note for note in table.notes)
+
+
 def test_lines_of_two_encodings_are_each_read_in_theirs() -> None:
     data = "José;São Paulo\n".encode("cp1252") + "José;São Paulo\n".encode()
     assert textlines.decode(data)[0] == "José;São Paulo\n" * 2
