@@ -136,7 +136,7 @@ def _unseen(
 
 def _anothers(rows: Rows) -> Iterator[Law]:
     """A value of one's own, such as a phone, that another person's contract has."""
-    if "cpf" not in rows.names:
+    if not all("cpf" in one.fields for one in (rows.seen, rows.before)):
         return
     people = rows.before.column("cpf") | rows.seen.column("cpf")
     for name in rows.still:
