@@ -122,6 +122,9 @@ class Fingerprint:
     member: str = ""
     """Of which file of a set this is; empty for a file that is a portfolio alone."""
     at_hand: AtHand | None = field(default=None, repr=False, compare=False)
+    _columns: dict[str, dict[int, Token]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def days_since(self, before: Fingerprint) -> int | None:
         """Days from the file ``before`` to this one, where both are known."""
@@ -135,8 +138,10 @@ class Fingerprint:
 
     def column(self, name: str) -> dict[int, Token]:
         """Contract hash → token of one field."""
-        place = self.names.index(name)
-        return {key: row[place] for key, row in self.links.items()}
+        if name not in self._columns:
+            place = self.names.index(name)
+            self._columns[name] = {key: row[place] for key, row in self.links.items()}
+        return self._columns[name]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``reception.fingerprint``."""

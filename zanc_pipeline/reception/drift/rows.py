@@ -136,6 +136,24 @@ def agreement(
     return len(filled), sum(same(new[key], old[key], near) for key in filled) / len(filled)
 
 
+def _better(
+    new: dict[int, Token], old: dict[int, Token], common: list[int], best: float
+) -> float | None:
+    """The share of enough rows that agree, where it is above ``best``."""
+    filled = missed = 0
+    most = (1 - best) * len(common)
+    for key in common:
+        one, other = new[key], old[key]
+        if one is not None or other is not None:
+            filled += 1
+            if not same(one, other):
+                missed += 1
+                if missed > most:
+                    return None
+    share = (filled - missed) / filled if filled >= ENOUGH else 0.0
+    return share if share > best else None
+
+
 def near_after(days: int | None) -> float:
     """The relative difference within which an amount is the same debt so many days later."""
     return NEAR * min(max(1, days or 1), _MOST_DAYS)
@@ -179,11 +197,12 @@ def compare_field(
     if usual is not None and name != seen.key.name:
         wanted = max(0.05, usual - _USUAL_ROOM)
     like, best = None, share + _CROSS_MARGIN
-    for other in before.names:
+    others = before.names if best < 1 else []
+    for other in others:
         if other == name or not comparable(kind, before.fields[other].type):
             continue
-        rows, cross = agreement(new, old[other], common)
-        if rows >= ENOUGH and cross > best and not _constant(old[other]):
+        cross = _better(new, old[other], common, best)
+        if cross is not None and not _constant(old[other]):
             like, best = other, cross
     return FieldComparison(
         name=name,
@@ -474,12 +493,13 @@ def crossings(
     """ "one|other" → rows in which the two fields hold each other's values of the last file."""
     names = [name for name in seen.names if name in old]
     new = {name: seen.column(name) for name in names}
+    moved = {name: {key for key in common if new[name][key] != old[name][key]} for name in names}
     found = {}
     for one, other in combinations(names, 2):
         if comparable(seen.fields[one].type, seen.fields[other].type):
             found[f"{one}|{other}"] = frozenset(
                 key
-                for key in common
+                for key in moved[one] & moved[other]
                 if crosses(new[one][key], new[other][key], old[one][key], old[other][key])
             )
     return found

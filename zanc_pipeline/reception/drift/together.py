@@ -107,11 +107,11 @@ def crossed_rows(rows: Rows) -> Iterator[Law]:
     """Two fields that hold each other's values of the last file."""
     kinds = {name: rows.seen.fields[name].type for name in rows.still}
     for one, other in combinations(rows.still, 2):
-        if not comparable(kinds[one], kinds[other]):
+        places = rows.moved[one] & rows.moved[other]
+        if not places or not comparable(kinds[one], kinds[other]):
             continue
         new = rows.seen.column(one), rows.seen.column(other)
         old = rows.before.column(one), rows.before.column(other)
-        places = rows.moved[one] & rows.moved[other]
         yield Law(
             field=one,
             price=price_of_crossing(f"{one}|{other}", kinds[one], rows.before.history, NEVER),
