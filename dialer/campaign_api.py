@@ -16,7 +16,7 @@ from dialer.handlers import (
 )
 from dialer.mailing import MailingLead, locate, read_mailing
 from dialer.pbx import ATTEMPT_ID
-from dialer.store import CampaignRow
+from dialer.rows import CampaignRow
 from zanc_pipeline.common.codecs import parse_cpf
 from zanc_pipeline.common.errors import DataError
 

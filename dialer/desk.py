@@ -11,9 +11,10 @@ from dialer.attempt import Attempt
 from dialer.engine import Engine
 from dialer.live import Agent, Call, utc_now
 from dialer.pbx import OPERATOR_ID
+from dialer.rows import OperatorState
 from dialer.rules import CallNext
 from dialer.settings import PAUSE_REASONS
-from dialer.store import OperatorState, Store
+from dialer.store import Store
 from dialer.switchboard import UNTABULATED
 from zanc_pipeline.common.errors import ConflictError, DataError
 from zanc_pipeline.common.outcomes import Tabulation
@@ -63,9 +64,10 @@ class Said:
 
 
 class Desk:
-    """Orders of operators. Each is recorded before it counts, so a repeated one is harmless.
+    """Orders of operators. A repeated one is harmless.
 
-    Every method raises UnavailableError while the engine starts or its database is away.
+    Every method raises UnavailableError while the engine starts or its database is away: what was
+    ordered may hold then, and is recorded when the database is back.
     """
 
     def __init__(self, engine: Engine, store: Store) -> None:
@@ -78,14 +80,13 @@ class Desk:
         async with self._engine.api():
             agent = self._floor.agents.get(operator)
             if agent is None:
+                await self._store.add_operator(operator)
                 agent = Agent(id=operator, state="offline", since=utc_now())
-            if agent.leaving == "offline":
-                agent.leaving = None
-            if agent.state == "offline":
-                change = self._floor.change(agent, "idle", None)
-                await self._store.set_operator(change, add=True)
                 self._floor.agents[operator] = agent
-                self._floor.set(agent, "idle", None)
+            if agent.leaving == "offline":
+                await self._wants(agent, None)
+            if agent.state == "offline":
+                await self._becomes(agent, "idle")
 
     async def work_for(self, operator: str, campaign: str | None) -> None:
         """An operator takes calls of the campaigns of this name only; None is all of them.
@@ -132,10 +133,9 @@ class Desk:
             if agent.state == "paused" or (
                 agent.state == "idle" and self._engine.switchboard.spare(agent)
             ):
-                await self._store.set_operator(self._floor.change(agent, state, None))
-                self._floor.set(agent, state, None)
+                await self._becomes(agent, state)
                 return
-            agent.leaving = state
+            await self._wants(agent, state)
             if agent.state == "preview" and agent.preview is not None and not agent.placing:
                 await self._engine.switchboard.return_preview(agent, timedelta())
 
@@ -153,13 +153,26 @@ class Desk:
         """
         async with self._engine.api():
             agent = self._floor.logged_in(operator)
-            agent.leaving = None
+            if agent.leaving is not None:
+                await self._wants(agent, None)
             call = self._floor.calls.get(agent.attempt_id or "")
             if agent.state == "wrapup" and call is not None:
-                await self._engine.close(call, replace(call.attempt, tabulation=UNTABULATED), agent)
+                await self._engine.close(call, replace(call.attempt, tabulation=UNTABULATED))
             elif agent.state in ("paused", "wrapup"):
-                await self._store.set_operator(self._floor.change(agent, "idle", None))
-                self._floor.set(agent, "idle", None)
+                await self._becomes(agent, "idle")
+
+    async def _becomes(self, agent: Agent, state: OperatorState) -> None:
+        self._engine.course.record([self._floor.move(agent, state, None, None)])
+        await self._engine.settled(agent.id)
+
+    async def _wants(self, agent: Agent, state: OperatorState | None) -> None:
+        """To be so after the present call; None is to go on."""
+        agent.leaving = state
+        agent.reason = agent.reason if state == "paused" else None
+        agent.bump()
+        change = self._floor.change(agent, agent.state, None, attempt_id=agent.attempt_id)
+        self._engine.course.record([change])
+        await self._engine.settled(agent.id)
 
     async def decide(self, operator: str, *, call: bool) -> None:
         """The operator has read the card: call the person, or skip to another.
@@ -189,7 +202,7 @@ class Desk:
             elif agent is not None and agent.attempt_id == attempt_id:
                 await self._tabulate_present(agent, call, said)
             elif call.attempt.ended and call.operator == operator:
-                await self._engine.close(call, said.of(call.attempt), None)
+                await self._engine.close(call, said.of(call.attempt))
             else:
                 raise ConflictError(f"attempt {attempt_id} is not the present call of {operator}")
 
@@ -198,12 +211,12 @@ class Desk:
             raise ConflictError(f"attempt {call.attempt.id} has not been connected yet")
         tabulated = said.of(call.attempt)
         if call.attempt.ended:
-            await self._engine.close(call, tabulated, agent)
+            await self._engine.close(call, tabulated)
         else:
-            await self._engine.heed(tabulated, call.lead, call.phone)
-            await self._store.save_attempt(tabulated)
-            call.attempt = tabulated
+            self._engine.course.say(call, tabulated)
             agent.bump()
+            await self._engine.heed(tabulated, call.lead, call.phone)
+            await self._engine.settled(call.attempt.id)
 
     async def _tabulate_closed(self, operator: str, attempt_id: str, said: Said) -> None:
         attempt = said.of(Attempt(id=attempt_id, created_at=utc_now(), operator=operator))

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from dialer import attempt as calls_
 from dialer.attempt import UNANSWERED, Attempt, State
+from dialer.attempt_store import ASKED_IN_CALL
 from dialer.course import Course
 from dialer.draining import drained
 from dialer.gate import Reservations
@@ -30,10 +31,11 @@ from dialer.pbx import Pbx
 from dialer.placing import Placer
 from dialer.pool import PbxPool
 from dialer.reconcile import Reconciler
+from dialer.rows import CampaignRow, Lead, LeadUpdate
 from dialer.rulebook import Rulebook
 from dialer.rules import CallingHours, CallNext, Finished, PastAttempt, Phase
 from dialer.settings import CampaignSettings, parse_campaign
-from dialer.store import ASKED_IN_CALL, CampaignRow, Lead, LeadUpdate, Store
+from dialer.store import Store
 from dialer.switchboard import Switchboard
 from dialer.trunks import PbxLimits
 from dialer.volumes import is_short
@@ -84,11 +86,10 @@ class Engine:
         self._problem = ""
         self._store_doubtful = False
         self._looked_at = LONG_AGO
+        self._looked = asyncio.Event()
         self.switchboard = Switchboard(self)
         self.course = Course(self)
-        self._reconciler = Reconciler(
-            self.floor, self.pbxs, self.notice, self.course.unheard, store.ended_of
-        )
+        self._reconciler = Reconciler(self.floor, self.pbxs, self.notice, store.ended_of)
         self.placer = Placer(self, localization)
         self.housekeeping = Housekeeping(self)
 
@@ -126,6 +127,7 @@ class Engine:
             asyncio.create_task(job)
             for job in (
                 self.course.run(self._lock),
+                self._watch(),
                 self._tick(),
                 self._reconciler.run(),
                 self.housekeeping.run(),
@@ -198,6 +200,7 @@ class Engine:
                 attempt_id=operator.attempt_id,
                 reason=operator.reason,
                 only=operator.campaign,
+                leaving=operator.leaving,
             )
         await self._adopt()
         self.book.volumes.load(
@@ -208,8 +211,7 @@ class Engine:
             if agent.attempt_id not in self.floor.calls:
                 agent.attempt_id = None
                 if agent.state in ("preview", "reserved", "talking", "wrapup"):
-                    await self.store.set_operator(self.floor.change(agent, "idle", None))
-                    self.floor.set(agent, "idle", None)
+                    self.course.record([self.floor.move(agent, agent.next_state, None, None)])
 
     async def _adopt(self) -> None:
         """Take up what the database knows and we do not."""
@@ -276,27 +278,36 @@ class Engine:
 
     # ---- calls that ended
 
-    async def close(self, call: Call, attempt: Attempt, agent: Agent | None) -> None:
-        """Record the final state of an attempt, and with it what follows for lead and operator."""
-        change = None if agent is None else self.floor.change(agent, agent.next_state, call)
+    async def close(self, call: Call, attempt: Attempt) -> None:
+        """Record the final state of an attempt, and with it what follows for the lead.
+
+        An operator who was in its wrap-up is free then.
+        """
+        await self.settled(attempt.id)
         short = is_short(attempt, self.book.policy.chamadas_curtas.segundos)
         await self.heed(attempt, call.lead, call.phone)
-        await self.store.save_attempt(
-            attempt,
-            close=True,
-            short=short,
-            lead_id=call.lead.id,
-            lead=await self.plan_of(call.lead, attempt, call.phone),
-            operator=change,
-        )
+        plan = await self.plan_of(call.lead, attempt, call.phone)
+        await self.store.close_attempt(attempt, lead_id=call.lead.id, lead=plan, short=short)
         call.attempt = attempt
         if attempt.placed and call.counted:
             self.book.volumes.ended(call.caller_id, attempt.created_at, short=short)
         self.floor.calls.pop(attempt.id, None)
-        if agent is not None and change is not None:
+        agent = self.floor.agent_of(call)
+        if agent is not None:
             self.switchboard.wrapped_up(agent, call)
-            self.floor.set(agent, change.state, None)
+            self.course.record([self.floor.move(agent, agent.next_state, None, call)])
         self.floor.wake.set()
+
+    async def settled(self, *names: str) -> None:
+        """Wait until what is known of these attempts and operators is stored.
+
+        What is written next would be overtaken by it. Raises UnavailableError.
+        """
+        try:
+            async with asyncio.timeout(API_SECONDS):
+                await self.course.stored(*names)
+        except TimeoutError:
+            raise UnavailableError("dialer", self.store.address, self._problem) from None
 
     async def heed(self, attempt: Attempt, lead: Lead, phone: str) -> None:
         """Obey at once what a person asked for in a call."""
@@ -349,19 +360,32 @@ class Engine:
 
     # ---- campaigns
 
-    async def _tick(self) -> None:
+    async def _watch(self) -> None:
+        """Look at the floor, again and again, whatever the database does: people answer."""
         while True:
             self.floor.wake.clear()
-            # Not under the lock: while the database is away people still answer.
-            if not await self.persist(self.store.take_over):
+            self._heed_clock(utc_now())
+            self.switchboard.review()
+            self._looked.set()
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self.floor.wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _tick(self) -> None:
+        """Open lines and end campaigns, after each look at the floor."""
+        while True:
+            await self._looked.wait()
+            self._looked.clear()
+            if not await self.persist(self._take_over):
                 raise ConflictError(f"another engine took over {self.store.address}")
             async with self._lock:
                 # Not beside claims under way: their leads would look like stranded ones.
                 if self._store_doubtful and not self.placer.busy:
                     self._store_doubtful = False
                     await self.persist(self._adopt)
-                self._heed_clock(utc_now())
-                await self.switchboard.review()
+                await self.switchboard.end_previews()
                 now = utc_now()
                 free = self.placer.share_out(now)
                 quiet = self._quiet(now)
@@ -372,11 +396,9 @@ class Engine:
                         )
                     except UnavailableError as error:
                         self.doubt(error)
-            try:
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self.floor.wake.wait()
-            except TimeoutError:
-                pass
+
+    async def _take_over(self) -> bool:
+        return await self.store.take_over(doubtful=self._store_doubtful)
 
     def _heed_clock(self, now: datetime) -> None:
         """Let nothing wait for a moment of a clock that was set back."""

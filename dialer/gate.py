@@ -17,9 +17,9 @@ from typing import Any, Protocol
 from dialer.live import LONG_AGO, Call, Campaign, utc_now
 from dialer.localization import Reservation
 from dialer.permission import Check, Refused, judge
+from dialer.rows import Lead, LeadUpdate
 from dialer.rulebook import Rulebook
 from dialer.rules import CallNext, Finished, PastAttempt
-from dialer.store import Lead, LeadUpdate
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.errors import DataError, UnavailableError
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
-from dialer.store import CampaignRow
+from dialer.rows import CampaignRow
 from zanc_pipeline.common.errors import (
     ConfigError,
     ConflictError,

@@ -11,6 +11,7 @@ from typing import Any
 
 from dialer.attempt import UNANSWERED, Attempt, State
 from dialer.pace import Pace
+from dialer.rows import CampaignRow, Lead, LeadUpdate, OperatorChange, OperatorState
 from dialer.rules import (
     CallingHours,
     Finished,
@@ -20,7 +21,6 @@ from dialer.rules import (
     next_call,
 )
 from dialer.settings import CampaignSettings
-from dialer.store import CampaignRow, Lead, LeadUpdate, OperatorChange, OperatorState
 from zanc_pipeline.common.errors import ConflictError
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -254,13 +254,15 @@ class Floor:
         at: datetime | None = None,
     ) -> OperatorChange:
         """The record of a change of state that is not made yet; ``call`` gets the time spent."""
+        leaving = None if state == agent.leaving else agent.leaving
         return OperatorChange(
             id=agent.id,
             state=state,
             attempt_id=attempt_id,
             at=at or utc_now(),
             campaign_id=agent.share if call is None else call.lead.campaign_id,
-            reason=agent.reason if state == "paused" else None,
+            reason=agent.reason if "paused" in (state, leaving) else None,
+            leaving=leaving,
         )
 
     def set(self, agent: Agent, state: OperatorState, attempt_id: str | None) -> None:
@@ -280,7 +282,7 @@ class Floor:
         agent: Agent,
         state: OperatorState,
         attempt_id: str | None,
-        call: Call,
+        call: Call | None,
         *,
         at: datetime | None = None,
     ) -> OperatorChange:

@@ -19,9 +19,9 @@ from dialer.attempt import Attempt, Judged, State
 from dialer.gate import Gate, Passage, Reservations
 from dialer.live import Agent, Call, Campaign, Preview, utc_now
 from dialer.pool import Route
+from dialer.rows import Lead, LeadUpdate, OperatorChange
 from dialer.rules import CallNext, PastAttempt, Phase
 from dialer.settings import PREVIEW
-from dialer.store import Lead, LeadUpdate, OperatorChange
 from zanc_pipeline.common.errors import DataError, UnavailableError
 from zanc_pipeline.common.outcomes import Outcome
 
@@ -300,8 +300,7 @@ class Placer:
             return
         assert isinstance(plan, CallNext)
         now = utc_now()
-        await self._store.set_operator(self._floor.change(agent, "preview", None, at=now))
-        self._floor.set(agent, "preview", None)
+        self._engine.course.record([self._floor.move(agent, "preview", None, None, at=now)])
         agent.preview = Preview(lead=lead, phone=lead.phones[plan.index], since=now)
 
     def accept(self, agent: Agent) -> None:
@@ -320,7 +319,7 @@ class Placer:
         finally:
             self.preparing.discard(lead.id)
             if agent.state == "preview":  # not dialled after all
-                await self._engine.switchboard.free(agent)
+                self._engine.switchboard.free(agent)
 
     # ---- dialling
 
@@ -369,6 +368,8 @@ class Placer:
         )
         change = None if agent is None else self._keep(campaign, agent, attempt)
         try:
+            if agent is not None:
+                await self._engine.settled(agent.id)
             began = await self._store.begin_attempt(
                 attempt,
                 lead_id=lead.id,

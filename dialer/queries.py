@@ -218,12 +218,14 @@ WITH old AS (
     WHERE operator.id = $1 FOR UPDATE OF operator),
 spent AS (
     INSERT INTO operator_time (operator_id, campaign_id, state, reason, started_at, ended_at)
-    SELECT id, $4, state, reason, greatest(since, submitted_at), greatest(since, $5) FROM old
+    SELECT id, $4, state, CASE WHEN state = 'paused' THEN reason END,
+           greatest(since, submitted_at), greatest(since, $5) FROM old
     WHERE state <> 'offline' AND state <> $2 AND submitted_at <= $5
     UNION ALL
-    SELECT id, NULL, state, reason, since, least(submitted_at, $5) FROM old
+    SELECT id, NULL, state, CASE WHEN state = 'paused' THEN reason END, since,
+           least(submitted_at, $5) FROM old
     WHERE state <> 'offline' AND state <> $2 AND since < submitted_at)
-UPDATE operator SET state = $2, attempt_id = $3, reason = $6,
+UPDATE operator SET state = $2, attempt_id = $3, reason = $6, leaving = $7,
        since = CASE WHEN operator.state = $2 THEN operator.since
                     ELSE greatest(operator.since, $5) END
 FROM old WHERE operator.id = old.id

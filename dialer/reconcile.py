@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 from dialer.attempt import Confirmed, Connected, Event, State
@@ -34,17 +34,11 @@ class Reconciler:
         floor: Floor,
         pbxs: Mapping[str, Pbx],
         notice: Callable[[str, Event], None],
-        unheard: Callable[[], Collection[str]],
         ended: Callable[[list[str]], Awaitable[list[str]]],
     ) -> None:
-        """``ended`` gives those of some attempts that are ours and ended.
-
-        ``unheard``: attempts of which news wait to be applied, while the database is away for
-        minutes. They are not compared: what we know of them is old, and they would be judged again
-        and again.
-        """
+        """``ended`` gives those of some attempts that are ours and ended."""
         self._floor, self._pbxs, self._notice = floor, pbxs, notice
-        self._unheard, self._ended = unheard, ended
+        self._ended = ended
         self._connected_at: dict[str, datetime] = {}
         self._swept: set[str] = set()
         self._away_since: dict[str, datetime] = {}
@@ -87,13 +81,12 @@ class Reconciler:
             await asyncio.sleep(SUSPECT_SECONDS)
 
     async def _compare(self, pbx: Pbx) -> None:
-        now, unheard = utc_now(), self._unheard()
+        now = utc_now()
         mine = [
             call
             for call in self._floor.calls.values()
             if call.pbx == pbx.name
             and not call.attempt.ended
-            and call.attempt.id not in unheard
             and (now - call.sent_at).total_seconds() >= SETTLE_SECONDS
         ]
         if not pbx.connected:

@@ -103,10 +103,11 @@ CREATE TABLE IF NOT EXISTS operator (
     name        text NOT NULL,
     state       text NOT NULL DEFAULT 'offline' CHECK (state IN
                 ('offline', 'paused', 'preview', 'idle', 'reserved', 'talking', 'wrapup')),
-    reason      text,                        -- of a pause
+    reason      text,                        -- of a pause, present or wanted
     attempt_id  text,
     since       timestamptz NOT NULL DEFAULT now(),
-    campaign    text                         -- name of the only one worked for; NULL: all of them
+    campaign    text,                        -- name of the only one worked for; NULL: all of them
+    leaving     text CHECK (leaving IN ('paused', 'offline')) -- wanted after the present call
 );
 -- How long each operator spent in each state: occupancy is computed from it.
 CREATE TABLE IF NOT EXISTS operator_time (

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from dialer.attempt import Attempt
 from dialer.live import Agent, Call, Campaign, utc_now
+from dialer.rows import OperatorChange
 from dialer.rules import CallNext
 from dialer.settings import ANSWER_WAIT_SECONDS
-from dialer.store import OperatorChange
 from zanc_pipeline.common.errors import UnavailableError
 from zanc_pipeline.common.outcomes import Tabulation
 
@@ -60,18 +60,16 @@ class Switchboard:
             self._connect(call)
         return changes
 
-    async def hand_over(self) -> None:
+    def hand_over(self) -> None:
         """Give people who wait to operators who came free meanwhile, who waits longest first."""
         now = utc_now()
         waiting = [
             call for call in self._floor.calls.values() if call.waits and _in_time(call, now)
         ]
         for call in sorted(waiting, key=lambda call: call.waiting_since or now):
-            changes = self._reserve(call)
-            if not changes:
-                continue
-            self._connect(call)
-            await self._store(changes)
+            if changes := self._reserve(call):
+                self._connect(call)
+                self._record(changes)
 
     def talking(self, call: Call, attempt: Attempt) -> list[OperatorChange]:
         """The operator's phone answered."""
@@ -140,20 +138,18 @@ class Switchboard:
 
     # ---- time
 
-    async def review(self) -> None:
+    def review(self) -> None:
         """End what lasted long enough, then give people who wait to who came free."""
-        for agent in list(self._floor.agents.values()):
+        for agent in self._floor.agents.values():
             call = self._floor.calls.get(agent.attempt_id or "")
             if call is None and agent.state in ("reserved", "talking", "wrapup"):
-                await self.free(agent)  # the call was closed without its operator
+                self.free(agent)  # the call was closed without its operator
             elif agent.state == "wrapup" and call is not None:
-                await self._end_wrapup(agent, call)
-            elif agent.state == "preview":
-                await self._end_preview(agent)
+                self._end_wrapup(agent, call)
             elif agent.state == "idle" and agent.leaving is not None and self.spare(agent):
-                await self.free(agent)
-        await self._close_late()
-        await self.hand_over()
+                self.free(agent)
+        self._close_late()
+        self.hand_over()
 
     def spare(self, agent: Agent) -> bool:
         """Whether a free operator may leave: nobody waits, and no line counts on this one."""
@@ -167,13 +163,11 @@ class Switchboard:
                 counted += len(lines) + campaign.preparing
         return len(self._floor.idle()) > counted
 
-    async def free(self, agent: Agent) -> None:
+    def free(self, agent: Agent) -> None:
         """The operator is free, or leaves as wanted."""
-        state = agent.next_state
-        await self._store([self._floor.change(agent, state, None)])
-        self._floor.set(agent, state, None)
+        self._record([self._floor.move(agent, agent.next_state, None, None)])
 
-    async def _end_wrapup(self, agent: Agent, call: Call) -> None:
+    def _end_wrapup(self, agent: Agent, call: Call) -> None:
         campaign = self._campaign(call)
         limit = campaign.settings.pos_atendimento_segundos if campaign else 0.0
         now = utc_now()
@@ -182,8 +176,7 @@ class Switchboard:
             return
         call.late_until = now + timedelta(seconds=LATE_TABULATION_SECONDS)
         self.wrapped_up(agent, call)
-        await self._store([self._floor.change(agent, agent.next_state, call)])
-        self._floor.set(agent, agent.next_state, None)
+        self._record([self._floor.move(agent, agent.next_state, None, call)])
 
     def wrapped_up(self, agent: Agent, call: Call) -> None:
         """Tell the pacer how long the wrap-up took."""
@@ -192,21 +185,26 @@ class Switchboard:
             now = utc_now()
             campaign.pace.ready(now, (now - agent.since).total_seconds())
 
-    async def _close_late(self) -> None:
+    def _close_late(self) -> None:
         now = utc_now()
-        for call in list(self._floor.calls.values()):
+        for call in self._floor.calls.values():
             if call.late_until is not None and call.late_until <= now:
-                untabulated = replace(call.attempt, tabulation=UNTABULATED)
-                await self._engine.persist(partial(self._engine.close, call, untabulated, None))
+                self._engine.course.say(call, replace(call.attempt, tabulation=UNTABULATED))
 
     # ---- previews
+
+    async def end_previews(self) -> None:
+        """Take back the cards at which nobody looks."""
+        for agent in list(self._floor.agents.values()):
+            if agent.state == "preview":
+                await self._end_preview(agent)
 
     async def _end_preview(self, agent: Agent) -> None:
         preview = agent.preview
         if agent.placing:
             return  # it was accepted and is being dialled
         if preview is None:
-            await self.free(agent)
+            self.free(agent)
             return
         campaign = self._engine.campaigns.get(preview.lead.campaign_id)
         limit = campaign.settings.previa_segundos if campaign else 0.0
@@ -225,16 +223,15 @@ class Switchboard:
         if isinstance(update, CallNext):
             update = replace(update, not_before=max(update.not_before, utc_now() + wait))
         await self._engine.store.update_lead(lead.id, update)
-        await self.free(agent)
+        self.free(agent)
 
     # ---- plumbing
 
     def _campaign(self, call: Call) -> Campaign | None:
         return self._engine.campaigns.get(call.lead.campaign_id)
 
-    async def _store(self, changes: Iterable[OperatorChange]) -> None:
-        for change in changes:
-            await self._engine.persist(partial(self._engine.store.set_operator, change))
+    def _record(self, changes: Iterable[OperatorChange]) -> None:
+        self._engine.course.record(changes)
 
 
 def _in_time(call: Call, now: datetime) -> bool:

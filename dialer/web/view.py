@@ -9,8 +9,8 @@ from typing import Any
 
 from dialer.engine import Engine
 from dialer.live import Agent, Call, Campaign, Preview, utc_now
+from dialer.rows import Lead
 from dialer.script import filled
-from dialer.store import Lead
 from dialer.web import masking, words
 from dialer.web.pages import templates
 from dialer.web.people import Background

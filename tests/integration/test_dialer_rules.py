@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import shutil
 import stat
@@ -12,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -20,6 +21,8 @@ import pytest
 from dialer import rule_queries
 from dialer.attempt import Attempt, State
 from dialer.audit_export import RULES
+from dialer.desk import Desk
+from dialer.engine import Engine
 from dialer.mailing import MailingLead
 from dialer.rules import CallNext, Finished
 from dialer.store import Store
@@ -34,7 +37,7 @@ from zanc_pipeline.mailing.reading import read_opted_out
 from zanc_pipeline.stack import asterisk
 from zanc_pipeline.world.carrier import CallPlan
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
 HUMAN = CallPlan(outcome=Outcome.HUMAN, ring_seconds=0.3, talk_seconds=4, voice="alo_01")
 
@@ -127,6 +130,34 @@ async def test_each_hour_calls_first_whose_best_hour_it_is_and_last_whose_hour_i
     assert claimed == [dialing.cpf(700 + rank) for rank in (4, 6, 2, 3, 5, 1, 7)]
 
 
+async def test_who_wants_to_leave_after_the_call_leaves_though_the_dialer_is_restarted(
+    store: Store,
+) -> None:
+    before = Engine(store, cast(Any, None))
+    before.ready, desk = True, Desk(before, store)
+    following = asyncio.create_task(before.course.run(asyncio.Lock()))
+    for operator in ("op97", "op98", "op99"):
+        await desk.login(operator)
+        agent = before.floor.agents[operator]
+        before.course.record([before.floor.move(agent, "talking", "f" * 32, None)])
+    await desk.leave("op97", "paused", "almoço")
+    await desk.leave("op98", "offline")
+    await desk.leave("op99", "paused")
+    await desk.make_ready("op99")
+    following.cancel()
+    after = Engine(store, cast(Any, None))
+    await after._restore()
+    agents = [after.floor.agents[operator] for operator in ("op97", "op98", "op99")]
+    assert [(one.state, one.reason) for one in agents] == [
+        ("paused", "almoço"), ("offline", None), ("idle", None),
+    ]  # fmt: skip
+    assert [one.leaving for one in agents] == [None] * 3
+    after.course.record([after.floor.move(one, "offline", None, None) for one in agents])
+    await after.course.store()
+    told = {one.id: (one.state, one.leaving) for one in await store.operators()}
+    assert {told[one.id] for one in agents} == {("offline", None)}
+
+
 async def test_the_leads_of_a_stopped_campaign_end_some_at_a_time(store: Store) -> None:
     await add(store, "stopped", *(lead(number, phone(940 + number)) for number in range(1, 6)))
     ten = datetime(2030, 11, 25, 10, 30, tzinfo=LOCAL)
@@ -155,8 +186,8 @@ async def called(store: Store, campaign: str, number: str, at: datetime, **said:
         attempt, state=State.ENDED, outcome=Outcome.HUMAN, answered_at=at, connected_at=at,
         ended_at=at + timedelta(seconds=60), **said,
     )  # fmt: skip
-    await store.save_attempt(
-        ended, close=True, lead_id=found[0].id, lead=Finished(reason="talked"), short=True
+    await store.close_attempt(
+        ended, lead_id=found[0].id, lead=Finished(reason="talked"), short=True
     )
     return attempt.id
 

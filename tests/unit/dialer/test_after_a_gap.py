@@ -17,7 +17,7 @@ from dialer.engine import Engine
 from dialer.live import Call, utc_now
 from dialer.pbx import LiveCalls
 from dialer.reconcile import Reconciler
-from dialer.store import Lead
+from dialer.rows import Lead
 from dialer.truth import Record
 
 LONG_AGO = utc_now() - timedelta(hours=1)
@@ -60,7 +60,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.saved: list[Attempt] = []
 
-    async def save_attempt(self, attempt: Attempt, **_more: object) -> None:
+    async def close_attempt(self, attempt: Attempt, **_more: object) -> None:
         self.saved.append(attempt)
 
     async def save_together(self, attempts: list[Attempt], _operators: object) -> None:
@@ -90,7 +90,6 @@ class World:
             self.engine.floor,
             self.engine.pbxs,
             self.engine.notice,
-            self.engine.course.unheard,
             self.store.ended_of,
         )
 
@@ -99,7 +98,8 @@ class World:
 
     async def consume(self) -> None:
         while not self.engine.course.idle:
-            await self.engine.course.follow()
+            await self.engine.course.store()
+            await self.engine.course.close_one()
 
     @property
     def outcome(self) -> str | None:
@@ -242,22 +242,6 @@ def test_that_we_hang_up_is_stored_before_it_is_done() -> None:
 
     run(work)
     assert order == ["stored", "hung up"]
-
-
-def test_while_news_of_a_call_wait_for_the_database_it_is_not_judged_again_and_again() -> None:
-    world = World(**RINGING)
-    world.call.settled = 1
-    world.pbx.rows = {ID: [record(cause=16)]}
-    world.engine.notice(ID, events.HungUp(at=utc_now(), cause=17))
-
-    async def work() -> None:
-        for _ in range(5):
-            await world.compare()
-        assert len(world.engine.course._news) == 1
-        await world.consume()
-
-    run(work)
-    assert world.outcome == "busy"
 
 
 def test_a_clock_that_was_set_back_keeps_no_pbx_from_being_compared() -> None:

@@ -16,9 +16,10 @@ from dialer.live import Agent, Call, Campaign, utc_now
 from dialer.pace import Pace
 from dialer.pacing import Past
 from dialer.pbx import Pbx
+from dialer.rows import CampaignRow, Lead, OperatorChange
 from dialer.rules import CallNext, Finished, PastAttempt
 from dialer.settings import ANY_HOUR, parse_campaign
-from dialer.store import CampaignRow, Lead, OperatorChange, Store
+from dialer.store import Store
 from dialer.trunks import PbxLimits
 from zanc_pipeline.common.outcomes import Outcome, Tabulation
 
@@ -48,9 +49,6 @@ class Records:
         self, _attempts: list[Attempt], operators: list[OperatorChange]
     ) -> None:
         self.changes += operators
-
-    async def set_operator(self, change: OperatorChange) -> None:
-        self.changes.append(change)
 
     async def ended_of(self, attempts: list[str]) -> list[str]:
         return []
@@ -187,11 +185,12 @@ async def test_people_who_wait_get_the_next_who_come_free_the_longest_wait_first
     late, early, gone = (world.call(number, "a", State.WAITING) for number in (1, 2, 3))
     early.waiting_since = utc_now() - timedelta(seconds=1)
     gone.waiting_since = utc_now() - timedelta(seconds=5)  # hears the safe message by now
-    await world.engine.switchboard.hand_over()
+    world.engine.switchboard.hand_over()
     assert world.switch.connections == [(early.attempt.id, "op01")]
     assert world.floor.agents["op01"].state == "reserved"
+    await world.engine.course.store()
     assert [change.attempt_id for change in world.records.changes] == [early.attempt.id]
-    await world.engine.switchboard.hand_over()
+    world.engine.switchboard.hand_over()
     assert late.operator is None
 
 
@@ -204,8 +203,8 @@ async def test_whom_we_hear_of_too_late_is_left_to_the_safe_message(
     call = world.call(1, "a")
     answered = Detected(at=utc_now() - timedelta(seconds=late), machine=False)
     world.engine.notice(call.attempt.id, answered)
-    await world.engine.course.follow()
-    await world.engine.switchboard.hand_over()
+    await world.engine.course.store()
+    world.engine.switchboard.hand_over()
     assert len(world.switch.connections) == connected
 
 
@@ -289,6 +288,6 @@ async def test_a_person_waits_for_who_serves_the_campaign() -> None:
     for agent in world.floor.agents.values():
         agent.only = "second"
     waiting, other = world.call(1, "first", State.WAITING), world.call(2, "second", State.WAITING)
-    await world.engine.switchboard.hand_over()
+    world.engine.switchboard.hand_over()
     assert waiting.operator is None
     assert other.operator == "op01"

@@ -19,10 +19,10 @@ from dialer.gate import Gate
 from dialer.live import Agent, Call, Campaign, Floor
 from dialer.localization import Reservation
 from dialer.permission import Listed
+from dialer.rows import Lead
 from dialer.rulebook import Rulebook
 from dialer.rules import Agreed, CallNext, Finished
 from dialer.settings import ANY_HOUR, parse_campaign
-from dialer.store import Lead
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import project_root, read_yaml
 

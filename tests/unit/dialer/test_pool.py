@@ -15,7 +15,7 @@ from dialer.attempt import Attempt, State
 from dialer.live import Call, Floor
 from dialer.pbx import Pbx
 from dialer.pool import PbxPool, Route
-from dialer.store import Lead
+from dialer.rows import Lead
 from dialer.trunks import (
     FAILURES_IN_A_ROW,
     FIRST_REST,
