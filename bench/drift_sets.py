@@ -41,7 +41,7 @@ from zanc_pipeline.reception.readers import read_file
 from zanc_pipeline.reception.sets import join_members
 from zanc_pipeline.reception.validate import judge_file, validate
 
-_LAYOUT = """\
+LAYOUT = """\
 versao: "1"
 vigencia: 2026-01-01
 formato: conjunto
@@ -152,7 +152,7 @@ class SetCreditor(Creditor):
 
     def __init__(self, member: str, seed: int, size: int, folder: Path) -> None:
         path = folder / "layout.yaml"
-        path.write_text(_LAYOUT, encoding="utf-8")
+        path.write_text(LAYOUT, encoding="utf-8")
         whole = load_any_layout(path)
         assert isinstance(whole, SetLayout)
         self.whole, self.folder, self.file = whole, folder, FILES[member]

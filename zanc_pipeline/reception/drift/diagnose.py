@@ -181,6 +181,8 @@ def _judged(
         return None
     if any(name in candidate.missing for name in REQUIRED):
         return None
+    if {one.name for one in candidate.layout.fields} <= {before.key.name}:
+        return None  # nothing would be left of its rows but whose they are
     end = ending(own, candidate.layout, path)
     if end == CUT:
         return None

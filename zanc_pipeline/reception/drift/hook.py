@@ -211,7 +211,7 @@ class _Past:
     def problems(self, found: Diagnosis, odd: Mapping[int, OddRow]) -> Aside:
         """What a clerk reads of each odd row."""
         remedy = REMEDY if self.within is None else OF_A_SET
-        return problems(self.settings, found.layout, odd, self.ids, remedy)
+        return problems(self.settings, found.layout, odd, self.ids, self.before.key, remedy)
 
     def text_of(self, layout: Layout, notes: Sequence[str]) -> str:
         """The file of a layout, or of the set of which it is one member's."""

@@ -13,6 +13,7 @@ from zanc_pipeline.reception.accepted import column_of
 from zanc_pipeline.reception.aside import ACCEPTED
 from zanc_pipeline.reception.drift.diagnose import Diagnosis
 from zanc_pipeline.reception.drift.doubts import OddRow
+from zanc_pipeline.reception.drift.sample import RowKey
 from zanc_pipeline.reception.fields import masked
 from zanc_pipeline.reception.findings import reais
 from zanc_pipeline.reception.layout import FieldSpec, Layout
@@ -44,11 +45,13 @@ def problems(
     layout: Layout,
     rows: Mapping[int, OddRow],
     past: Sequence[int],
+    key: RowKey,
     remedy: str = REMEDY,
 ) -> dict[int, list[RowProblem]]:
     """Line → what speaks against its row. ``past``: deliveries accepted before, newest first."""
     specs = {spec.name: spec for spec in layout.fields}
-    before = _before(settings, past, [one.contract for one in rows.values() if one.contract], specs)
+    asked = [one.contract for one in rows.values() if one.contract and not key.many]
+    before = _before(settings, past, asked, column_of(key.name), specs)
     return {
         line: [
             _problem(
@@ -77,6 +80,7 @@ def _before(
     settings: Settings,
     past: Sequence[int],
     contracts: Sequence[str],
+    key: str,
     specs: Mapping[str, FieldSpec],
 ) -> dict[str, dict[str, str]]:
     """Contract → field → what was loaded of it last, as a person writes it."""
@@ -92,10 +96,10 @@ def _before(
         there = set(pq.read_schema(path).names)
         names = {name: column for name, column in names.items() if column in there}
         table = pq.read_table(
-            path, columns=[*names.values()], filters=[("contract", "in", left)]
+            path, columns=[*names.values()], filters=[(key, "in", left)]
         ).to_pylist()
         for row in table:
-            found[row["contract"]] = {
+            found[row[key]] = {
                 name: written(row[column])
                 for name, column in names.items()
                 if row[column] is not None
