@@ -14,6 +14,7 @@ from zanc_pipeline.reception.values import OTHER, WORDS, kind
 _BLANKS = re.compile(r"\s+")
 MIN_LINES = 4
 MAX_LINE = 4_000
+MAX_TITLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,29 @@ def blank_gaps(sample: Sequence[str]) -> list[Gap]:
     (numbers, dates, codes): words are parted by blanks too.
     """
     lines = [without_end(line).expandtabs(1) for line in sample if not is_blank(line)]
+    found = _gaps_of(lines)
+    titles: set[str] = set()
+    for line in lines[:MAX_TITLES]:  # they may stand on each page, across the columns
+        titles.add(_form(line))
+        rest = [other for other in lines if _form(other) not in titles]
+        if len(rest) < 0.6 * len(lines):
+            break
+        gaps = _gaps_of(rest)
+        if len(gaps) > len(found) and all(_filled(rest, gap) >= 0.3 * len(rest) for gap in gaps):
+            found = gaps
+    return found
+
+
+def _filled(lines: Sequence[str], gap: Gap) -> int:
+    """How many lines go on after a gap."""
+    return sum(bool(line[gap.high :].strip()) for line in lines)
+
+
+def _form(line: str) -> str:
+    return re.sub(r"\d+", "9", " ".join(line.split()))
+
+
+def _gaps_of(lines: Sequence[str]) -> list[Gap]:
     if len(lines) < MIN_LINES or max(map(len, lines)) > MAX_LINE:
         return []
     usual = sorted(map(len, lines))[len(lines) // 2]

@@ -96,7 +96,8 @@ def strict(text: str, dialect: Dialect) -> list[str] | None:
     try:
         rows = list(csv.reader([text], delimiter=delimiter or "\x00", quotechar=quote, strict=True))
     except (csv.Error, ValueError):
-        return _cut(text, delimiter, quote, escape) if len(text) > 100_000 else None
+        apart = f"{quote} " in text  # blanks after a closing quote
+        return _cut(text, delimiter, quote, escape) if apart or len(text) > 100_000 else None
     return rows[0] if len(rows) == 1 else None
 
 
@@ -313,7 +314,7 @@ def _cut(
         if end < 0:
             return None
         cells.append(unescaped(text[place + len(quote) : end], dialect))
-        place = end + len(quote)
+        place = _after_blanks(text, end + len(quote), delimiter)
         if place == len(text):
             return cells
         place += len(delimiter)
@@ -354,6 +355,16 @@ def _plain(cell: str, delimiter: str, escape: str) -> str:
     return held.replace("\x00\x00", escape)
 
 
+def _after_blanks(text: str, place: int, delimiter: str) -> int:
+    """The place after the blanks that only fill a quoted cell up: before a separator or the end."""
+    if not text.startswith(" ", place) or delimiter.startswith(" "):
+        return place
+    end = place
+    while text.startswith(" ", end):
+        end += 1
+    return end if end == len(text) or (delimiter and text.startswith(delimiter, end)) else place
+
+
 def _closing(text: str, place: int, delimiter: str, quote: str, escape: str, lenient: bool) -> int:
     while True:
         place = text.find(quote, place)
@@ -362,11 +373,12 @@ def _closing(text: str, place: int, delimiter: str, quote: str, escape: str, len
         head = text[max(0, place - 64) : place] if escape else ""
         escapes = len(head) - len(head.rstrip(escape)) if escape else 0
         after = place + len(quote)
+        next_to = _after_blanks(text, after, delimiter)
         if escapes % 2:
             place = after
         elif not escape and text.startswith(quote, after):
             place = after + len(quote)
-        elif after == len(text) or (delimiter and text.startswith(delimiter, after)):
+        elif next_to == len(text) or (delimiter and text.startswith(delimiter, next_to)):
             return place
         elif lenient:
             place = after

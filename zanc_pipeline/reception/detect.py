@@ -28,10 +28,23 @@ MAX_SEPARATORS = 14
 _TABLE_ROWS = 8
 _TITLE_LINES = 6  # lines of one cell, at most, for each table
 _WORDS_TRIED = 40
+COMMENT_MARKS, FEW_COMMENTS = frozenset("#%"), 2
+_EMPTIES = ",\t"  # between two of them is an empty cell
 _USUAL = frozenset(",;\t|\x1f\x01\x02\x14")
-_WEIGHT = {" ": 0.8, ":": 0.75, "/": 0.5, "=": 0.6, "#": 0.8, "%": 0.5, "+": 0.6, "*": 0.7}
+_WEIGHT = {
+    " ": 0.8,
+    ":": 0.75,
+    "/": 0.35,
+    "@": 0.3,
+    "=": 0.6,
+    "#": 0.8,
+    "%": 0.5,
+    "+": 0.6,
+    "*": 0.7,
+}
 _NEVER = frozenset("\"'`.-_()[]{}<>\r\n\x1e\x00\x1a\ufeff\ufffd\u00a0")
 _TITLES = {mark: re.compile(rf"[^\W\d]\w*( \w+)*({mark}[^\W\d]\w*( \w+)*)+") for mark in (",", ";")}
+_QUOTED_START = re.compile(r'"(?:[^"]|"")*"?')
 _SEP_LINE = re.compile(r"sep=(.{1,3}?)\s*", re.IGNORECASE)
 
 
@@ -58,7 +71,10 @@ def detect_scored(lines: Sequence[str]) -> tuple[Dialect, float]:
                 rows = [record.cells for record in found]
                 if not rows:
                     continue
-                score = score_rows(rows) * _weight(separator) * (1.0 if quote != "`" else 0.9)
+                shown = rows
+                if escape and not quote:  # a separator that is escaped is no doubt about it
+                    shown = [[cell.replace(separator, " ") for cell in row] for row in rows]
+                score = score_rows(shown) * _weight(separator) * (1.0 if quote != "`" else 0.9)
                 wrong = (
                     sum(_has_stray(record, dialect) for record in found)
                     if quote
@@ -82,7 +98,7 @@ def sample_of(lines: Sequence[str]) -> list[str]:
     """The first lines that are not blank, each with an end, bounded in number and size."""
     sample: list[str] = []
     size = 0
-    for line in lines:
+    for line in lines[_comments(lines) :]:
         if is_blank(line) and not line.strip("\r\n").count("\t"):
             continue
         kept = line[:SAMPLE_LINE_CHARS]
@@ -91,6 +107,14 @@ def sample_of(lines: Sequence[str]) -> list[str]:
         if len(sample) >= SAMPLE_LINES or size > SAMPLE_CHARS:
             break
     return sample
+
+
+def _comments(lines: Sequence[str]) -> int:
+    """How many comments stand before the first other line, without the last: it may be titles."""
+    marks = (line.lstrip("\ufeff")[:1] for line in lines)
+    count = next((place for place, mark in enumerate(marks) if mark != lines[0][:1]), 0)
+    is_comment = bool(lines) and lines[0].lstrip("\ufeff")[:1] in COMMENT_MARKS
+    return count - 1 if is_comment and count > FEW_COMMENTS and count < len(lines) - 1 else 0
 
 
 def _separators(sample: Sequence[str]) -> list[str]:
@@ -123,14 +147,22 @@ def _runs(plain: Sequence[str], char: str) -> Iterator[str]:
     runs = Counter(
         run
         for line in plain
-        for run in re.findall(rf"{re.escape(char)}[^\w\s\"'.+$()-]{{1,3}}", line)
+        for run in re.findall(rf"{re.escape(char)}[^\w\s\"'.+$()=-]{{1,3}}", line)
     )
-    yield from (run for run, count in runs.most_common(2) if _in_most(plain, run) and count > 1)
-    yield from (run for run in (char * 2, char * 3, f"{char} ") if _in_most(plain, run))
+    parts = char not in _EMPTIES or any(
+        re.search(rf"(?<!{char}){char}(?!{char})", line) for line in plain
+    )
+    yield from (
+        run
+        for run, count in runs.most_common(2)
+        if _in_most(plain, run) and count > 1 and (parts or set(run) != {char})
+    )
+    longer = [char * 2, char * 3] * parts + [f"{char} "]  # else columns that nobody filled
+    yield from (run for run in longer if _in_most(plain, run))
 
 
 def _in_most(plain: Sequence[str], run: str) -> bool:
-    return sum(run in line for line in plain) >= max(1, len(plain) * 0.6)
+    return sum(run in line for line in plain) >= max(1, len(plain) * 0.3)
 
 
 def _never_alone(plain: Sequence[str], char: str, longer: Sequence[str]) -> bool:
@@ -286,7 +318,7 @@ def _column_unity(rows: Sequence[Sequence[str]], width: int) -> float:
 
 
 def _single_column(sample: Sequence[str], text: str) -> Dialect:
-    quoted = sum(line.lstrip("\ufeff").startswith('"') for line in sample)
+    quoted = any(map(_QUOTED_START.fullmatch, (line.strip("\ufeff\r\n\x1e ") for line in sample)))
     return Dialect(delimiter="", quote='"' if quoted else "", width=1)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -34,6 +35,7 @@ from zanc_pipeline.reception.textlines import Source, is_blank, source_of
 HEAD_CHARS = 4 * 1024 * 1024
 MIN_BLANK_SCORE = 0.3
 MIN_WRAPPED_SCORE = 0.5
+MIN_GAIN = 1.1  # how much better lines are that end in CRLF alone
 SMALL_BYTES = 16 * 1024 * 1024
 T = TypeVar("T")
 _EXCEL_TEXT = re.compile(r'="([^"]*)"', re.DOTALL)
@@ -49,6 +51,7 @@ _TOLD = {
     "quotes": "com aspas soltas, tidas como parte do texto; conferir",
     "joined": "quebradas em duas: unidas de novo; conferir",
     "other_table": "de outra tabela no mesmo arquivo: mantidas abaixo da primeira; conferir",
+    "pages": "de outras páginas (título, número, cabeçalho de novo): fora da tabela",
     "footer": "no fim, sem dados (rodapé): fora da tabela",
 }
 
@@ -99,7 +102,7 @@ def _table(source: Source, *, small: bool) -> Table:
         titles = [f"coluna_{place}" for place in range(1, width + 1)]
     first, last = survey.edges(titles if named else [], width)
     titles += [f"coluna_{place}" for place in range(len(titles) + 1, width + 1)]
-    notes = _notes(source, reading, start, found, tidy, survey)
+    notes = _notes(reading, start, found, tidy, survey)
     if not named:
         notes.append("não há cabeçalho: as colunas foram numeradas")
     if named and len(start.titles) < reading.dialect.width:
@@ -160,17 +163,23 @@ class _Reading:
 
     def rows(self, start: Start, found: Findings) -> Iterator[list[str]]:
         following = islice(self.records(), start.skipped, None)
-        return body(following, self.dialect, start.profile, found)
+        return body(following, self.dialect, start, found)
 
 
 def _reading(source: Source, lines: Sequence[str]) -> _Reading:
+    ends = {line[-2:] == "\r\n" for line in lines if line.endswith("\n")}
+    if len(ends) == 2:
+        strict = replace(source, separator="\r\n")
+        joined = list(_bounded(strict.lines(), SAMPLE_LINES * 4, len))
+        if detect_scored(joined)[1] > detect_scored(lines)[1] * MIN_GAIN:
+            return _reading(strict, joined)
     skip = 1 if _SEP_LINE.fullmatch(lines[0]) else 0
     dialect, score = detect_scored(lines)
     if not dialect.delimiter and dialect.quote:
         inner, worth = detect_scored([_unwrapped(line) for line in lines])
         if inner.width > 2 and worth > max(score, MIN_WRAPPED_SCORE):
             return _Reading(source, inner, (), skip, wrapped=True)
-    if not skip and (dialect.delimiter != " " or _blank_runs(lines)):
+    if not (skip or _tabbed(lines)) and (dialect.delimiter != " " or _blank_runs(lines)):
         sample = sample_of(lines)
         gaps = blank_gaps(sample)
         cut = [record.cells for record in blank_records(sample, gaps)] if gaps else []
@@ -188,6 +197,13 @@ def _unwrapped(line: str) -> str:
     """A line that stands in quotes as a whole, as the row that it was before."""
     match = _WRAPPED.fullmatch(line)
     return match.group(1).replace('""', '"') + match.group(2) if match else line
+
+
+def _tabbed(lines: Sequence[str]) -> bool:
+    """Whether most lines have as many tabs as the others: they part cells, blanks do not."""
+    counts = Counter(line.count("\t") for line in lines if not is_blank(line))
+    count, times = counts.most_common(1)[0]
+    return count > 0 and times >= 0.8 * counts.total()
 
 
 def _blank_runs(lines: Sequence[str]) -> bool:
@@ -309,14 +325,13 @@ def _lines(count: int) -> str:
 
 
 def _notes(
-    source: Source,
     reading: _Reading,
     start: Start,
     found: Findings,
     tidy: _Tidy,
     survey: _Survey,
 ) -> list[str]:
-    dialect = reading.dialect
+    dialect, source = reading.dialect, reading.source
     cut = repr(dialect.delimiter) if dialect.delimiter else "nenhum"
     if reading.gaps:
         cut = "nenhum (largura fixa, cortada onde todas as linhas têm espaço)"
@@ -335,6 +350,8 @@ def _notes(
             f"{_lines(len(start.preamble))} antes do cabeçalho, sem dados: fora da tabela "
             f"(linhas {start.preamble[0].line} a {start.preamble[-1].line}; a primeira: {shown!r})"
         )
+    if source.separator == "\r\n":
+        notes.append("só CRLF termina as linhas: as outras quebras ficaram dentro das células")
     if reading.wrapped:
         notes.append("cada linha veio inteira entre aspas: lida sem elas; conferir")
     if reading.rulers:

@@ -16,6 +16,7 @@ MAX_PREAMBLE = 20  # lines of the usual width that may stand before the header
 MIN_TABLE = 2  # rows under a header that make a table
 ROWS_BELOW = 40  # rows that tell what stands under a possible header
 _COMMENTS = frozenset({"#", "##", "%", "//", "--", "!"})
+_LABEL = re.compile(r"#[^\W\d]+:")
 _YEAR = re.compile(r"(19|20)\d\d")
 _UNIT = re.compile(r"\(.{1,30}\)|\[.{1,30}\]")
 
@@ -57,10 +58,10 @@ def after_preamble(head: Sequence[Record], first: int, width: int) -> int:
             continue
         profile = Profile(_regular(head[place + 1 : place + ROWS_BELOW], width), width)
         below = head[place + 1 :]
-        if not (_proves_header(record, profile) and is_header(record.cells, profile, below)):
+        if not (proves_header(record, profile) and is_header(record.cells, profile, below)):
             continue
         if begins is None:
-            begins = _proves_header(head[first], profile)
+            begins = proves_header(head[first], profile)
         if record.cells == head[first].cells:
             return first  # the header again, on the next page
         before = head[first + 1 : place]
@@ -82,10 +83,10 @@ def _is_table(header: Record, rows: Sequence[Record], width: int) -> bool:
     if len(regular) < MIN_TABLE:
         return False
     full = width > 2 and all(filled_cells(cells) == width for cells in regular)
-    return full or _proves_header(header, Profile(regular, width))
+    return full or proves_header(header, Profile(regular, width))
 
 
-def _proves_header(record: Record, profile: Profile) -> bool:
+def proves_header(record: Record, profile: Profile) -> bool:
     """Whether a full row has texts over every column of values, and there is such a column."""
     if len(record.cells) != len(profile.columns) or filled_cells(record.cells) < 0.8 * len(
         record.cells
@@ -145,7 +146,7 @@ def damaged_header(
     surplus = len(cells) - width
     if surplus > 0 and sum(not cell.strip() for cell in cells) == surplus:
         cells = [cell for cell in cells if cell.strip()]
-    elif surplus == 1 and cells[0].strip() in _COMMENTS:
+    elif surplus == 1 and (cells[0].strip() in _COMMENTS or _LABEL.fullmatch(cells[0].strip())):
         cells = cells[1:]
     elif surplus == -1 and _numbers_rows(head[first:], width):
         cells = ["", *cells]  # the header of a data frame with row names
@@ -170,8 +171,11 @@ def _titleness(cell: str, found: str, years: bool, column: Column | None) -> flo
     if found in TYPED and not years:
         return -0.8
     top, count = column.shapes.most_common(1)[0]
-    if top and count >= 0.8 * column.rows and shape(cell) != top:
-        return 0.8
+    if top and count >= 0.8 * column.rows:
+        if shape(cell) != top:
+            return 0.8
+        if any(map(str.isdigit, cell)):
+            return -0.8
     if cell.isidentifier() and (cell.isupper() or "_" in cell):
         return 0.3
     return 0.1 if found == WORDS else 0.0

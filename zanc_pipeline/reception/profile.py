@@ -13,6 +13,7 @@ MARGIN = 1.5  # natural log: how much better than any other reading the chosen o
 MAX_MOVED = 4
 _WHOLE = 5.0  # how unlikely it is that a cell in quotes is a part of one
 MAX_WIDTH = 400
+MAX_GATHERED = 100_000  # cells that may be tried in putting the words of one row together
 _EDGE = 40  # two values in one cell are parted near its start or its end
 
 
@@ -124,7 +125,7 @@ class Profile:
         its kind.
         """
         width = len(self.columns)
-        if self.rows < 4 or len(tokens) * width > 4_000:
+        if self.rows < 4 or len(tokens) ** 2 * width > MAX_GATHERED:
             return None
         best: dict[int, tuple[float, list[str]]] = {0: (0.0, [])}
         for column in self.columns:
@@ -160,6 +161,9 @@ class Profile:
             else:
                 whole = any(quoted[place : place + moved + 1])
                 merged, penalty = delimiter.join(group), _WHOLE if whole else 1.0
+            typed = self.columns[place].typed
+            if len(filled) > 1 and typed and kind(merged) != typed:
+                continue  # a value and something else are no value
             score = rest + self.columns[place].fit(merged) - penalty
             row = [*cells[:place], merged, *cells[place + moved + 1 :]]
             key = tuple(row)

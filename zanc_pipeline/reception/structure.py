@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from zanc_pipeline.reception.cut import Dialect, Record
+from zanc_pipeline.reception.detect import COMMENT_MARKS, FEW_COMMENTS
 from zanc_pipeline.reception.header import (
     after_preamble,
     continues_header,
@@ -15,7 +16,9 @@ from zanc_pipeline.reception.header import (
     is_group_row,
     is_header,
     joined_titles,
+    proves_header,
 )
+from zanc_pipeline.reception.pages import Pages
 from zanc_pipeline.reception.profile import Profile
 from zanc_pipeline.reception.repairs import (
     MAX_REPAIRS,
@@ -31,6 +34,7 @@ MAX_HELD = 40
 MAX_FOOTER = 20
 MAX_COLUMNS_LEARNT = 5_000
 MAX_CELLS_LEARNT = 100_000
+NO_PAGES = Pages.of((), ())
 _TABLE_ROWS = 3  # rows of one other width in a row: another table, not damaged rows
 _NOTE = re.compile(
     r"(fontes?|notas?|obs|observa\w+|legenda|gerado|emitido|extra[ií]do|total|fim|sources?|notes?|"
@@ -47,6 +51,7 @@ class Start:
     titles: list[str]
     header_rows: int
     profile: Profile
+    pages: Pages = NO_PAGES
     mended: bool = False
     """Whether the header had a separator too many, too few, or another one."""
 
@@ -68,6 +73,13 @@ def find_start(head: Sequence[Record], dialect: Dialect) -> Start:
     profile = _learnt(again, width)
     first, row = damaged_header(head, first, dialect, profile)
     mended = row != head[first].cells
+    under = head[first + 1 :]
+    if (
+        under
+        and is_group_row(head[first], under[0].cells, under[0])
+        and is_header(under[0].cells, profile, under[1:])
+    ):
+        first, row = first + 1, under[0].cells
     if not is_header(row, profile, head[first + 1 :]):
         # Lines are left out only above a header that proves to be one.
         return Start(preamble=[], titles=[], header_rows=0, profile=_learnt(head[first:], width))
@@ -86,11 +98,15 @@ def find_start(head: Sequence[Record], dialect: Dialect) -> Start:
     while first and is_group_row(head[first - 1], row, head[first]) and len(stack) < 4:
         first -= 1
         stack.insert(0, head[first].cells)
+    pages = Pages.of(head[:first], head[first:place])
     return Start(
         preamble=list(head[:first]),
         titles=joined_titles(stack),
         header_rows=place - first,
-        profile=_learnt(head[place:], width),
+        profile=_learnt(
+            [record for record in head[place:] if not pages.hold(record, width)], width
+        ),
+        pages=pages,
         mended=mended,
     )
 
@@ -111,13 +127,16 @@ def is_ruler(record: Record) -> bool:
 
 
 def body(
-    rows: Iterable[Record], dialect: Dialect, profile: Profile, found: Findings
+    rows: Iterable[Record], dialect: Dialect, start: Start, found: Findings
 ) -> Iterator[list[str]]:
     """The rows of the table, put right where that is unique; the footer is left out and told."""
     held: list[Record] = []
-    width = dialect.width
+    width, profile = dialect.width, start.profile
     regular = 0
     for record in rows:
+        if start.pages.hold(record, width):
+            found.add("pages", record.line)
+            continue
         if len(record.cells) == width and found.repairs <= MAX_REPAIRS:
             cells = unjoined(record, dialect, profile)
             if cells is not None:
@@ -126,7 +145,7 @@ def body(
                 record = replace(record, cells=cells, mended=False)
         if record.mended:
             found.add("quotes", record.line)
-        if len(record.cells) == width and (width < 3 or filled_cells(record.cells) != 1):
+        if len(record.cells) == width and (width < 3 or filled_cells(record.cells) > 1):
             if held:
                 yield from _settled(held, dialect, profile, found)
                 held = []
@@ -213,6 +232,16 @@ def _footer_start(held: Sequence[Record], width: int, profile: Profile) -> int:
         place -= 1
     while place < len(held) and not _is_note(held[place], width, profile):
         place += 1
+    notes = (
+        at
+        for at, record in enumerate(held[:place])
+        if record.after_blank
+        and _NOTE.fullmatch(record.cells[0].strip())
+        and all(len(other.cells) < width for other in held[at:])
+    )
+    place = next(notes, place)
+    while 0 < place < len(held) and not filled_cells(held[place - 1].cells):
+        place -= 1
     return place
 
 
@@ -227,6 +256,7 @@ def _in_other_table(held: Sequence[Record], place: int) -> bool:
     low = max(0, place - _TABLE_ROWS + 1)
     return size > 1 and any(
         all(len(record.cells) == size for record in held[start : start + _TABLE_ROWS])
+        and any(filled_cells(record.cells) > 1 for record in held[start : start + _TABLE_ROWS])
         for start in range(low, place + 1)
         if start + _TABLE_ROWS <= len(held)
     )
@@ -244,19 +274,32 @@ def _is_note(record: Record, width: int, profile: Profile) -> bool:
         return False
     if len(record.cells) == width:  # a total alone in its column is a value
         column = profile.columns[record.cells.index(filled[0])]
-        if column.typed and kind(filled[0]) == column.typed:
+        if record.cells[0] != filled[0] or (column.typed and kind(filled[0]) == column.typed):
             return False
-    typed = profile.columns[0].typed
+    column = profile.columns[0]
+    if column.rows and column.kinds[EMPTY] == column.rows and len(record.cells) != width:
+        return True
+    typed = column.typed
     return bool(typed) and kind(filled[0]) not in {typed, EMPTY}
 
 
 def _first_row(head: Sequence[Record], width: int) -> int:
-    """The first record of the table: of the usual width, or of another table before it."""
-    for place, record in enumerate(head):
+    """The first record of the table: of the usual width, or of another table before it.
+
+    Comments before it are no rows; the last of them may hold the titles.
+    """
+    marks = (place for place, record in enumerate(head) if record.text[:1] not in COMMENT_MARKS)
+    comments = next(marks, 0)
+    from_here = 0
+    if FEW_COMMENTS < comments < len(head) - 1:
+        profile, cells = _learnt(head[comments + 1 :], width), head[comments].cells
+        titled = len(cells) == width and is_header(cells, profile, head[comments + 1 :])
+        from_here = comments if titled else comments - 1
+    for place, record in enumerate(head[from_here:], from_here):
         size = len(record.cells)
         if size == width and (width < 3 or filled_cells(record.cells) > max(1, width * 0.3)):
             return place
-        if size != width and _is_table(head[place:], size):
+        if size != width and place >= comments and _is_table(head[place:], size):
             return place
     return len(head)
 
@@ -264,6 +307,8 @@ def _first_row(head: Sequence[Record], width: int) -> int:
 def _is_table(rows: Sequence[Record], size: int) -> bool:
     """Whether rows of one other width begin a table; a few pairs are facts about the file."""
     run = 0
+    if size == 2 and proves_header(rows[0], _learnt(list(rows[1 : _TABLE_ROWS + 1]), size)):
+        return len({len(record.cells) for record in rows[: _TABLE_ROWS + 1]}) == 1
     while run < len(rows) and len(rows[run].cells) == size and filled_cells(rows[run].cells) > 1:
         run += 1
     return run >= (_TABLE_ROWS if size > 2 else max(5, 0.3 * len(rows))) and size > 1

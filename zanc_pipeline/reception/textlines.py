@@ -17,6 +17,7 @@ from zanc_pipeline.reception.problems import FileRejected
 MAX_LINE_CHARS = 8 * 1024 * 1024
 RECORD_SEPARATOR = "\x1e"
 _CHUNK = 1024 * 1024
+_BEFORE = "\ufeff\x0c"  # a byte order mark, a new page
 _END_MARKS = "\x1a\x00"
 
 _BOMS = (
@@ -88,7 +89,7 @@ class Source:
                         f"a linha {number} tem mais de {MAX_LINE_CHARS} caracteres: isto não é um "
                         "texto com um registro por linha"
                     )
-                yield line.lstrip("\ufeff") if line.startswith("\ufeff") else line
+                yield line.lstrip(_BEFORE) if line[0] in _BEFORE else line
 
 
 def source_of(open_bytes: Callable[[], BinaryIO]) -> Source:
@@ -150,7 +151,7 @@ def to_lines(text: str) -> list[str]:
 
 def is_blank(line: str) -> bool:
     """Whether a line holds nothing: blanks, its end, an end-of-file mark."""
-    return not line.strip("\x1a\x00 \r\n\x1e")
+    return not line.strip("\x1a\x00 \r\n\x1e\x0c")
 
 
 def without_end(line: str) -> str:

@@ -1,0 +1,55 @@
+"""What a report prints again on each of its pages: its titles, the page's number, the header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zanc_pipeline.reception.cut import Record
+
+_NUMBER = re.compile(
+    r"\b(?:p[áa]g(?:ina)?|page|folha|fls?|p|seite|hoja|foglio)\b[\s.:ºnº#-]*"
+    r"\d+(?:\s*(?:de|of|von|di|/)\s*\d+)?",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?\b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """The rows of a header and the lines above it, as the next page would repeat them."""
+
+    header: frozenset[tuple[str, ...]]
+    above: frozenset[str]
+
+    @classmethod
+    def of(cls, preamble: Sequence[Record], header: Sequence[Record]) -> Pages:
+        """What may come again of the lines before a table."""
+        return cls(
+            header=frozenset(
+                row for record in header if sum(map(bool, row := _stripped(record))) > 1
+            ),
+            above=frozenset(form for record in preamble if (form := _form(record.text))),
+        )
+
+    def hold(self, record: Record, width: int) -> bool:
+        """Whether a record is no row but what each page repeats."""
+        cells = _stripped(record)
+        if cells in self.header:
+            return True
+        if sum(map(bool, cells)) > max(1, width // 2):
+            return False
+        return not _form(record.text) or _form(record.text) in self.above
+
+
+def _stripped(record: Record) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in record.cells)
+
+
+def _form(text: str) -> str:
+    """A line without its page number, the hour and what only draws; empty for a page number."""
+    if not any(map(str.isalnum, text)):
+        return text.strip() or " "
+    plain = _CLOCK.sub("", _NUMBER.sub("", text))
+    return " ".join(re.sub(r"[\W_]+", " ", plain).split())
