@@ -223,11 +223,11 @@ class Ami:
                 gone = await self._connect()
             except (OSError, UnavailableError) as error:
                 self.refusing = isinstance(error, ConnectionRefusedError)
-                left_out = isinstance(error, LeftOut)
+                left_out = isinstance(error, LeftOut) and not error.silent
                 self.problem = error.told if isinstance(error, LeftOut) else "não responde"
                 problem = "nobody listens there" if self.refusing else str(error)
                 if problem != reported:
-                    end = "it gets no calls" if left_out else "trying again"
+                    end = "it gets no calls" if isinstance(error, LeftOut) else "trying again"
                     log.warning("PBX at %s: %s; %s", self.address, problem, end)
                     reported = problem
                 if left_out:

@@ -233,7 +233,7 @@ class Course:
 
     def _apply(self, attempt_id: str, event: calls_.Event) -> None:
         call = self._floor.calls.get(attempt_id)
-        if call is None:
+        if call is None or call.attempt.ended:
             return
         engine, before = self._engine, call.attempt
         if isinstance(event, calls_.Confirmed):

@@ -98,8 +98,18 @@ class Database:
                 )
             async with self._pool.acquire(timeout=COMMAND_SECONDS) as connection:
                 with _limited(connection, seconds):
-                    async with connection.transaction():
+                    begun = connection.transaction()
+                    try:
+                        await begun.start()
                         yield connection
+                        await begun.commit()
+                    except asyncio.CancelledError:
+                        connection.terminate()  # else the server would be asked, and waited for
+                        raise
+                    except BaseException:
+                        if not connection.is_closed() and connection.is_in_transaction():
+                            await begun.rollback()
+                        raise
 
     async def _fetch(self, query: str, *values: object) -> list[Any]:
         async with self.transaction() as connection:
@@ -115,9 +125,15 @@ class Database:
         try:
             yield
         except _UNREACHABLE as error:
-            told = "no answer" if isinstance(error, TimeoutError) else type(error).__name__
-            reason = str(error).splitlines()[0] if str(error) else told
-            raise UnavailableError("PostgreSQL", self.address, reason) from error
+            raise UnavailableError("PostgreSQL", self.address, _reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return "the connection is cut"  # its own words are about its own objects
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 @contextlib.contextmanager

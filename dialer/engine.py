@@ -307,7 +307,8 @@ class Engine:
             async with asyncio.timeout(API_SECONDS):
                 await self.course.stored(*names)
         except TimeoutError:
-            raise UnavailableError("dialer", self.store.address, self._problem) from None
+            reason = "what is new is not stored yet"
+            raise UnavailableError("PostgreSQL", self.store.address, reason) from None
 
     async def heed(self, attempt: Attempt, lead: Lead, phone: str) -> None:
         """Obey at once what a person asked for in a call."""

@@ -381,6 +381,9 @@ class Placer:
                 evidence=passage.evidence,
                 record=campaign.settings.gravar,
             )
+        except UnavailableError:
+            await self.gate.release(lead, lease)  # recorded or not, it is not dialled
+            raise
         finally:
             if agent is not None:
                 agent.placing = False  # it need not be the one for whom we looked

@@ -19,11 +19,14 @@ CHUNK = 65536
 
 
 class LeftOut(UnavailableError):
-    """A PBX that can't be used until a person changes something; ``told`` says it in Portuguese."""
+    """A PBX that can't be used until a person changes something; ``told`` says it in Portuguese.
 
-    def __init__(self, why: str, *, told: str) -> None:
+    ``silent``: or it stands still, and will be as it was.
+    """
+
+    def __init__(self, why: str, *, told: str, silent: bool = False) -> None:
         super().__init__("Asterisk", "", why)
-        self.told = told
+        self.told, self.silent = told, silent
         self.args = (why,)
 
 
@@ -64,7 +67,11 @@ class Wire:
             raise LeftOut(reason, told="o certificado TLS não é aceito") from None
         except (ssl.SSLError, TimeoutError, ConnectionResetError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
-            raise LeftOut(f"it does not speak TLS ({reason})", told="não fala TLS") from None
+            raise LeftOut(
+                f"it does not speak TLS ({reason})",
+                told="não fala TLS",
+                silent=isinstance(error, TimeoutError),
+            ) from None
         except OSError as error:
             if ca is not None and not ca.is_file():
                 raise LeftOut(
@@ -90,6 +97,7 @@ class Wire:
             raise LeftOut(
                 f"no manager interface of Asterisk greets there{hint}",
                 told="não responde como uma central Asterisk",
+                silent=not data,
             )
         return rest
 

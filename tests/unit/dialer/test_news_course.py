@@ -36,8 +36,9 @@ class Steps:
         self.done: list[Any] = []
         self.broken = False
         self.poison = ""
-        self.closed, self.back = asyncio.Event(), asyncio.Event()
+        self.closed, self.back, self.free = (asyncio.Event() for _ in range(3))
         self.back.set()
+        self.free.set()
         self.meanwhile: Callable[[], None] = lambda: None
 
     def connect(self, attempt_id: str, operator: str) -> None:
@@ -48,6 +49,7 @@ class Steps:
 
     async def save_together(self, attempts: list[Attempt], operators: list[OperatorChange]) -> None:
         await self.back.wait()
+        await self.free.wait()  # another connection's close would be done by now
         self.meanwhile()
         if self.poison in [one.id[-1] for one in attempts]:
             raise ValueError("value out of int32 range")
@@ -274,12 +276,14 @@ async def test_what_is_said_while_a_call_ends_is_stored_and_the_call_closed() ->
 
 async def test_a_call_is_closed_after_what_is_known_of_it_is_stored() -> None:
     world = World(1)
-    world.steps.back.clear()
+    world.steps.free.clear()
     async with world.followed():
         world.told(1, events.Answered)
         world.told(1, events.HungUp, cause=16)
-        await asyncio.sleep(0)
-        world.steps.back.set()
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert world.steps.done == []
+        world.steps.free.set()
         await world.idle()
     assert world.steps.done == [("store", {"1": "answered"}, []), ("close", "1")]
 
