@@ -48,6 +48,7 @@ from dialer.simulator import simulate
 from tests.integration import dialing, fake_localization
 from tests.integration import pbx as asterisks
 from tests.integration.dialing import DialerProcess
+from tests.ports import free_ports
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk, postgres
@@ -224,7 +225,7 @@ def work_a_shift(
         for order in ("pause", "stop"):  # told to stop, it would end what still rings
             answer = dialer.call("POST", f"/v1/campaigns/{CAMPAIGN}/{order}")
             assert answer.status_code == 200, answer.text
-            dialer.wait(lambda: _all_over(dialer), "the last calls end", 180)
+            dialer.wait(lambda: _all_over(dialer), "the last calls end")
             live = live or dialer.figures(CAMPAIGN)["live"]
         dialer.wait_finished(CAMPAIGN)
     time.sleep(2)  # the Asterisks write their last records
@@ -418,11 +419,12 @@ def main() -> int:
             world = stack.enter_context(
                 dialing.telephony(
                     folder, decide, arguments.asterisk, talk=(900, 1000),
-                    operators=arguments.operators, calls=LINES,
+                    operators=arguments.operators, machines=None,
+                    calls=LINES,
                 )
             )  # fmt: skip
             localization = stack.enter_context(fake_localization.running())
-            [settings.dialer.port] = asterisks.free_ports(1)
+            [settings.dialer.port] = free_ports(1)
             dialer = DialerProcess(
                 settings=settings,
                 environment=dialing.environment(settings, world, localization.port)

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.patience import PATIENCE
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_MS = 30_000
-"""A loaded machine may stand still for seconds."""
+PATIENCE_MS = int(PATIENCE * 1000)
 
 
 @contextmanager

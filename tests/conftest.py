@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import hypothesis
+import psutil
 import pytest
+from hypothesis import HealthCheck
 
-from tests.ports import free_port_offset
+from tests.patience import PATIENCE, wait_until
+from tests.ports import port_offset
 from zanc_pipeline.common.migrations import migrate
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import postgres
+
+hypothesis.settings.register_profile(
+    # A slow machine may stand still for seconds in one example; each run tries the same ones.
+    "tests",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("tests")
+
+NO_WAIT = ("-c", "fsync=off")
+"""For a PostgreSQL that no loss of power can hurt: a slow disk holds nothing up."""
 
 
 def pytest_configure() -> None:
@@ -22,15 +37,29 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end", returncode=143))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_stays_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """End what an interrupted test began and could not end: all of it names a folder of the run."""
+    folder, us = f"{tmp_path_factory.getbasetemp()}/", psutil.Process()
+    yield
+    ours = [us, *us.parents()]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # others' come and go, or can't be read
+            told = [*process.cmdline(), *process.environ().values()]
+            if process not in ours and any(folder in word for word in told):
+                process.kill()
+
+
 @pytest.fixture(scope="session")
 def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a stack whose PostgreSQL has all databases and tables, and was stopped."""
     var = tmp_path_factory.mktemp("empty")
-    stack = load_settings(var=var, port_offset=free_port_offset())
-    postgres.initialise(stack)
-    with _serving(stack):
-        postgres.create_databases(stack)
-        migrate(stack)
+    with port_offset() as offset:
+        stack = load_settings(var=var, port_offset=offset)
+        postgres.initialise(stack)
+        with _serving(stack):
+            postgres.create_databases(stack)
+            migrate(stack)
     return var
 
 
@@ -40,31 +69,31 @@ def settings(empty_stack: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     var = tmp_path_factory.mktemp("var")
     # ``cp`` keeps the owner of the cluster, which PostgreSQL insists on.
     subprocess.run(["cp", "-a", f"{empty_stack}/.", str(var)], check=True)
-    stack = load_settings(var=var, port_offset=free_port_offset())
-    # Nobody reads the data again: no checkpoint at the end.
-    with _serving(stack, end=signal.SIGQUIT):
-        yield stack
+    with port_offset() as offset:
+        stack = load_settings(var=var, port_offset=offset)
+        # Nobody reads the data again: no checkpoint at the end.
+        with _serving(stack, end=signal.SIGQUIT):
+            yield stack
 
 
 @contextmanager
 def _serving(stack: Settings, *, end: signal.Signals = signal.SIGINT) -> Iterator[None]:
-    log = (stack.var / "postgres.log").open("wb")
-    server = subprocess.Popen(postgres.command(stack), stdout=log, stderr=log)
+    path = stack.var / "postgres.log"
+    with path.open("wb") as log:
+        server = subprocess.Popen([*postgres.command(stack), *NO_WAIT], stdout=log, stderr=log)
+
+    def answers() -> bool:
+        if server.poll() is not None:
+            raise RuntimeError(f"PostgreSQL did not start:\n{path.read_text()}")
+        return postgres.answers(stack)
+
     try:
-        _wait_until_it_answers(stack, server, stack.var / "postgres.log")
+        wait_until(answers, path.read_text)
         yield
     finally:
         server.send_signal(end)
         try:
-            server.wait(60 if end is signal.SIGINT else 20)
+            server.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             server.kill()
-        log.close()
-
-
-def _wait_until_it_answers(stack: Settings, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not postgres.answers(stack):
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}")
-        time.sleep(0.1)
+            server.wait()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,14 +20,15 @@ import pytest
 import yaml
 
 from tests.acceptance import airflow_pages
-from tests.ports import free_port_offset
+from tests.patience import PATIENCE, wait_until
+from tests.ports import port_offset
 from zanc_pipeline.airflow.hooks import DialerClient
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import asterisk, parts
 from zanc_pipeline.stack.supervisor import left_behind
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.acceptance
 
 ROOT = Path(__file__).parents[2]
 ZANC = Path(sys.executable).with_name("zanc")
@@ -69,17 +71,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     strategy = yaml.safe_load(campaign.read_text())
     strategy["capacidade"]["pessoas"] = PEOPLE
     campaign.write_text(yaml.safe_dump(strategy, allow_unicode=True))
-    chosen = {
-        "ZANC_VAR": str(folder / "var"),
-        "ZANC_CONFIG": str(config),
-        "ZANC_PORT_OFFSET": str(free_port_offset()),
-        "ZANC_CACHE": os.environ.get("ZANC_CACHE", str(ROOT / "var" / "cache")),
-        "ZANC_WORLD__DEBTORS": "1500",
-        "ZANC_WORLD__PAST_CALLS": "20000",
-        "ZANC_WORLD__OPERATORS": "4",
-        "ZANC_WORLD__TIME_SCALE": "6",
-    }
-    with pytest.MonkeyPatch.context() as patch:
+    with port_offset() as offset, pytest.MonkeyPatch.context() as patch:
+        chosen = {
+            "ZANC_VAR": str(folder / "var"),
+            "ZANC_CONFIG": str(config),
+            "ZANC_PORT_OFFSET": str(offset),
+            "ZANC_CACHE": os.environ.get("ZANC_CACHE", str(ROOT / "var" / "cache")),
+            "ZANC_WORLD__DEBTORS": "1500",
+            "ZANC_WORLD__PAST_CALLS": "20000",
+            "ZANC_WORLD__OPERATORS": "4",
+            "ZANC_WORLD__TIME_SCALE": "6",
+        }
         for key, value in chosen.items():
             patch.setenv(key, value)
         settings = load_settings()
@@ -212,13 +214,18 @@ def _wait_for_live_calls(settings: Settings, demo: subprocess.Popen[str]) -> Non
 
 def _kill(settings: Settings, *words: str) -> None:
     """kill -9 the process of the stack that runs this command."""
-    for process in left_behind(settings):
-        line = " ".join(Path(word).name for word in process.cmdline())
-        if f" {' '.join(words)}" in line:
-            process.kill()
-            psutil.wait_procs([process], timeout=5)
-            return
-    pytest.fail(f"{' '.join(words)} does not run")
+
+    def killed() -> bool:
+        for process in left_behind(settings):
+            with suppress(psutil.Error):  # Airflow's workers come and go
+                line = " ".join(Path(word).name for word in process.cmdline())
+                if f" {' '.join(words)}" in line:
+                    process.kill()
+                    process.wait(PATIENCE)
+                    return True
+        return False
+
+    wait_until(killed, f"{' '.join(words)} runs")
 
 
 def _assert_every_lead_ended_and_no_attempt_was_placed_twice(settings: Settings) -> None:

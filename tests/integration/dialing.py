@@ -10,7 +10,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.integration import pbx
+from tests.patience import PATIENCE, wait_until
+from tests.ports import free_ports
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
@@ -109,12 +110,15 @@ def telephony(
     operators: int = 10,
     calls: int | None = None,
     journal: Path | None = None,
+    machines: str | None = "",
 ) -> Iterator[pbx.World]:
     """One or two PBXs, a carrier whose calls go as ``decide`` says, and phones that registered.
 
     An operator's phone ends a call after a number of seconds between the two of ``talk``.
     Without ``run_centrais`` the PBXs are rendered only, and nobody waits for the phones.
     ``calls`` as for ``pbx.build_world``; ``journal`` gets what the carrier decided.
+    Numbers that end in one of ``machines`` are machines; nobody listens, for a computer that stands
+    still tears the sound. With None the PBX listens, as it does in ``test_asterisk``.
     """
     world = pbx.build_world(
         folder,
@@ -127,6 +131,9 @@ def telephony(
         calls=calls,
     )
     centrais = [one for one in (world.central, world.second) if one is not None and run_centrais]
+    if machines is not None:
+        for central in filter(None, (world.central, world.second)):
+            _judge(central, machines)
     stop = threading.Event()
 
     async def network() -> None:
@@ -144,6 +151,22 @@ def telephony(
     finally:
         stop.set()
         thread.join()
+
+
+def _judge(central: asterisk.AsteriskInstance, machines: str) -> None:
+    """The PBX takes numbers that end in these digits for machines, without listening."""
+    plan = central.run_dir / "etc" / "extensions.conf"
+    text, uri = plan.read_text(), "${CHANNEL(pjsip,remote_uri)}"
+    listening = " same => n,AMD()\n"
+    assert text.count(listening) == 1
+    judging = (
+        "Wait(0.3)",
+        "Set(AMDSTATUS=MACHINE)",
+        f'GotoIf($["{uri}" =~ "[{machines or "x"}]@"]?judged)',
+        "Set(AMDSTATUS=HUMAN)",
+    )
+    lines = [*(f" same => n,{step}\n" for step in judging), " same => n(judged),NoOp()\n"]
+    plan.write_text(text.replace(listening, "".join(lines)))
 
 
 @dataclass
@@ -195,7 +218,7 @@ class DialerProcess:
     def terminate(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
     def command(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``zanc dialer`` with these arguments beside the service."""
@@ -206,7 +229,7 @@ class DialerProcess:
             text=True,
             env=self.environment,
             cwd=pbx.REPOSITORY,
-            timeout=90,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -224,7 +247,7 @@ class DialerProcess:
             headers=self.headers | (headers_more or {}),
             trust_env=False,
             verify=NO_TLS,
-            timeout=60,
+            timeout=PATIENCE,
             **options,
         )
 
@@ -246,16 +269,11 @@ class DialerProcess:
             if len(page) < 5:
                 return found
 
-    def wait(self, true: Callable[[], bool], what: str, seconds: float = 60) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, f"not: {what}\n{self.log.read_text()[-6000:]}"
-            time.sleep(0.1)
+    def wait(self, true: Callable[[], bool], what: str) -> None:
+        wait_until(true, lambda: f"not: {what}\n{self.log.read_text()[-6000:]}")
 
-    def wait_finished(self, campaign: str, seconds: float = 90) -> dict[str, Any]:
-        self.wait(
-            lambda: self.figures(campaign)["status"] == "finished", f"{campaign} ends", seconds
-        )
+    def wait_finished(self, campaign: str) -> dict[str, Any]:
+        self.wait(lambda: self.figures(campaign)["status"] == "finished", f"{campaign} ends")
         return self.figures(campaign)
 
 
@@ -290,18 +308,17 @@ def dialer(
     made = DialerProcess(
         settings=settings, environment=environment(settings, world, localization_port), log=log
     )
-    made.start()
     try:
+        made.start()
         yield made
     finally:
-        assert made.process is not None
-        made.process.kill()
-        made.process.wait()
+        if made.process is not None:
+            made.kill()
 
 
 def beside(dialer: DialerProcess, log: Path) -> DialerProcess:
     """Another dialer on the same database, with a port of its own; not started yet."""
-    [port] = pbx.free_ports(1)
+    [port] = free_ports(1)
     shifted = str(port - dialer.settings.port_offset)
     return DialerProcess(
         settings=dialer.settings,
@@ -324,7 +341,7 @@ async def operate(
     after = 0
     path = f"{dialer.url}/v1/operators/{operator}"
     async with httpx.AsyncClient(
-        headers=dialer.headers, trust_env=False, verify=NO_TLS, timeout=30
+        headers=dialer.headers, trust_env=False, verify=NO_TLS, timeout=PATIENCE
     ) as client:
         while True:
             try:

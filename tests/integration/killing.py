@@ -22,11 +22,13 @@ from typing import Any
 import httpx
 import psycopg2
 
+from tests.conftest import NO_WAIT
 from tests.integration import dialing, fake_localization, pbx, tcp_proxy, witness
 from tests.integration.dialing import DialerProcess, crew, write_mailing
 from tests.integration.fake_localization import FakeLocalization
 from tests.integration.tcp_proxy import TcpProxy
-from tests.ports import free_port_offset
+from tests.patience import wait_until
+from tests.ports import port_offset
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings, load_settings
@@ -67,10 +69,9 @@ class Part:
 
     def start(self) -> None:
         """Start it, again if it has to clean up first, until it answers."""
-        deadline = time.monotonic() + 60
-        while True:
+
+        def runs() -> bool:
             if self.process is None or self.process.poll() is not None:
-                assert time.monotonic() < deadline, f"{self.name}: {self.log.read_text()[-2000:]}"
                 self.before()
                 with self.log.open("ab") as log:
                     self.process = subprocess.Popen(
@@ -80,9 +81,9 @@ class Part:
                         stderr=log,
                         start_new_session=True,
                     )
-            if self.answers():
-                return
-            time.sleep(0.1)
+            return self.answers()
+
+        wait_until(runs, lambda: f"{self.name}: {self.log.read_text()[-2000:]}")
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -124,16 +125,17 @@ class Battlefield:
         self.insist(lambda: self.dialer.call("PUT", f"/v1/campaigns/{name}", json=body))
         self.campaigns.append(name)
 
-    def insist(self, ask: Callable[[], httpx.Response], seconds: float = 90) -> httpx.Response:
+    def insist(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
         """Ask until the dialer answers as it should."""
-        deadline = time.monotonic() + seconds
-        while True:
+        answers: list[httpx.Response] = []
+
+        def answered() -> bool:
             with suppress(httpx.HTTPError):
-                answer = ask()
-                if answer.is_success:
-                    return answer
-            assert time.monotonic() < deadline, self.dialer.log.read_text()[-4000:]
-            time.sleep(0.3)
+                answers.append(ask())
+            return bool(answers) and answers[-1].is_success
+
+        self.dialer.wait(answered, "it answers as it should")
+        return answers[-1]
 
     def figures(self, campaign: str) -> dict[str, Any]:
         """A campaign's figures, when the dialer can tell them."""
@@ -198,11 +200,11 @@ def battlefield(empty_stack: Path, folder: Path, seed: int) -> Iterator[Battlefi
     var = folder / "var"
     var.mkdir()
     subprocess.run(["cp", "-a", f"{empty_stack}/.", str(var)], check=True)
-    settings = load_settings(var=var, port_offset=free_port_offset())
     with ExitStack() as stack:
+        settings = load_settings(var=var, port_offset=stack.enter_context(port_offset()))
         database = Part(
             name="postgres",
-            command=postgres.command(settings),
+            command=[*postgres.command(settings), *NO_WAIT],
             answers=lambda: postgres.answers(settings),
             log=folder / "postgres.log",
             before=lambda: postgres.initialise(settings),
@@ -276,7 +278,6 @@ def fight(field: Battlefield, blows: int, say: Callable[[str], None] = lambda _l
             field.dialer.wait(
                 lambda campaign=campaign: field.figures(campaign)["status"] == "finished",  # type: ignore[misc]
                 f"{campaign} ends",
-                120,
             )
     attempts = [one for campaign in field.campaigns for one in field.dialer.attempts(campaign)]
     say(f"{dict(field.hits)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -16,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from tests.patience import PATIENCE, wait_until
+from tests.ports import free_ports
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.stack import asterisk
 from zanc_pipeline.stack.asterisk import AsteriskInstance, Version
@@ -31,18 +32,6 @@ BENCH_RTP = 24_000
 def cache_folder() -> Path:
     """Where downloads stay between test runs: the same place as the stack's."""
     return Path(os.environ.get("ZANC_CACHE") or REPOSITORY / "var" / "cache")
-
-
-def free_ports(count: int, kind: int = socket.SOCK_STREAM) -> list[int]:
-    """Ports of loopback that nobody uses now."""
-    sockets = [socket.socket(socket.AF_INET, kind) for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +74,7 @@ def build_world(
     has room for ``calls`` at once; others for some fifty, on ports apart from each other's.
     """
     voices = voices or spoken()
-    central_sip, carrier_sip, phones_sip, second_sip = free_ports(4, socket.SOCK_DGRAM)
+    central_sip, carrier_sip, phones_sip, second_sip = free_ports(4)
     central_ami, carrier_ami, phones_ami, free_agi, second_ami = free_ports(5)
     agi = agi_port or free_agi
     # Below the ephemeral range, apart for each process that runs tests at the same time.
@@ -157,7 +146,7 @@ def build_world(
 
 
 @contextmanager
-def run(*instances: AsteriskInstance, timeout_seconds: float = 40.0) -> Iterator[None]:
+def run(*instances: AsteriskInstance) -> Iterator[None]:
     """Run the instances while the block runs; every one is dead afterwards."""
     processes: list[subprocess.Popen[bytes]] = []
     try:
@@ -173,33 +162,39 @@ def run(*instances: AsteriskInstance, timeout_seconds: float = 40.0) -> Iterator
                         umask=0o077,  # as the stack starts it
                     )
                 )
-        deadline = time.monotonic() + timeout_seconds
         for instance, process in zip(instances, processes, strict=True):
-            while True:
-                try:
-                    asterisk.healthcheck(instance)
-                    break
-                except StackError:
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.1)
+            wait_until(lambda i=instance, p=process: _answers(i, p), f"{instance.name} answers")  # type: ignore[misc]
         yield
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
         for process, instance in zip(processes, instances, strict=True):
             try:
-                process.wait(10)
+                process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
             asterisk.remove_short_folder(instance)
 
 
+def _answers(instance: AsteriskInstance, process: subprocess.Popen[bytes]) -> bool:
+    try:
+        asterisk.healthcheck(instance)
+    except StackError:
+        if process.poll() is not None:
+            raise
+        return False
+    return True
+
+
 def cli(instance: AsteriskInstance, line: str) -> str:
     """What the instance's console says to ``line``."""
     return subprocess.run(
-        asterisk.cli_command(instance, line), capture_output=True, text=True, timeout=20, check=True
+        asterisk.cli_command(instance, line),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
     ).stdout
 
 
@@ -214,12 +209,12 @@ def process_of(instance: AsteriskInstance) -> psutil.Process:
     raise AssertionError(f"{instance.name} does not run")
 
 
-def wait_for_phones(central: AsteriskInstance, count: int, timeout_seconds: float = 30.0) -> None:
+def wait_for_phones(central: AsteriskInstance, count: int) -> None:
     """Until ``count`` operators' phones have registered."""
-    deadline = time.monotonic() + timeout_seconds
-    while cli(central, "pjsip show contacts").count("Contact:  op") < count:
-        assert time.monotonic() < deadline, cli(central, "pjsip show contacts")
-        time.sleep(0.2)
+    wait_until(
+        lambda: cli(central, "pjsip show contacts").count("Contact:  op") >= count,
+        lambda: cli(central, "pjsip show contacts"),
+    )
 
 
 class Ami:
@@ -250,7 +245,9 @@ class Ami:
         self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         await self._writer.drain()
 
-    async def wait(self, found: Callable[[Event], bool], timeout_seconds: float = 20.0) -> Event:
+    async def wait(
+        self, found: Callable[[Event], bool], timeout_seconds: float = PATIENCE
+    ) -> Event:
         """The first message, past or to come, for which ``found`` holds."""
         seen = 0
         async with asyncio.timeout(timeout_seconds), self._news:
@@ -261,16 +258,14 @@ class Ami:
                 seen = len(self.events)
                 await self._news.wait()
 
-    async def user_event(self, name: str, attempt: str, timeout_seconds: float = 20.0) -> Event:
+    async def user_event(self, name: str, attempt: str) -> Event:
         return await self.wait(
-            lambda event: event.get("UserEvent") == name and event.get("Attempt") == attempt,
-            timeout_seconds,
+            lambda event: event.get("UserEvent") == name and event.get("Attempt") == attempt
         )
 
-    async def hangup(self, attempt: str, timeout_seconds: float = 40.0) -> Event:
+    async def hangup(self, attempt: str) -> Event:
         return await self.wait(
-            lambda event: event.get("Event") == "Hangup" and event.get("Uniqueid") == attempt,
-            timeout_seconds,
+            lambda event: event.get("Event") == "Hangup" and event.get("Uniqueid") == attempt
         )
 
     async def originate(self, attempt: str, number: str, timeout_ms: int = 30000) -> None:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.patience import PATIENCE
+
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -59,7 +61,7 @@ class TcpProxy:
             done.set()
 
         self._loop.call_soon_threadsafe(act)
-        done.wait(5)
+        done.wait(PATIENCE)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 import structlog
 from airflow.triggers.shared_stream import SharedStreamManager
 
+from tests.patience import PATIENCE, wait_until
 from zanc_pipeline.airflow import steps
 from zanc_pipeline.airflow.triggers import FtpArrivalTrigger
 from zanc_pipeline.common.settings import Settings, load_settings
@@ -30,17 +30,17 @@ pytestmark = pytest.mark.integration
 def ftp_server(place: Settings) -> Iterator[subprocess.Popen[bytes]]:
     server = subprocess.Popen([sys.executable, "-m", "zanc_pipeline.stack.ftp"], env=os.environ)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex((place.ftp.host, place.ftp.port)) == 0:
-                    break
-            assert server.poll() is None and time.monotonic() < deadline, "no FTP server"
-            time.sleep(0.05)
+        wait_until(lambda: server.poll() is not None or _answers(place), "the FTP server answers")
+        assert server.poll() is None
         yield server
     finally:
         server.kill()
         server.wait()
+
+
+def _answers(place: Settings) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((place.ftp.host, place.ftp.port)) == 0
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ class Watchers:
 
     async def next(self) -> dict[str, Any]:
         """The next event of any of them."""
-        return await asyncio.wait_for(self.heard.get(), 60)
+        return await asyncio.wait_for(self.heard.get(), PATIENCE)
 
     async def close(self) -> None:
         """End them and their poll."""
@@ -136,8 +136,9 @@ async def test_the_watch_goes_on_when_the_server_is_back(
 ) -> None:
     watchers = Watchers("energia_sul")
     try:
-        while not any("does not answer" in record.message for record in caplog.records):
-            await asyncio.wait_for(asyncio.sleep(0.05), 60)
+        async with asyncio.timeout(PATIENCE):
+            while not any("does not answer" in one.message for one in caplog.records):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         with ftp_server(place):
             await asyncio.to_thread(put, place, "/energia_sul/x.txt", b"x")
             event = await watchers.next()

@@ -16,9 +16,11 @@ from dialer import ami
 from dialer import attempt as events
 from dialer.pbx import AsteriskPbx
 from tests.integration import pbx
+from tests.patience import PATIENCE
+from tests.ports import free_ports
 from zanc_pipeline.stack import asterisk
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 ATTEMPT = "a" * 32
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256")
@@ -76,7 +78,7 @@ def secured(
     made = pbx.build_world(folder, central_version=request.param)
     ca, other = authority(folder, "ours"), authority(folder, "theirs")
     file = certificate(folder, ca, "IP:127.0.0.1")
-    [port] = pbx.free_ports(1)
+    [port] = free_ports(1)
     manager = made.central.run_dir / "etc" / "manager.conf"
     lines = f"[general]\ntlsenable = yes\ntlsbindaddr = 127.0.0.1:{port}\ntlscertfile = {file}\n"
     manager.write_text(manager.read_text().replace("[general]\n", lines, 1))
@@ -111,7 +113,7 @@ async def connecting(
 
 
 async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while not true():  # noqa: ASYNC110 - plain state, written by another task
             await asyncio.sleep(0.02)
 

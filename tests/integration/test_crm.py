@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 from crm_world import contract, cpf, deliver
 
+from tests.patience import PATIENCE
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.errors import ConfigError, ConflictError, DataError, UnavailableError
 from zanc_pipeline.common.settings import Settings
@@ -330,7 +331,7 @@ def test_killed_in_the_middle_a_load_is_in_or_out_and_a_retry_completes_it(
             ready = spawn.Event()
             process = spawn.Process(target=_load_when_told, args=(settings, delivery, ready))
             process.start()
-            assert ready.wait(60)
+            assert ready.wait(PATIENCE)
             time.sleep(seeded.uniform(0.0, 0.6))
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)

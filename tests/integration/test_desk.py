@@ -18,13 +18,14 @@ from tests import browser as browsers
 from tests.integration import dialing, fake_localization, pbx
 from tests.integration.dialing import DialerProcess, write_mailing
 from tests.integration.fake_localization import FakeLocalization
+from tests.patience import PATIENCE
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.days import LOCAL
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.world.carrier import CallPlan
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
 PASSWORD = "correta-bateria-grampo"
 TALK = CallPlan(outcome=Outcome.HUMAN, ring_seconds=0.3, talk_seconds=90, voice="alo_01")
@@ -86,7 +87,7 @@ class Visitor:
 
     def __init__(self, dialer: DialerProcess) -> None:
         self.url = dialer.url
-        self.http = httpx.Client(base_url=dialer.url, trust_env=False, timeout=30)
+        self.http = httpx.Client(base_url=dialer.url, trust_env=False, timeout=PATIENCE)
         self.csrf = ""
 
     def post(

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,16 +15,17 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.integration import dialing, fake_localization, pbx
+from tests.integration import dialing, fake_localization, pbx, witness
 from tests.integration.dialing import DialerProcess, crew, write_mailing
 from tests.integration.fake_localization import FakeLocalization
+from tests.patience import wait_until
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
 from zanc_pipeline.world.carrier import CallPlan
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
 OPERATORS = asterisk.operator_names(4)
 
@@ -64,7 +64,7 @@ def telephony(request: pytest.FixtureRequest, settings: Settings) -> Iterator[pb
     for name in ("central", "carrier", "phones"):
         if (folder / name).exists():
             (folder / name).rename(folder / f"{name}-before-{request.param}")
-    with dialing.telephony(folder, decide, request.param) as world:
+    with dialing.telephony(folder, decide, request.param, machines="2") as world:
         yield world
 
 
@@ -84,17 +84,8 @@ def dialer(
 
 def carried(world: pbx.World, numbers: set[str], least: int) -> Counter[str]:
     """How often the carrier, by its own records, was asked for each of the numbers."""
-    found: Counter[str] = Counter()
-    for _ in range(450):
-        found = Counter(
-            row.destination
-            for row in asterisk.read_cdr(world.carrier.cdr_path)
-            if row.destination in numbers
-        )
-        if found.total() >= least:
-            break
-        time.sleep(0.1)
-    return found
+    wait_until(lambda: witness.carried(world, numbers).total() >= least, "the carrier's records")
+    return witness.carried(world, numbers)
 
 
 def rows(settings: Settings, query: str, *values: object) -> list[tuple[object, ...]]:
@@ -184,7 +175,7 @@ def test_killed_in_the_middle_and_started_again_no_call_is_repeated_and_every_le
             dialer.wait(lambda: rows(settings, count, name)[0][0] >= fraction, "calls are placed")  # noqa: B023
             dialer.kill()
             dialer.start()
-        figures = dialer.wait_finished(name, 120)
+        figures = dialer.wait_finished(name)
     assert figures["leads"] == {"waiting": 0, "active": 0, "ended": 24}
     attempts = dialer.attempts(name)
     assert len({attempt["id"] for attempt in attempts}) == len(attempts)
@@ -383,7 +374,7 @@ def test_cut_off_from_the_database_again_and_again_it_forgets_nothing(
                 "calls are placed",
             )
             rows(settings, cut)
-        dialer.wait(lambda: figures()["status"] == "finished", "it ends", 120)
+        dialer.wait(lambda: figures()["status"] == "finished", "it ends")
     assert figures()["leads"] == {"waiting": 0, "active": 0, "ended": 12}
     attempts = dialer.attempts(name)
     placed = Counter(attempt["phone"] for attempt in attempts if attempt["placed"])
@@ -414,7 +405,7 @@ def test_a_pbx_that_dies_ends_its_calls_as_unknown_and_the_campaign_goes_on_when
             pbx.wait_for_phones(telephony.central, 10)
             dialer.wait(lambda: len(dialer.attempts(name)) >= 2, "the lost calls are judged")
             assert {one["outcome"] for one in dialer.attempts(name)[:2]} == {"unknown"}
-            figures = dialer.wait_finished(name, 150)
+            figures = dialer.wait_finished(name)
     assert figures["leads"]["ended"] == 7
     attempts = dialer.attempts(name)
     assert [one["outcome"] for one in attempts].count("human") >= 3

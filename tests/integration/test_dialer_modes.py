@@ -21,7 +21,7 @@ from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.stack import asterisk
 from zanc_pipeline.world.carrier import CallPlan
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
 OPERATORS = asterisk.operator_names(4)
 PLANS = {
@@ -136,7 +136,7 @@ def test_predictive_reconciles_with_the_carrier_and_says_why(
         return figures["status"] == "finished"
 
     with crew(dialer, OPERATORS):
-        dialer.wait(finished, "it ends", 120)
+        dialer.wait(finished, "it ends")
     figures = dialer.figures("predictive")
     assert figures["mode"] == "preditivo"
     assert figures["leads"] == {"waiting": 0, "active": 0, "ended": 66}

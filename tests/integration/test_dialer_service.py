@@ -13,9 +13,10 @@ import pytest
 
 from tests.integration import dialing, fake_localization
 from tests.integration.dialing import DialerProcess, write_mailing
+from tests.patience import PATIENCE
 from zanc_pipeline.common.settings import Settings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +35,15 @@ def submit(dialer: DialerProcess, campaign: str, **changes: object) -> httpx.Res
 
 
 def test_without_a_token_only_health_and_documentation_are_served(dialer: DialerProcess) -> None:
-    assert httpx.get(f"{dialer.url}/healthz", trust_env=False).json()["status"] == "ok"
-    document = httpx.get(f"{dialer.url}/openapi.json", trust_env=False).json()
+    def get(path: str, **headers: str) -> httpx.Response:
+        return httpx.get(f"{dialer.url}{path}", headers=headers, trust_env=False, timeout=PATIENCE)
+
+    assert get("/healthz").json()["status"] == "ok"
+    document = get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     for token in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic x"}):
         for path in ("/v1/campaigns", "/v1/campaigns/x", "/metrics", "/v1/operators/op01/events"):
-            answer = httpx.get(f"{dialer.url}{path}", headers=token, trust_env=False)
+            answer = get(path, **token)
             assert answer.status_code == 401, path
             assert answer.headers["WWW-Authenticate"] == "Bearer"
 
@@ -80,7 +84,7 @@ def test_submitted_by_many_at_once_it_is_still_one_campaign(dialer: DialerProces
 def test_an_empty_mailing_ends_at_once(dialer: DialerProcess) -> None:
     body = write_mailing(dialer.settings, "empty", [])
     assert dialer.call("PUT", "/v1/campaigns/empty", json=body).status_code == 201
-    assert dialer.wait_finished("empty", 10)["reason"] == "empty_mailing"
+    assert dialer.wait_finished("empty")["reason"] == "empty_mailing"
 
 
 def test_a_campaign_without_a_pbx_waits_and_says_why_and_can_be_ended(
@@ -98,7 +102,7 @@ def test_a_campaign_without_a_pbx_waits_and_says_why_and_can_be_ended(
     assert dialer.call("POST", f"{order}/pause").json()["status"] == "paused"
     assert dialer.call("POST", f"{order}/resume").json()["status"] == "running"
     assert dialer.call("POST", f"{order}/stop").status_code == 200
-    figures = dialer.wait_finished("waits", 10)
+    figures = dialer.wait_finished("waits")
     assert (figures["reason"], figures["leads"]["ended"]) == ("stopped", 2)
     assert dialer.call("POST", f"{order}/stop").status_code == 200
     assert dialer.call("POST", f"{order}/resume").status_code == 409
@@ -179,7 +183,11 @@ def test_an_operators_token_acts_for_that_operator_only(
 
     def status(method: str, path: str) -> int:
         return httpx.request(
-            method, f"{dialer.url}{path}", headers=headers, trust_env=False
+            method,
+            f"{dialer.url}{path}",
+            headers=headers,
+            trust_env=False,
+            timeout=PATIENCE,
         ).status_code
 
     assert status("POST", "/v1/operators/op05/login") == 200

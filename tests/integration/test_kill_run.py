@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration import killing
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = pytest.mark.integration
 
 BLOWS, SEED = int(os.environ.get("ZANC_KILLS", "20")), int(os.environ.get("ZANC_SEED", "7"))
 

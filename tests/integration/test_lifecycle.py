@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.pbx import free_ports
-from tests.ports import free_port_offset
+from tests.ports import free_ports, port_offset
 from zanc_pipeline.common.errors import StackError, UnavailableError
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import lifecycle, postgres
@@ -36,18 +35,18 @@ def quiet(_line: str) -> None:
 def test_a_taken_port_is_told_in_one_line_and_nothing_is_started(
     tmp_path: Path, part: str, field: str, kind: socket.SocketKind, title: str
 ) -> None:
-    settings = load_settings(var=tmp_path, port_offset=free_port_offset())
-    owner = settings.centrais[part] if part == "central" else getattr(settings, part)
-    port = getattr(owner, field)
-    with socket.socket(socket.AF_INET, kind) as taken:
+    with port_offset() as offset, socket.socket(socket.AF_INET, kind) as taken:
+        settings = load_settings(var=tmp_path, port_offset=offset)
+        owner = settings.centrais[part] if part == "central" else getattr(settings, part)
+        port = getattr(owner, field)
         taken.bind((settings.host, port))
         if kind is socket.SOCK_STREAM:
             taken.listen()
         with pytest.raises(StackError, match=rf"port {port} \({title}\) is taken") as told:
             lifecycle.up(settings, quiet)
-    assert "\n" not in str(told.value)
-    assert left_behind(settings) == []
-    lifecycle.down(settings, quiet)
+        assert "\n" not in str(told.value)
+        assert left_behind(settings) == []
+        lifecycle.down(settings, quiet)
 
 
 def test_a_process_that_writes_its_own_title_is_still_found(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,9 @@ import psutil
 import pytest
 from crm_world import cpf
 
-from tests.ports import free_port_offset
+from tests.conftest import NO_WAIT
+from tests.patience import PATIENCE, wait_until
+from tests.ports import port_offset
 from zanc_pipeline.common.database import transaction
 from zanc_pipeline.common.migrations import migrate
 from zanc_pipeline.common.settings import Settings, load_settings
@@ -50,9 +52,8 @@ class Database:
 
         def runs() -> bool:
             if self.server is None or self.server.poll() is not None:
-                self.server = subprocess.Popen(
-                    postgres.command(self.settings), stdout=self.log, stderr=self.log
-                )
+                command = [*postgres.command(self.settings), *NO_WAIT]
+                self.server = subprocess.Popen(command, stdout=self.log, stderr=self.log)
             return postgres.answers(self.settings)
 
         wait_until(runs)
@@ -65,30 +66,24 @@ class Database:
             os.kill(int(folder[0]), signal.SIGKILL)
         else:
             self.server.send_signal(how)
-        self.server.wait(30)
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.05)
+        self.server.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     var = tmp_path_factory.mktemp("localization")
-    settings = load_settings(var=var, port_offset=free_port_offset())
-    postgres.initialise(settings)
-    made = Database(settings)
-    made.start()
-    try:
-        postgres.create_databases(settings)
-        migrate(settings)
-        yield made
-    finally:
-        made.stop()
-        made.log.close()
+    with port_offset() as offset:
+        settings = load_settings(var=var, port_offset=offset)
+        postgres.initialise(settings)
+        made = Database(settings)
+        try:
+            made.start()
+            postgres.create_databases(settings)
+            migrate(settings)
+            yield made
+        finally:
+            made.stop()
+            made.log.close()
 
 
 @contextmanager
@@ -109,7 +104,7 @@ def running(settings: Settings, log: Path, **more: str) -> Iterator[subprocess.P
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +131,7 @@ def as_crm(settings: Settings, crm: str) -> httpx.Client:
     return httpx.Client(
         base_url=settings.web_url(settings.localization),
         headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
+        timeout=PATIENCE,
     )
 
 
@@ -277,7 +272,7 @@ def test_a_body_that_is_too_large_is_refused(client: httpx.Client) -> None:
     assert client.post("/v1/calls", content=chunks).status_code == 413
     # one that is enormous is refused before it is sent
     request = client.build_request("POST", "/v1/calls", headers={"Content-Length": "9" * 12})
-    with socket.create_connection((request.url.host, request.url.port or 0), 30) as raw:
+    with socket.create_connection((request.url.host, request.url.port or 0), PATIENCE) as raw:
         lines = [f"{name}: {value}" for name, value in request.headers.items()]
         raw.sendall("\r\n".join(["POST /v1/calls HTTP/1.1", *lines, "\r\n"]).encode())
         refused = raw.recv(1000)
@@ -299,21 +294,21 @@ def test_without_the_token_of_a_crm_nothing_is_told(
         ("GET", f"/v1/people/{cpf(1)}/phones"),
         ("POST", "/v1/dial-check"),
     ):
-        answer = httpx.request(method, service + path, headers=headers)
+        answer = httpx.request(method, service + path, headers=headers, timeout=PATIENCE)
         assert answer.status_code == 401
         assert "token" in answer.json()["error"]
 
 
 def test_health_metrics_and_the_document_are_open(service: str, client: httpx.Client) -> None:
     client.post("/v1/calls", json=[call(1)])
-    assert httpx.get(f"{service}/healthz").json() == {"status": "ok"}
-    assert httpx.request("MADEUP", f"{service}/healthz").status_code == 405
-    metrics = httpx.get(f"{service}/metrics").text
+    assert httpx.get(f"{service}/healthz", timeout=PATIENCE).json() == {"status": "ok"}
+    assert httpx.request("MADEUP", f"{service}/healthz", timeout=PATIENCE).status_code == 405
+    metrics = httpx.get(f"{service}/metrics", timeout=PATIENCE).text
     assert 'localization_calls_total{crm="norma",result="accepted"}' in metrics
     assert 'route="/v1/calls",status="200"' in metrics
     assert "localization_in_flight 0" in metrics
     assert "MADEUP" not in metrics
-    document = httpx.get(f"{service}/openapi.json").json()
+    document = httpx.get(f"{service}/openapi.json", timeout=PATIENCE).json()
     assert set(document["paths"]) >= {
         "/v1/calls",
         "/v1/people/{cpf}/phones",
@@ -500,7 +495,7 @@ def test_a_token_may_do_what_it_was_given_for(
     headers = {"Authorization": f"Bearer {token}"}
 
     def status(method: str, path: str) -> int:
-        return httpx.request(method, service + path, headers=headers).status_code
+        return httpx.request(method, service + path, headers=headers, timeout=PATIENCE).status_code
 
     wait_until(lambda: status("GET", f"/v1/people/{cpf(1)}/phones") == 200)
     # Each process learns of a new token by itself, and any of them may answer.
@@ -536,7 +531,7 @@ def test_while_postgres_is_away_it_says_so_and_then_goes_on(
         answer = client.post("/v1/calls", json=[call(2)])
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
-        assert httpx.get(f"{service}/healthz").status_code == 503
+        assert httpx.get(f"{service}/healthz", timeout=PATIENCE).status_code == 503
     finally:
         database.start()
     wait_until(lambda: client.post("/v1/calls", json=[call(2)]).status_code == 200)
@@ -554,9 +549,9 @@ def test_it_starts_and_waits_while_postgres_is_away(database: Database, tmp_path
     url = settings.web_url(settings.localization)
     try:
         with running(settings, tmp_path / "log", **more):
-            assert httpx.get(f"{url}/healthz").status_code == 503
+            assert httpx.get(f"{url}/healthz", timeout=PATIENCE).status_code == 503
             database.start()
-            wait_until(lambda: httpx.get(f"{url}/healthz").status_code == 200)
+            wait_until(lambda: httpx.get(f"{url}/healthz", timeout=PATIENCE).status_code == 200)
     finally:
         if database.server is not None and database.server.poll() is not None:
             database.start()
@@ -564,7 +559,7 @@ def test_it_starts_and_waits_while_postgres_is_away(database: Database, tmp_path
 
 def test_a_taken_port_is_one_clear_line(service: str, database: Database, tmp_path: Path) -> None:
     with running(database.settings, tmp_path / "log") as second:
-        assert second.wait(30) == 1
+        assert second.wait(PATIENCE) == 1
     assert (tmp_path / "log").read_text().strip().endswith("config/stack.yaml")
 
 
@@ -648,7 +643,7 @@ def test_random_kills_lose_and_double_nothing(database: Database, tmp_path: Path
     finally:
         done.set()
         for sender in senders:
-            sender.join(120)
+            sender.join(PATIENCE)
     assert not any(sender.is_alive() for sender in senders)
     with transaction(settings, "zanc") as cursor:
         cursor.execute("SELECT crm, call_id FROM localization.call")
@@ -662,7 +657,7 @@ def test_random_kills_lose_and_double_nothing(database: Database, tmp_path: Path
 
 def _port_is_free(settings: Settings) -> bool:
     try:
-        httpx.get(f"{settings.web_url(settings.localization)}/healthz")
+        httpx.get(f"{settings.web_url(settings.localization)}/healthz", timeout=PATIENCE)
     except httpx.TransportError:
         return True
     return False
@@ -687,11 +682,11 @@ def test_asked_to_stop_it_answers_what_it_has_begun(database: Database, tmp_path
             sender = threading.Thread(target=post)
             sender.start()
             url = f"{settings.web_url(settings.localization)}/metrics"
-            wait_until(lambda: "in_flight 1" in httpx.get(url).text)
+            wait_until(lambda: "in_flight 1" in httpx.get(url, timeout=PATIENCE).text)
             process.send_signal(signal.SIGTERM)
             wait_until(lambda: "draining" in (tmp_path / "log").read_text())
-        sender.join(30)
-        assert process.wait(30) == 0
+        sender.join(PATIENCE)
+        assert process.wait(PATIENCE) == 0
     assert statuses == [200]
 
 

@@ -21,6 +21,7 @@ from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
 from pyftpdlib.servers import ThreadedFTPServer
 
+from tests.patience import PATIENCE
 from zanc_pipeline.cli import cli
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.common.database import transaction
@@ -314,7 +315,7 @@ def ftp(settings: Settings, tmp_path: Path) -> Iterator[Path]:
         yield root
     finally:
         server.close_all()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def test_arrivals_are_listed_and_fetched(settings: Settings, ftp: Path, tmp_path: Path) -> None:
@@ -371,7 +372,7 @@ def test_a_server_that_is_away_is_named_with_its_address(settings: Settings) -> 
 
 def test_a_slow_upload_is_not_listed_as_ready_before_it_ends(settings: Settings, ftp: Path) -> None:
     tracker = arrivals.StabilityTracker(3)
-    with ftplib.FTP(timeout=10) as client:
+    with ftplib.FTP(timeout=PATIENCE) as client:
         client.connect(settings.ftp.host, settings.ftp.port)
         client.login(settings.ftp.username, settings.ftp.password)
         client.storbinary("STOR banco_aurora/AURORA_20261123.csv", io.BytesIO(b"half"))

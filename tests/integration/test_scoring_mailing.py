@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -21,6 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+from tests.patience import wait_until
+from tests.ports import free_ports
 from zanc_pipeline.common.codecs import cpf_check_digits
 from zanc_pipeline.common.database import copy_rows, transaction
 from zanc_pipeline.common.errors import ConflictError, DataError, UnavailableError
@@ -33,8 +33,7 @@ from zanc_pipeline.scoring import history, monitoring, registry, serving
 from zanc_pipeline.scoring import service as scoring
 from zanc_pipeline.stack import parts
 
-# Its fixtures train two models on a real MLflow: minutes on a machine that others load.
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.integration
 
 DAY = datetime.now(UTC).date()
 PEOPLE = 400
@@ -56,8 +55,7 @@ def phone(number: int, *, mobile: bool = True) -> str:
 @pytest.fixture(scope="module")
 def stack(settings: Settings) -> Iterator[Settings]:
     """PostgreSQL and an MLflow server with a password, both real."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    [port] = free_ports(1)
     settings = settings.model_copy(
         update={"mlflow": settings.mlflow.model_copy(update={"port": port})}
     )
@@ -78,17 +76,14 @@ def stack(settings: Settings) -> Iterator[Settings]:
             start_new_session=True,
         )
         try:
-            deadline = time.monotonic() + 600
-            while not _healthy(settings):
-                assert server.poll() is None, (settings.var / "mlflow.log").read_text()[-2000:]
-                assert time.monotonic() < deadline
-                time.sleep(0.5)
+            wait_until(lambda: server.poll() is not None or _healthy(settings))
+            assert server.poll() is None, (settings.var / "mlflow.log").read_text()[-2000:]
             yield settings
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(server.pid, signal.SIGTERM)
             try:
-                server.wait(20)
+                server.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()

@@ -3,11 +3,13 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.patience import PATIENCE, wait_until
 from zanc_pipeline.common.errors import StackError
 from zanc_pipeline.common.settings import load_settings
 from zanc_pipeline.stack.supervisor import (
@@ -51,10 +53,7 @@ def test_processes_start_restart_after_a_kill_and_stop(supervisor) -> None:
     first = _only_child(settings)
     assert first.environ()["QUOTED"] == 'a "b" %c'
     first.kill()
-    deadline = time.monotonic() + 20
-    while daemon.state("one") != "RUNNING" or _only_child(settings).pid == first.pid:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: daemon.state("one") == "RUNNING" and _only_child(settings).pid != first.pid)
     daemon.stop("one")
     assert daemon.state("one") == "STOPPED"
     daemon.shutdown()
@@ -66,10 +65,10 @@ def test_what_a_killed_supervisor_left_is_found_and_ended(supervisor) -> None:
     daemon, settings = supervisor
     daemon.start([_sleeper("one")])
     daemon.launch("one")
-    time.sleep(0.5)
-    for process in left_behind(settings):
-        if "supervisord" in " ".join(process.cmdline()):
-            process.kill()
+    _only_child(settings)
+    [supervisord] = _whose_line_has("supervisord", settings)
+    supervisord.kill()
+    supervisord.wait(PATIENCE)
     assert not daemon.running()
     left = left_behind(settings)
     assert left
@@ -106,7 +105,7 @@ def test_the_guard_ends_the_stack_of_a_killed_start(supervisor) -> None:
     assert daemon.running()
     starter.kill()
     starter.wait()
-    _, alive = psutil.wait_procs(left_behind(settings), timeout=30)
+    _, alive = psutil.wait_procs(left_behind(settings), timeout=PATIENCE)
     assert alive == []
 
 
@@ -140,12 +139,15 @@ def test_only_marked_processes_are_ours(tmp_path: Path) -> None:
 
 
 def _only_child(settings) -> psutil.Process:
-    found = [
-        process for process in left_behind(settings) if "asleep" in " ".join(process.cmdline())
-    ]
-    assert len(found) <= 1
-    deadline = time.monotonic() + 10
-    while not found and time.monotonic() < deadline:
-        time.sleep(0.1)
-        found = [p for p in left_behind(settings) if "asleep" in " ".join(p.cmdline())]
-    return found[0]
+    wait_until(lambda: _whose_line_has("asleep", settings))
+    [found] = _whose_line_has("asleep", settings)
+    return found
+
+
+def _whose_line_has(word: str, settings) -> list[psutil.Process]:
+    found = []
+    for process in left_behind(settings):
+        with suppress(psutil.Error):  # it may end meanwhile
+            if word in " ".join(process.cmdline()):
+                found.append(process)
+    return found

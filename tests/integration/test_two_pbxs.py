@@ -21,7 +21,7 @@ from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.world.carrier import CallPlan
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
 PLANS = {
     "0": CallPlan(outcome=Outcome.HUMAN, ring_seconds=0.4, talk_seconds=2, voice="alo_01"),
@@ -165,7 +165,7 @@ def test_one_dies_in_mid_campaign_the_other_goes_on_and_it_rejoins(
         with pbx.run(victim):
             dialer.wait(lambda: central(dialer, victim.name)["connected"], "it rejoins")
             rejoined = datetime.now().astimezone()
-            dialer.wait_finished("loss", 120)
+            dialer.wait_finished("loss")
             again = [[phone(3000 + n, 0)] for n in range(6)]
             dialer.call("PUT", "/v1/campaigns/again", json=write_mailing(settings, "again", again))
             dialer.wait_finished("again")

@@ -8,8 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -17,7 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.ports import free_port_offset
+from tests.patience import PATIENCE, wait_until
+from tests.ports import port_offset
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.world import generation, truth
 
@@ -25,12 +25,13 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A small world; nothing of the stack runs."""
-    settings = load_settings(var=tmp_path_factory.mktemp("var"), port_offset=free_port_offset())
-    settings.world.debtors, settings.world.past_calls = 300, 1_000
-    generation.generate(settings, day=date(2026, 11, 23))
-    return settings
+    with port_offset() as offset:
+        settings = load_settings(var=tmp_path_factory.mktemp("var"), port_offset=offset)
+        settings.world.debtors, settings.world.past_calls = 300, 1_000
+        generation.generate(settings, day=date(2026, 11, 23))
+        yield settings
 
 
 @contextmanager
@@ -47,14 +48,7 @@ def running(world: Settings, *command: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=20)
-
-
-def eventually(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+        process.communicate(timeout=PATIENCE)
 
 
 def test_the_carrier_decides_journals_and_stops(world: Settings) -> None:
@@ -67,8 +61,8 @@ def test_the_carrier_decides_journals_and_stops(world: Settings) -> None:
             return probe.connect_ex(address) == 0
 
     with running(world, "world", "carrier") as process:
-        eventually(listening)
-        with socket.create_connection(address, 10) as call, call.makefile("rw") as line:
+        wait_until(listening)
+        with socket.create_connection(address, PATIENCE) as call, call.makefile("rw") as line:
             line.write(f"agi_uniqueid: 1.1\nagi_extension: {number}\n\n")
             line.flush()
             said = {}
@@ -78,7 +72,7 @@ def test_the_carrier_decides_journals_and_stops(world: Settings) -> None:
                 line.write("200 result=1\n")
                 line.flush()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     assert said["OUTCOME"] == "invalid_number"
     entries = (world.var / "world" / "carrier.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(entry)["number"] for entry in entries] == [number]
@@ -91,7 +85,7 @@ def test_the_operators_wait_for_a_dialer_and_stop(world: Settings) -> None:
         while "does not serve" not in first:
             first = process.stderr.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     assert str(world.dialer.port) in first
 
 
@@ -110,9 +104,9 @@ def test_the_operators_sit_at_the_real_dialer(settings: Settings) -> None:
 
     with running(settings, "dialer", "serve") as dialer:
         with running(settings, "world", "operators") as robots:
-            eventually(lambda: idle(settings.world.operators))
+            wait_until(lambda: idle(settings.world.operators))
             robots.send_signal(signal.SIGTERM)
-            assert robots.wait(20) == 0
-        eventually(lambda: idle(0))
+            assert robots.wait(PATIENCE) == 0
+        wait_until(lambda: idle(0))
         dialer.send_signal(signal.SIGTERM)
-        assert dialer.wait(30) == 0
+        assert dialer.wait(PATIENCE) == 0

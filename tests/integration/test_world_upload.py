@@ -7,14 +7,14 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port_offset
+from tests.patience import PATIENCE, wait_until
+from tests.ports import port_offset
 from zanc_pipeline.common.errors import ConfigError, UnavailableError
 from zanc_pipeline.common.settings import Settings, load_settings
 from zanc_pipeline.stack import ftp
@@ -29,35 +29,29 @@ DAY = date(2026, 11, 23)
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A small world, and the stack's FTP server in a process of its own."""
-    offset = free_port_offset()
-    settings = load_settings(var=tmp_path_factory.mktemp("var"), port_offset=offset)
-    settings.world.debtors, settings.world.past_calls = 300, 1_000
-    generation.generate(settings, day=DAY)
-    environment = {
-        **os.environ,
-        "ZANC_VAR": str(settings.var),
-        "ZANC_PORT_OFFSET": str(offset),
-    }
-    server = subprocess.Popen([sys.executable, "-m", "zanc_pipeline.stack.ftp"], env=environment)
-    try:
-        _wait_until_it_answers(settings, server)
-        yield settings
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _wait_until_it_answers(settings: Settings, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while True:
+    with port_offset() as offset:
+        settings = load_settings(var=tmp_path_factory.mktemp("var"), port_offset=offset)
+        settings.world.debtors, settings.world.past_calls = 300, 1_000
+        generation.generate(settings, day=DAY)
+        environment = {
+            **os.environ,
+            "ZANC_VAR": str(settings.var),
+            "ZANC_PORT_OFFSET": str(offset),
+        }
+        command = [sys.executable, "-m", "zanc_pipeline.stack.ftp"]
+        server = subprocess.Popen(command, env=environment)
         try:
-            socket.create_connection((settings.ftp.host, settings.ftp.port), 1).close()
-        except OSError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+            wait_until(lambda: _answers(settings, server), "the FTP server answers")
+            yield settings
+        finally:
+            server.terminate()
+            server.wait(PATIENCE)
+
+
+def _answers(settings: Settings, server: subprocess.Popen[bytes]) -> bool:
+    assert server.poll() is None
+    with socket.socket() as probe:
+        return probe.connect_ex((settings.ftp.host, settings.ftp.port)) == 0
 
 
 def on_server(settings: Settings) -> dict[str, bytes]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+from tests.ports import free_ports
 from zanc_pipeline.common.outcomes import Outcome
 from zanc_pipeline.world import carrier, speech
 from zanc_pipeline.world.carrier import CallPlan
@@ -93,7 +96,7 @@ async def test_malformed_input_ends_that_conversation_only(request_bytes: bytes)
         writer.write(request_bytes)
         writer.write_eof()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await reader.read()
         except ConnectionResetError:
             pass
@@ -118,11 +121,15 @@ async def test_the_journal_has_every_decision(tmp_path: Path) -> None:
 
 
 async def test_serve_runs_until_cancelled() -> None:
-    async with carrier.running(always_busy) as taken:
-        pass
-    task = asyncio.create_task(carrier.serve(always_busy, "127.0.0.1", taken))
-    await asyncio.sleep(0.1)
-    assert (await call(taken, "11"))["OUTCOME"] == "busy"
+    [free] = free_ports(1)
+    task = asyncio.create_task(carrier.serve(always_busy, "127.0.0.1", free))
+    said: dict[str, str] = {}
+    async with asyncio.timeout(PATIENCE):
+        while not said:
+            with suppress(ConnectionRefusedError):
+                said = await call(free, "11")
+            await asyncio.sleep(0)
+    assert said["OUTCOME"] == "busy"
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

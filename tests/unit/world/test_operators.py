@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.world.fake_dialer import FakeDialer
 from tests.unit.world.small_world import DAY
 from zanc_pipeline.common.outcomes import Tabulation
@@ -92,7 +93,7 @@ def test_a_promise_and_nothing_else_has_a_date_and_an_amount(world: Settings) ->
 async def working(dialer: FakeDialer, world: Settings) -> AsyncIterator[Robot]:
     """One robot at ``dialer`` while the block runs."""
     async with httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{dialer.port}", trust_env=False, timeout=20
+        base_url=f"http://127.0.0.1:{dialer.port}", trust_env=False, timeout=PATIENCE
     ) as client:
         path = truth.truth_path(world)
         robot = Robot(client, "op01", token="token", path=path, seed=1, time_scale=400)
