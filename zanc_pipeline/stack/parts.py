@@ -246,7 +246,7 @@ def _mlflow(settings: Settings) -> Iterator[Process]:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         },
-        start_seconds=180,
+        start_seconds=600,
     )
 
 
@@ -298,7 +298,7 @@ def _airflow_api(settings: Settings) -> Iterator[Process]:
             healthy=_http_ok(f"{settings.web_url(settings.airflow)}/api/v2/monitor/health"),
             ports=(settings.airflow.port,),
             environment=airflow_environment(settings),
-            start_seconds=180,
+            start_seconds=600,
         )
 
 
@@ -319,7 +319,7 @@ def _airflow_workers(settings: Settings) -> Iterator[Process]:
             healthy=_airflow_part_alive(health, key),
             environment=airflow_environment(settings),
             stop_seconds=30,
-            start_seconds=180,
+            start_seconds=600,
         )
 
 

@@ -45,7 +45,7 @@ class Process:
     stop_signal: str = "TERM"
     stop_seconds: int = 15
     stop_children: bool = True
-    start_seconds: int = 90
+    start_seconds: int = 300
     restarts: int = 5
     """Attempts in a row, each a second later than the one before, until it is given up."""
     umask: str = "022"
@@ -98,9 +98,9 @@ class Supervisor:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not self.running():
             if done.returncode != 0 or time.monotonic() > deadline:
                 reason = (done.stderr or done.stdout).strip().splitlines() or ["no message"]

@@ -25,7 +25,7 @@ CAMPAIGN = "cobranca_geral"
 FILES_SECONDS = 600
 MAILING_SECONDS = 600
 CAMPAIGN_SECONDS = 900
-EXPORT_SECONDS = 60
+EXPORT_SECONDS = 300
 
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
