@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from zanc_pipeline.reception.drift.chance import apart, at_least, is_new, more_than_before, too_few
+from zanc_pipeline.reception.drift.exact import number_columns
 from zanc_pipeline.reception.drift.keys import as_columns, keyed_table
 from zanc_pipeline.reception.drift.looks import looks, strange
 from zanc_pipeline.reception.drift.relations import broken, relations
@@ -69,12 +70,13 @@ def test_laws_between_fields_hold_or_are_broken() -> None:
             first, then = then, first
         return {"valor": total, "principal": principal, "juros": juros, "d": first, "e": then}
 
-    usual = relations(kinds, rows(swapped=False))
+    right, wrong = (rows(swapped=swapped) for swapped in (False, True))
+    numbers, others = (number_columns(kinds, one, None) for one in (right, wrong))
+    usual = relations(kinds, right, numbers)
     assert json.loads(json.dumps(usual)) == usual
-    assert not list(broken(usual, usual))
-    said = {
-        (field, kind) for field, kind, *_ in broken(relations(kinds, rows(swapped=True)), usual)
-    }
+    assert not list(broken(usual, usual, numbers))
+    found = broken(relations(kinds, wrong, others), usual, others)
+    said = {(field, kind) for field, kind, *_ in found}
     assert {("valor", "relation"), ("valor", "sum"), ("d", "relation")} <= said
 
 

@@ -16,10 +16,11 @@ from zanc_pipeline.reception.drift.chance import too_few
 from zanc_pipeline.reception.drift.counters import counter_doubts, counters, movement, steps_of
 from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt, percent, weighed
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Step
+from zanc_pipeline.reception.drift.moves import Moves, moves
+from zanc_pipeline.reception.drift.past import with_laws, with_rows
 from zanc_pipeline.reception.drift.renumbered import renumbered
 from zanc_pipeline.reception.drift.rows import (
     EXACTLY,
-    LEAPS,
     FieldComparison,
     compare_field,
     crossed,
@@ -102,6 +103,7 @@ def compare(
     insisted = _insisted(seen, before)
     confirmed = insisted.union(confirmed)
     last, before = before, with_rows(before, earlier)
+    laws = with_laws(before, earlier)
     known = [key for key in seen.links if key in before.links]
     common = [key for key in known if key not in confirmed]
     comparison = Comparison(
@@ -135,27 +137,18 @@ def compare(
         len(seen.links) - len(known),
         people_of(seen, before),
     )
-    for key, why in singles(seen, before, common, moved, but=counting, confirmed=confirmed).items():
+    odd = moves(seen, before, common)
+    single = singles(seen, laws, common, moved, odd, but=counting, confirmed=confirmed)
+    for key, why in single.items():
         comparison.aside[key] = [*comparison.aside.get(key, ()), *why]
     comparison.past = _past(comparison.aside, seen, before)
     news = {name: _news(name, seen, before, known, confirmed) for name in comparison.fields}
-    comparison.history = _remembered(comparison, swaps, news, last)
+    comparison.history = _remembered(comparison, swaps, odd, news, last)
     comparison.steps = steps_of(moved, last)
     shape = {one.kind for one in comparison.doubts} & _SHAPES
     if shape and any(_has_shape(seen, one, comparison, shape) for one in earlier):
         comparison.doubts = [one for one in comparison.doubts if one.kind not in _SHAPES]
     return comparison
-
-
-def with_rows(before: Fingerprint, earlier: Sequence[Fingerprint]) -> Fingerprint:
-    """``before`` with the contracts that only files before it brought, as they were last."""
-    links = dict(before.links)
-    for one in earlier:
-        places = [one.names.index(name) if name in one.fields else None for name in before.names]
-        for key, row in one.links.items():
-            if key not in links:
-                links[key] = [None if place is None else row[place] for place in places]
-    return replace(before, links=links) if len(links) > len(before.links) else before
 
 
 def _has_shape(
@@ -240,6 +233,7 @@ def _news(
 def _remembered(
     comparison: Comparison,
     swaps: dict[str, frozenset[int]],
+    odd: Moves,
     news: dict[str, int],
     before: Fingerprint,
 ) -> dict[str, tuple[float, float]]:
@@ -249,9 +243,9 @@ def _remembered(
         for name, one in comparison.fields.items()
     }
     found |= {
-        f"{name}{LEAPS}": (one.calm, one.linked)
-        for name, one in comparison.fields.items()
-        if one.exact is not None
+        mark: (linked - len(rows - aside), linked)
+        for mark, rows in odd.items()
+        if (linked := comparison.fields[mark[:-1]].linked)
     }
     found |= {
         f"{name}{EXACTLY}": (one.exact, one.linked)

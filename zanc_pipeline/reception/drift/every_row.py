@@ -21,14 +21,30 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from zanc_pipeline.reception.accepted import PHONES, column_of
-from zanc_pipeline.reception.drift.compare import with_rows
 from zanc_pipeline.reception.drift.counters import Movement, Pair, counters, day_of, movement
 from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
-from zanc_pipeline.reception.drift.fingerprint import AtHand, Fingerprint, numbers_of, phones_of
+from zanc_pipeline.reception.drift.exact import (
+    AGE,
+    SCALE,
+    Column,
+    Mask,
+    fields_of,
+    number_columns,
+    off_share,
+    off_sum,
+)
+from zanc_pipeline.reception.drift.fingerprint import (
+    AtHand,
+    Fingerprint,
+    file_day,
+    numbers_of,
+    phones_of,
+)
 from zanc_pipeline.reception.drift.law import Shares
+from zanc_pipeline.reception.drift.moves import moves
+from zanc_pipeline.reception.drift.past import with_laws, with_rows
 from zanc_pipeline.reception.drift.rows import near_after
 from zanc_pipeline.reception.drift.sample import Hasher, RowKey, Sample, loose, tokens
-from zanc_pipeline.reception.drift.single_sums import SUM_HOLDS
 from zanc_pipeline.reception.drift.singles import singles
 from zanc_pipeline.reception.layout import FieldSpec, Layout
 
@@ -39,7 +55,6 @@ _SLICE = 10_000
 _EPOCH = date(1970, 1, 1).toordinal()
 
 Places = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 class Accepted:
@@ -111,6 +126,30 @@ def rows_of(accepted: Path) -> int:
     return int(pq.read_metadata(accepted).num_rows)
 
 
+def with_known(of: Fingerprint, accepted: Path, layout: Layout, hasher: Hasher) -> Fingerprint:
+    """The fingerprint ``of`` a past delivery with the values of its rows, from its ``accepted``
+    ones; where these are gone, or too many, only its hashes can be compared."""
+    if of.key.many or not accepted.is_file() or rows_of(accepted) > MOST_ROWS:
+        return of
+    file = Accepted(accepted, hasher, of.key)
+    keys = list(of.links)
+    places = file.places(np.array(keys, np.uint64))
+    there = places >= 0
+    held = [key for key, here in zip(keys, there.tolist(), strict=True) if here]
+    specs = {spec.name: spec for spec in layout.fields if file.has(spec.name)}
+    names = [name for name in of.names if name in specs and name != "telefones"]
+    known = {}
+    for name, column in file.some(names, places[there]).items():
+        values, place = column.to_pylist(), of.names.index(name)
+        same = tokens(specs[name], values, hasher)
+        known[name] = {
+            key: value
+            for key, value, token in zip(held, values, same, strict=True)
+            if of.links[key][place] == token
+        }
+    return replace(of, known=known)
+
+
 def odd_rows(
     accepted: Path,
     past: Sequence[Path],
@@ -131,7 +170,7 @@ def odd_rows(
         return {}
     if any(rows_of(path) > MOST_ROWS for path in (accepted, *past[:1])):
         return {}
-    laws = with_rows(before, earlier)
+    laws = with_laws(with_rows(before, earlier), earlier)
     moved = movement(seen, before)
     counting = counters(moved, seen, before)
     both = [name for name in seen.names if name in before.fields]
@@ -146,7 +185,7 @@ def odd_rows(
     picked = beside.fresh.copy()
     for name in still:
         picked |= beside.differs(name, near)
-    picked |= beside.unsummed(before) | beside.out_of_step(moved.anchors)
+    picked |= beside.inexact(laws, file_day(seen.file)) | beside.out_of_step(moved.anchors)
     judged = np.fromiter((key for key in seen.links if key in laws.links), np.uint64)
     lines = beside.now.lines
     picked &= ~np.isin(beside.now.keys, judged) & ~np.isin(lines, np.fromiter(confirmed, np.int64))
@@ -160,10 +199,9 @@ def odd_rows(
             for pair, (now_, was) in moved.anchors.items()
             if (day := day_of(here, *pair, value=now_.value)) is not None
         }
-        odd = singles(
-            here, there, common, Movement(moves={}, anchors=anchors), but=counting, shares=shares
-        )
-        found |= _told(odd, here)
+        step = Movement(moves={}, anchors=anchors)
+        odd = moves(here, there, common)
+        found |= _told(singles(here, there, common, step, odd, but=counting, shares=shares), here)
     return found
 
 
@@ -197,13 +235,21 @@ class _Beside:
                 out[rows] = _differ(new.take(pa.array(rows)), old, near)
         return out
 
-    def unsummed(self, before: Fingerprint) -> Mask:
-        """Rows whose amounts break a sum that held."""
+    def inexact(self, laws: Fingerprint, day: date | None) -> Mask:
+        """Rows that break a sum or a share that held in all rows."""
         out = np.zeros(len(self._which), dtype=np.bool_)
-        for names, law in before.relations.get("sums", {}).items():
-            if law["share"] >= SUM_HOLDS and all(map(self.now.has, names.split("|"))):
-                whole, *parts = (_cents(self.now.column(name)) for name in names.split("|"))
-                out |= np.abs(whole - np.sum(parts, axis=0)) > 1.5
+        exact = {name: laws.relations.get(name, {}) for name in ("sums", "shares")}
+        names = {name for every in exact.values() for law in every for name in fields_of(law)}
+        columns: dict[str, Column] = {}
+        for name in names:
+            if self.now.has(name):
+                columns |= _numbers(name, laws.fields[name].type, self.now.column(name), day)
+        for law, found in exact["sums"].items():
+            off = off_sum(law, columns, 1.0) if found["share"] == 1 else None
+            out |= off if off is not None else False
+        for law, found in exact["shares"].items():
+            off = off_share(law, found, columns)
+            out |= off if off is not None else False
         return out
 
     def out_of_step(self, anchors: Mapping[Pair, Any]) -> Mask:
@@ -228,6 +274,7 @@ class _Beside:
         lines: Places,
     ) -> Iterator[tuple[Fingerprint, Fingerprint]]:
         """``seen`` as if made of some of these rows, and ``laws`` with what they were last."""
+        kinds = {name: one.type for name, one in seen.fields.items()}
         now = self.now.some(seen.names, rows)
         known = [name for name in laws.names if name in specs]
         places = [np.flatnonzero(self._which[rows] == number) for number in range(len(self._past))]
@@ -250,7 +297,12 @@ class _Beside:
             values = {name: dict(zip(keys, one, strict=True)) for name, one in columns.items()}
             here = replace(
                 _made(seen, keys, columns, specs, hasher),
-                at_hand=AtHand(sample=sample, values=values, without=lambda _: seen),
+                at_hand=AtHand(
+                    sample=sample,
+                    values=values,
+                    columns=number_columns(kinds, columns, file_day(seen.file)),
+                    without=lambda _: seen,
+                ),
             )
             there = laws
             for at, old in zip(places, past, strict=True):
@@ -270,6 +322,7 @@ def _with(laws: Fingerprint, rows: Fingerprint) -> Fingerprint:
     return replace(
         laws,
         links=laws.links | rows.links,
+        known={name: {**every, **rows.known.get(name, {})} for name, every in laws.known.items()},
         phones={name: {**every, **rows.phones[name]} for name, every in laws.phones.items()},
     )
 
@@ -291,6 +344,8 @@ def _made(
         links=dict(zip(keys, map(list, zip(*made, strict=True)), strict=True)),
         numbers={name: numbers_of(keys, columns[name]) for name in like.numbers},
         phones={name: phones_of(keys, columns[name], hasher) for name in like.phones},
+        known={name: dict(zip(keys, column, strict=True)) for name, column in columns.items()},
+        at_hand=None,
     )
 
 
@@ -323,6 +378,18 @@ def _differ(new: pa.Array, old: pa.Array, near: float) -> Mask:
         unlike = pc.fill_null(pc.not_equal(new, old), False).to_numpy(zero_copy_only=False)
     emptied: Mask = _nulls(new) != _nulls(old)
     return unlike | emptied
+
+
+def _numbers(name: str, kind: str, column: pa.Array, day: date | None) -> dict[str, Column]:
+    """The column as ``exact.number_columns`` makes it."""
+    there = ~_nulls(column)
+    if kind != "data":
+        floats = pc.cast(column, pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
+        return {name: (np.round(floats * 10.0 ** SCALE.get(kind, 0)), there)}
+    if day is None:
+        return {}
+    days = column.cast(pa.int32()).fill_null(0).to_numpy().astype(np.float64) + _EPOCH
+    return {AGE + name: (day.toordinal() - days, there)}
 
 
 def _nulls(column: pa.Array) -> Mask:

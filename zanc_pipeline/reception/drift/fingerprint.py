@@ -12,6 +12,7 @@ from typing import Any
 
 from zanc_pipeline.common.codecs import parse_phone
 from zanc_pipeline.reception.drift.check_digit import check_digit
+from zanc_pipeline.reception.drift.exact import Column, number_columns
 from zanc_pipeline.reception.drift.looks import Looks, looks
 from zanc_pipeline.reception.drift.relations import Relations, relations
 from zanc_pipeline.reception.drift.sample import (
@@ -77,6 +78,8 @@ class AtHand:
     sample: Sample
     values: Mapping[str, Mapping[int, Any]]
     """Field → contract hash → typed value; None: empty, or of another type."""
+    columns: Mapping[str, Column]
+    """The same of the fields that count, as numbers in the order of the sample."""
     without: Callable[[Container[int]], Fingerprint]
     """The fingerprint as if the rows of these contracts had not come."""
 
@@ -125,11 +128,18 @@ class Fingerprint:
     _columns: dict[str, dict[int, Token]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    known: Mapping[str, Mapping[int, Any]] = field(default_factory=dict, repr=False, compare=False)
+    """Of a past file: field → contract hash → typed value, as it was loaded; never kept here."""
+
+    @property
+    def plain(self) -> Mapping[str, Mapping[int, Any]]:
+        """Field → contract hash → typed value, as far as they are at hand."""
+        return self.at_hand.values if self.at_hand is not None else self.known
 
     def days_since(self, before: Fingerprint) -> int | None:
         """Days from the file ``before`` to this one, where both are known."""
-        now, was = (one.file.get(ARRIVED) or one.file.get(RECEIVED) for one in (self, before))
-        return (date.fromisoformat(now) - date.fromisoformat(was)).days if now and was else None
+        now, was = file_day(self.file), file_day(before.file)
+        return (now - was).days if now and was else None
 
     @property
     def names(self) -> list[str]:
@@ -244,6 +254,12 @@ class Fingerprint:
         )
 
 
+def file_day(file: Mapping[str, Any]) -> date | None:
+    """The day of a file, of what is known of it as a whole."""
+    day = file.get(ARRIVED) or file.get(RECEIVED)
+    return date.fromisoformat(day) if day else None
+
+
 class Witness:
     """Looks at a delivery while it is read; then its fingerprint can be asked."""
 
@@ -312,13 +328,15 @@ def fingerprint(
         tokens_of = dict(zip(fields, columns, strict=True))
         sample = replace(sample, keys=in_order_of(like, sample.keys, tokens_of))
     links = {row: [column[place] for column in columns] for place, row in enumerate(sample.keys)}
+    kinds = {name: one.type for name, one in fields.items()}
+    numbers = number_columns(kinds, found, file_day(file or {}))
     return Fingerprint(
         rows=sample.rows_total,
         layout_version=layout.version,
         fields=fields,
         links=links,
         file=file or {},
-        relations=relations({name: one.type for name, one in fields.items()}, found),
+        relations=relations(kinds, found, numbers),
         repeats=sample.repeats,
         numbers={
             name: numbers_of(sample.keys, found[name])
@@ -337,6 +355,7 @@ def fingerprint(
             values={
                 name: dict(zip(sample.keys, column, strict=True)) for name, column in found.items()
             },
+            columns=numbers,
             without=lambda keys: fingerprint(layout, sample.without(keys), hasher, file=file),
         ),
     )

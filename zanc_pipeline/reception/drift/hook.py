@@ -27,7 +27,7 @@ from zanc_pipeline.reception.drift.diagnose import (
     too_many,
 )
 from zanc_pipeline.reception.drift.doubts import OddRow
-from zanc_pipeline.reception.drift.every_row import odd_rows
+from zanc_pipeline.reception.drift.every_row import odd_rows, with_known
 from zanc_pipeline.reception.drift.evidence import evidence, summary
 from zanc_pipeline.reception.drift.facts import file_facts
 from zanc_pipeline.reception.drift.fingerprint import (
@@ -65,6 +65,11 @@ Kept = Callable[[], Path]
 def hasher_of(settings: Settings) -> Hasher:
     """The keyed hashes of this installation."""
     return Hasher(settings.secret("fingerprint"))
+
+
+def accepted_rows(settings: Settings, delivery_id: int) -> Path:
+    """Where the accepted rows of a delivery are kept."""
+    return settings.var / "deliveries" / str(delivery_id) / ACCEPTED
 
 
 def judged(
@@ -119,7 +124,11 @@ def _judged(
         )
     sample = witness.sample()
     accepted = {number: one for number, one in accepted.items() if one.key == sample.key}
-    past_ids, past = [*accepted], [_lasting(one, own) for one in accepted.values()]
+    past_ids = [*accepted]
+    past = [
+        _lasting(with_known(one, accepted_rows(settings, number), own, hasher), own)
+        for number, one in accepted.items()
+    ]
     before, earlier = (past[0], past[1:]) if past else (None, [])
     first = _trial(own, result, witness, content, delivery, before)
     crm = known(settings, delivery.convenio, sample)
@@ -194,7 +203,7 @@ class _Past:
 
     def odd_rows(self, found: Diagnosis, kept: Kept) -> dict[int, OddRow]:
         """Line → what is odd in the accepted rows, of those that the sample left out."""
-        files = (self.settings.var / "deliveries" / str(number) / ACCEPTED for number in self.ids)
+        files = (accepted_rows(self.settings, number) for number in self.ids)
         if found.trial.seen is None:
             return {}
         return odd_rows(

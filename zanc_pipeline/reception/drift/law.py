@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from zanc_pipeline.reception.drift.chance import at_least
 from zanc_pipeline.reception.drift.fingerprint import AtHand, Fingerprint
-from zanc_pipeline.reception.drift.rows import leaps, near_after, price_of_change, same
+from zanc_pipeline.reception.drift.rows import near_after, people_of, price_of_change, same
 from zanc_pipeline.reception.drift.sample import Token
 
 NEVER = 0.005
 """Rows that may break a law which none broke yet: nearly all that never happened never will."""
+_FEW_OF = 6
+_A_MONTH = range(28, 32)
+_ADDRESS_FIELDS = 3
+_STATES, _NEW_STATE = frozenset({"codigo", "sim_nao"}), 0.005
+_CONTACTS = frozenset({"telefone", "telefones", "email"})
 LEAST_ROWS = 12
 """Rows from which something is a law."""
 
@@ -77,11 +84,52 @@ class Rows:
         """The contracts whose value in a field is not the one that is known of them."""
         return {*self.fresh, *self.moved.get(name, ())}
 
-    def leaps(self, name: str) -> frozenset[int]:
-        """Known contracts with an amount that no interest and no payment makes of the old one."""
-        new, old = self.seen.column(name), self.before.column(name)
-        days = self.seen.days_since(self.before)
-        return frozenset(key for key in self.moved[name] if leaps(new[key], old[key], days))
+    def changed(self, name: str) -> Law:
+        """The law that a field of a known contract keeps its value.
+
+        Its price is the share of honest rows that are among as many as changed, or more: one new
+        state of a contract is news, several at once are a file's doing. New phones come by turns;
+        who moved house has another street, number and district; an instalment paid puts its date,
+        and what goes with it, off by a month.
+        """
+        usual, rows, kind = self.usual[name], len(self.known), self.seen.fields[name].type
+        moved = self.moved[name] - self._usually_moved.get(kind, frozenset())
+        if kind in _STATES:
+            usual = max(usual, _NEW_STATE)
+        count = len({self.people.get(key, key) for key in moved})
+        price = usual
+        habit = self.before.history.get(name, (0.0, 0.0))[1] >= LEAST_ROWS
+        if kind not in _CONTACTS and habit and 1 < count <= rows / _FEW_OF:
+            price = min(usual, at_least(count, rows, usual) * count / rows)
+        return Law(
+            field=name,
+            price=price,
+            text="mudou num contrato já conhecido, onde quase nunca muda",
+            broken=frozenset(moved),
+        )
+
+    @cached_property
+    def _usually_moved(self) -> dict[str, frozenset[int]]:
+        """Type → contracts whose fields of that type changed as honest ones do, several at once."""
+        kinds = {name: self.seen.fields[name].type for name in self.still}
+        dates = [name for name, kind in kinds.items() if kind == "data"]
+        texts = [name for name, kind in kinds.items() if kind == "texto" and name != "nome"]
+        on = frozenset[int]()
+        for name in dates:
+            now, was = self.seen.numbers.get(name, {}), self.before.numbers.get(name, {})
+            on |= {
+                key
+                for key in self.moved[name]
+                if key in now and key in was and now[key] - was[key] in _A_MONTH
+            }
+        times = Counter(key for name in texts for key in self.moved[name])
+        house = frozenset(key for key, count in times.items() if count >= _ADDRESS_FIELDS)
+        return {"data": on, "inteiro": on, "decimal": on, "texto": house, "uf": house}
+
+    @cached_property
+    def people(self) -> dict[int, Token]:
+        """Contract hash → whose it is."""
+        return people_of(self.seen, self.before)
 
     def either(self, name: str, share: float, text: str, broken: set[int]) -> list[Law]:
         """The law for new contracts, and for known ones that must have changed as well.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,16 @@ import numpy.typing as npt
 
 from zanc_pipeline.reception.drift.belongs import belonging, parted
 from zanc_pipeline.reception.drift.chance import apart, is_new, too_few
+from zanc_pipeline.reception.drift.exact import (
+    SUM_HOLDS,
+    Column,
+    shares,
+    sum_now,
+    sums,
+)
 
 _ORDERED = {"dinheiro": "dinheiro", "decimal": "dinheiro", "data": "data"}
 _MOST_FIELDS = 10
-_MOST_IN_SUMS, _MOST_PARTS = 7, 4
-_SUM_HOLDS = 0.95
-_SUM_ROWS = 2
-"""Sums to the cent of different values: two of them are no accident."""
 _CELLS = ("<", "=", ">", "a", "b")
 _APART = 0.12
 _NEWS, _NEWS_ALONE = 0.08, 0.01
@@ -51,12 +54,15 @@ Numbers = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 """The values of a field as numbers, and which rows have one."""
 
 Relations = dict[str, Any]
-"""``pairs``: "a|b" → shares by ``_CELLS``, rows, ratios; ``sums``: "a|b|c" → share, rows;
+"""``pairs``: "a|b" → shares by ``_CELLS``, rows, ratios; ``sums``, ``shares``: see ``exact``;
 ``belongs``: "a|b" → rows that belong together, of how many."""
 
 
-def relations(kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> Relations:
-    """The laws between the typed ``values`` of the fields (name → type of the field)."""
+def relations(
+    kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]], numbers: Mapping[str, Column]
+) -> Relations:
+    """The laws between the typed ``values`` of the fields (name → type of the field), of which
+    ``numbers`` are those that count."""
     pairs: dict[str, dict[str, Any]] = {}
     columns = {name: _numbers(kind, values[name]) for name, kind in kinds.items() if name in values}
     for family in ("dinheiro", "data", "telefone"):
@@ -71,10 +77,10 @@ def relations(kinds: Mapping[str, str], values: Mapping[str, Sequence[Any]]) -> 
                     found["steps"] = steps
             if found:
                 pairs[f"{one}|{other}"] = found
-    money = [name for name, kind in kinds.items() if kind == "dinheiro" and name in columns]
     return {
         "pairs": pairs,
-        "sums": _sums(money[:_MOST_IN_SUMS], columns),
+        "sums": sums(kinds, numbers),
+        "shares": shares(kinds, numbers),
         "belongs": belonging({name: kinds[name] for name in columns}, values),
     }
 
@@ -130,33 +136,12 @@ def _steps(one: Numbers, other: Numbers) -> dict[str, float]:
     return {str(int(day)): int(count) for day, count in zip(days, times, strict=True)}
 
 
-def _sums(names: Sequence[str], columns: Mapping[str, Numbers]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for count in range(2, _MOST_PARTS + 1):
-        for whole, parts in product(names, combinations(names, count)):
-            if whole in parts:
-                continue
-            there = np.logical_and.reduce([columns[name][1] for name in (whole, *parts)])
-            filled = sum((columns[name][0] != 0).astype(int) for name in parts)
-            there &= filled >= max(2, count - 1)
-            rows = int(there.sum())
-            if rows < _SUM_ROWS or not any(filled[there] == count):
-                continue
-            apart_by = columns[whole][0] - sum(columns[name][0] for name in parts)
-            off = np.abs(apart_by[there])
-            found["|".join((whole, *parts))] = {
-                "share": round(float((off <= 1).mean()), 4),
-                "exact": round(float((off == 0).mean()), 4),
-                "rows": rows,
-            }
-    return found
-
-
 def broken(
-    now: Relations, before: Relations, *, alone: bool = False
+    now: Relations, before: Relations, columns: Mapping[str, Column], *, alone: bool = False
 ) -> Iterator[tuple[str, str, str, bool]]:
     """(field, kind, text in Portuguese, whether it may be chance) of each law of ``before``
-    that does not hold ``now``. ``alone``: most of the contracts are new."""
+    that does not hold ``now``, in the numbers of ``columns``. ``alone``: most of the contracts are
+    new."""
     for key, law in before.get("pairs", {}).items():
         found = now.get("pairs", {}).get(key)
         if found is not None:
@@ -166,8 +151,9 @@ def broken(
         yield name, "belongs", text, False
     for key, law in before.get("sums", {}).items():
         whole, *parts = key.split("|")
-        found = now.get("sums", {}).get(key)
-        if found is None or law["share"] < _SUM_HOLDS:
+        there = law["share"] >= SUM_HOLDS and {whole, *parts} <= columns.keys()
+        found = sum_now(whole, parts, columns) if there else None
+        if found is None:
             continue
         kind = "exact" if law.get("exact") == 1 else "share"  # to the cent, or rounded
         wrong = round((1 - found[kind]) * found["rows"])

@@ -52,6 +52,7 @@ _MOVES = {
     "uf": 0.015,
     "sim_nao": 0.015,
     "dinheiro": 0.15,
+    "decimal": 0.025,
 }
 """Share of the rows of a day that get another value, by type, before the convênio's own is known;
 the rest, a tenth."""
@@ -63,9 +64,7 @@ _SURELY = 0.1
 """The same where single rows are judged, of what hardly ever moves: the share above is cautious."""
 _LEAST_MOVES = 0.2
 """Part of that share that stays possible however long a field kept still."""
-LEAPS = "!"
-"""Behind the name of an amount in the history: rows in which it did not leap."""
-_LEAP, _REST, _SMALL_CENTS, _LEAP_PRIOR = 0.3, 0.1, 1_000, 0.02
+_LEAP, _REST, _SMALL_CENTS = 0.3, 0.1, 1_000
 EXACTLY = "="
 """Behind the name of an amount in the history: rows that stood still, but for interest."""
 _EXACT_ROWS, _EXACT_FILES, _EXACT_HABIT, _EXACT_TIMES, _ACCRUED = 12, 1.5, 0.8, 3, 0.015
@@ -117,8 +116,6 @@ class FieldComparison:
     """Of those, amounts that are greater, as interest makes them."""
     exact: int | None = None
     """Of amounts: those that are the same to the cent, or a little greater by interest."""
-    calm: int = 0
-    """Rows whose amount did not leap."""
 
     @property
     def changed(self) -> int:
@@ -216,8 +213,6 @@ def compare_field(
         exact=sum(_accrues(new[key], old[name][key]) for key in common)
         if kind == "dinheiro"
         else None,
-        calm=linked
-        - sum(leaps(new[key], old[name][key], seen.days_since(before)) for key in moved),
     )
 
 
@@ -225,17 +220,9 @@ def leaps(new: Token, old: Token, days: int | None) -> bool:
     """Whether an amount is much more, or hardly any part, of what it was so many days before."""
     if not (isinstance(new, int) and isinstance(old, int)) or min(new, old) < _TELLING_CENTS:
         return False
-    if new < old and (str(old).endswith(str(new)) or str(old).startswith(str(new))):
-        return True  # digits were cut off: no payment leaves just the others
     if min(new, old) <= _SMALL_CENTS:
         return False
     return new > old * (1 + _LEAP * max(1, days or 1)) or new < _REST * old
-
-
-def price_of_leap(name: str, history: History) -> float:
-    """The share of rows whose amount leaps, of one file more."""
-    calm, of = history.get(f"{name}{LEAPS}", (0.0, 0.0))
-    return (of - calm + _LEAP_PRIOR) / (of + 1)
 
 
 def _accrues(new: Token, old: Token) -> bool:
@@ -299,7 +286,7 @@ def field_doubts(
     if kind == "dinheiro":
         rows, factor = _scaled(new, old, common)
         scaled = len(rows)
-        if scaled >= max(1 if one.linked < SMALL else 2, _SCALED_SHARE * one.linked):
+        if scaled >= max(2, _SCALED_SHARE * one.linked):
             yield Doubt(
                 field=one.name,
                 kind="scale",
@@ -568,15 +555,16 @@ def _scaled(
         if one != other and one == other // 100 * 100:
             found["o de antes sem os centavos"].add(key)
         for scale in _SCALES:
-            if _times(one, other, scale):
+            if times(one, other, scale):
                 found[f"{scale} vezes o de antes"].add(key)
-            elif _times(other, one, scale):
+            elif times(other, one, scale):
                 found[f"{scale} vezes menor que o de antes"].add(key)
     if not found:
         return frozenset(), ""
     return frozenset().union(*found.values()), max(found, key=lambda said: len(found[said]))
 
 
-def _times(one: int, other: int, scale: int) -> bool:
+def times(one: int, other: int, scale: int) -> bool:
+    """Whether an amount is so many times another, but for a day's interest and for rounding."""
     # Rounding to whole reais moves the ratio of a small debt by more than interest does.
     return abs(one - other * scale) <= max(0.004 * other * scale, min(scale, 100))

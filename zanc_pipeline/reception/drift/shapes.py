@@ -56,7 +56,8 @@ def mostly_new(seen: Fingerprint, before: Fingerprint) -> bool:
 def file_doubts(seen: Fingerprint, before: Fingerprint) -> Iterator[Doubt]:
     """Laws over whole rows that held in the last file and do not hold in this one."""
     alone = mostly_new(seen, before)
-    for name, kind, text, weak in broken(seen.relations, before.relations, alone=alone):
+    columns = seen.at_hand.columns if seen.at_hand is not None else {}
+    for name, kind, text, weak in broken(seen.relations, before.relations, columns, alone=alone):
         yield Doubt(field=name, kind=kind, text=text, weak=weak)
     rows = len(seen.links)
     if seen.repeats and not before.repeats and (rows < _FEW_ROWS or seen.repeats > _OF_MANY * rows):

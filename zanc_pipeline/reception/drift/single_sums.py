@@ -8,6 +8,9 @@ from decimal import Decimal
 from operator import eq, gt, lt
 from typing import Any
 
+import numpy as np
+
+from zanc_pipeline.reception.drift.exact import Mask, fields_of, off_share, off_sum
 from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows
 
 _ORDERS: dict[str, dict[str, tuple[str, Callable[[int, int], bool]]]] = {
@@ -16,7 +19,8 @@ _ORDERS: dict[str, dict[str, tuple[str, Callable[[int, int], bool]]]] = {
     "dinheiro": {},
 }
 """Type of two fields → which of them being less, greater or equal may be a law."""
-SUM_HOLDS = 0.97
+_SLIPS = 0.04
+"""The same of two dates: one may be paid before it is due."""
 _EXACT = 1.2
 _ROOM = 0.01
 _CENTS = 2
@@ -24,6 +28,7 @@ _CENTS = 2
 
 def sums_and_orders(rows: Rows) -> Iterator[Law]:
     """Rows that break a sum, a fixed share or an order of dates that held in all rows before."""
+    yield from _exact(rows)
     numbers = {
         name: {
             key: made
@@ -33,31 +38,35 @@ def sums_and_orders(rows: Rows) -> Iterator[Law]:
         for name in rows.names
         if rows.seen.fields[name].type in _ORDERS
     }
-    for names, law in rows.before.relations.get("sums", {}).items():
-        whole, *parts = names.split("|")
-        if (
-            law["share"] < SUM_HOLDS
-            or law["rows"] < LEAST_ROWS
-            or not {*parts, whole} <= {*numbers}
-        ):
-            continue
-        room = int(law.get("exact") != 1)
-        yield Law(
-            field=whole,
-            price=1 - law["share"] + NEVER / law["rows"],
-            text=f"não é a soma de {' e '.join(parts)}, como nas demais linhas",
-            broken=frozenset(
-                key
-                for key, value in numbers[whole].items()
-                if all(key in numbers[part] for part in parts)
-                and abs(value - sum(numbers[part][key] for part in parts)) > room
-            ),
-        )
     for names, law in rows.before.relations.get("pairs", {}).items():
         one, other = names.split("|")
         if one in numbers and other in numbers and law["rows"] >= LEAST_ROWS:
             kind = rows.seen.fields[one].type
             yield from _pair(one, other, kind, numbers, law)
+
+
+def _exact(rows: Rows) -> Iterator[Law]:
+    columns = rows.here.columns
+    for names, law in rows.before.relations.get("sums", {}).items():
+        if law["share"] == 1 and law["rows"] >= LEAST_ROWS:
+            whole, *parts = fields_of(names)
+            text = f"não é a soma de {' e '.join(parts)}, como nas demais linhas"
+            off = off_sum(names, columns, int(law.get("exact") != 1))
+            yield from _off(rows, whole, off, text, law)
+    for names, law in rows.before.relations.get("shares", {}).items():
+        if law["rows"] >= LEAST_ROWS:
+            one, *parts = fields_of(names)
+            text = f"não é a parte de {' e '.join(parts)} que sempre foi"
+            yield from _off(rows, one, off_share(names, law, columns), text, law)
+
+
+def _off(
+    rows: Rows, name: str, off: Mask | None, text: str, law: Mapping[str, Any]
+) -> Iterator[Law]:
+    if off is not None and name in rows.seen.fields:
+        keys = rows.here.sample.keys
+        broken = frozenset(keys[place] for place in np.flatnonzero(off).tolist())
+        yield Law(field=name, price=NEVER / law["rows"], text=text, broken=broken)
 
 
 def _pair(
@@ -76,7 +85,7 @@ def _pair(
         if not law["cells"].get(sign) and law["cells"].get("=", 0.0) < 1:
             yield Law(
                 field=one,
-                price=NEVER / law["rows"],
+                price=_SLIPS / law["rows"],
                 text=f"é {said} '{other}', o que nunca foi",
                 broken=frozenset(key for key, values in both.items() if is_so(*values)),
             )

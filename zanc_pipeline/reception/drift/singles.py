@@ -16,7 +16,7 @@ from zanc_pipeline.reception.drift.doubts import Doubt
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, places
 from zanc_pipeline.reception.drift.law import LEAST_ROWS, NEVER, Law, Rows, Shares
 from zanc_pipeline.reception.drift.looks import signs_of
-from zanc_pipeline.reception.drift.rows import price_of_leap
+from zanc_pipeline.reception.drift.moves import SAID, Moves, price_of_move
 from zanc_pipeline.reception.drift.sample import KEY, SAMPLE_ROWS, Token
 from zanc_pipeline.reception.drift.single_sums import sums_and_orders
 from zanc_pipeline.reception.drift.together import belongs, crossed_rows, functions
@@ -39,6 +39,7 @@ def singles(
     before: Fingerprint,
     common: Collection[int],
     moved: Movement,
+    odd: Moves,
     *,
     but: Collection[str] = (),
     confirmed: Collection[int] = (),
@@ -46,8 +47,9 @@ def singles(
 ) -> dict[int, list[Doubt]]:
     """Contract hash → what is odd in its row. ``but``: fields that move in every row.
 
-    ``confirmed`` rows were confirmed by a person. ``shares`` are those of the whole file, of which
-    ``seen`` has only some rows; without it, all.
+    ``odd`` are the known ones whose values moved strangely. ``confirmed`` rows were confirmed by a
+    person. ``shares`` are those of the whole file, of which ``seen`` has only some rows; without
+    it, all.
     """
     if seen.at_hand is None or not seen.links or not before.links:
         return {}
@@ -67,7 +69,7 @@ def singles(
     )
     found: defaultdict[int, list[Doubt]] = defaultdict(list)
     spent = 0.0
-    for law in sorted(_laws(rows, moved), key=_price):
+    for law in sorted(_laws(rows, moved, odd), key=_price):
         spent += law.price
         if law.price > _EACH or spent > PRICE + PRICE_ROWS / rows.shares.rows:
             break
@@ -81,21 +83,17 @@ def _price(law: Law) -> tuple[float, str, str]:
     return law.price, law.field, law.text
 
 
-def _laws(rows: Rows, moved: Movement) -> Iterator[Law]:
+def _laws(rows: Rows, moved: Movement, odd: Moves) -> Iterator[Law]:
     for name in rows.still:
-        yield Law(
-            field=name,
-            price=rows.usual[name],
-            text="mudou num contrato já conhecido, onde quase nunca muda",
-            broken=frozenset(rows.moved[name]),
-        )
-    for name in rows.still:
-        yield Law(
-            field=name,
-            price=price_of_leap(name, rows.before.history),
-            text="o valor saltou",
-            broken=rows.leaps(name),
-        )
+        yield rows.changed(name)
+    for mark, keys in odd.items():
+        if mark[:-1] in rows.still:
+            yield Law(
+                field=mark[:-1],
+                price=price_of_move(mark, rows.before.history),
+                text=SAID[mark[-1]],
+                broken=keys,
+            )
     yield from _lists(rows)
     yield from _anothers(rows)
     yield from _signs(rows)
