@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 
 from dialer import attempt as events
 from dialer.ami import Ami, Headers, number_of
+from dialer.pbx_clock import PbxClock
 from dialer.rules import check_number
 from dialer.truth import Record, moments_of, read_causes, read_records
 from dialer.wire import LeftOut
@@ -31,8 +32,6 @@ OPERATOR_ID = re.compile(r"op[0-9]{2,4}", re.ASCII)
 TRUNK_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}", re.ASCII)
 OLDEST, NEWEST = 16, 22
 """Versions of Asterisk between which what we use of it is the same; both ends are in the tests."""
-CLOCK_TOLERANCE = timedelta(seconds=1)
-"""A clock that differs by more is told of; its times are corrected whenever it surely differs."""
 BOOT_SECONDS = 10.0
 _VERSION = re.compile(r"(?:certified/|GIT-)?(\d+)[.-]", re.ASCII)
 _STATE_RINGING, _STATE_UP = 5, 6
@@ -103,14 +102,11 @@ class Pbx(Protocol):
         """Call detail records of ``attempts``; None when they can't be read."""
 
 
-def translate(
-    headers: Headers, now: datetime, ahead: timedelta = timedelta()
-) -> tuple[str, events.Event] | None:
+def translate(headers: Headers, at: datetime) -> tuple[str, events.Event] | None:
     """The attempt and the event that an AMI event tells of, or None when it concerns none.
 
-    ``ahead`` is by how much the clock of the PBX is before ours.
+    ``at`` is when it happened, by our clock.
     """
-    at = _time(headers, now) - ahead
     match headers.get("Event"):
         case "UserEvent":
             return _user_event(headers, at)
@@ -204,13 +200,6 @@ def _proofs(
     return (created, answered)
 
 
-def _time(headers: Headers, now: datetime) -> datetime:
-    try:
-        return datetime.fromtimestamp(float(headers["Timestamp"]), UTC)
-    except (KeyError, ValueError, OverflowError, OSError):
-        return now
-
-
 @dataclass
 class AsteriskPbx:
     """An Asterisk with the dialplan of ``dialer/asterisk/central``, 16 to 22.
@@ -235,7 +224,7 @@ class AsteriskPbx:
     version: str = field(default="", init=False)
     ami: Ami = field(init=False)
     _booted: asyncio.Event = field(default_factory=asyncio.Event, init=False)
-    _ahead: timedelta = field(default=timedelta(), init=False)
+    clock: PbxClock = field(init=False)
     _boot_at: datetime | None = field(default=None, init=False)
     _started_at: datetime | None = field(default=None, init=False)
     _sequence: int = field(default=0, init=False)
@@ -254,6 +243,7 @@ class AsteriskPbx:
             tls=self.tls,
             ca=self.ca,
         )
+        self.clock = PbxClock(self.name, self._ping)
 
     @property
     def connected(self) -> bool:
@@ -305,16 +295,11 @@ class AsteriskPbx:
                     f"its dialplan has no context {context}: see dialer/asterisk/central",
                     told=f"falta o contexto {context} no plano de discagem",
                 )
-        before = datetime.now(UTC)
-        [pong] = await self.ami.ask("Ping")
-        after = datetime.now(UTC)
-        # It said its time somewhere between the two, which may lie apart on a loaded machine.
-        ahead = _time(pong, before) - (before + (after - before) / 2)
-        doubt = (after - before) / 2
-        self._ahead = ahead if abs(ahead) > doubt else timedelta()
-        if abs(ahead) > CLOCK_TOLERANCE + doubt:
-            log.warning("PBX %s: its clock is %+.1f s off ours", self.name, ahead.total_seconds())
+        await self.clock.compare()
         self._started_at = self._boot_at
+
+    async def _ping(self) -> Headers:
+        return (await self.ami.ask("Ping"))[0]
 
     def originate(
         self,
@@ -427,12 +412,13 @@ class AsteriskPbx:
         started_at = self._started_at
         if started_at is None:
             raise UnavailableError("Asterisk", self.ami.address, "it has not booted yet")
+        await self.clock.compare()
         answer = await self.ami.ask("CoreShowChannels", listing=True)
         if answer[0].get("Response") != "Success":
             reason = answer[0].get("Message", "")
             raise UnavailableError("Asterisk", self.ami.address, f"it lists no channels: {reason}")
         now = datetime.now(UTC)
-        found = channel_events(answer[1:], now, self._ahead)
+        found = channel_events(answer[1:], now, self.clock.ahead)
         return LiveCalls(at=now, started_at=started_at, attempts=found)
 
     async def records(self, attempts: Collection[str]) -> dict[str, list[Record]] | None:
@@ -445,7 +431,7 @@ class AsteriskPbx:
             log.warning("PBX %s: its call records can't be read: %s", self.name, error)
             return None
         return {
-            attempt: [_by_our_clock(row, self._ahead) for row in rows]
+            attempt: [_by_our_clock(row, self.clock.ahead) for row in rows]
             for attempt, rows in found.items()
         }
 
@@ -462,7 +448,7 @@ class AsteriskPbx:
         if headers.get("Response") == "Error" and "Event" not in headers:
             self._refused(headers)
             return
-        told = translate(headers, now, self._ahead)
+        told = translate(headers, self.clock.moment(headers, now))
         if told is None or not ATTEMPT_ID.fullmatch(told[0]):
             return
         if isinstance(told[1], events.OriginateFailed) and not told[1].rang_out:

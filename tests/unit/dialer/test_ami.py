@@ -397,11 +397,11 @@ async def test_times_of_a_pbx_whose_clock_is_off_are_corrected(
             for number in range(2):
                 sent = {"Event": "Newchannel", "Uniqueid": f"{number:032x}"}
                 await fake.send(**sent, Timestamp=f"{time.time():.6f}")
-            await until(lambda: not pbx.clock.ahead)
+            await until(lambda: abs(pbx.clock.ahead.total_seconds()) < 60)
             assert len(told) == 3
     assert all(abs(event.at.timestamp() - time.time()) < 60 for _, event in told)
     assert "its clock is +3600" in caplog.text
-    assert "its clock is -0.0" in caplog.text or "its clock is +0.0" in caplog.text
+    assert caplog.text.count("its clock is") == 2
 
 
 async def test_records_of_a_pbx_whose_clock_is_off_are_corrected_too(tmp_path: Path) -> None:

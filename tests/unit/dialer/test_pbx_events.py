@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import pytest
 
 from dialer import attempt as events
 from dialer.ami import Headers
 from dialer.pbx import channel_events, translate
+from dialer.pbx_clock import PbxClock
 
 NOW = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
 ID = "0" * 32
@@ -77,10 +79,12 @@ def test_other_events_concern_no_attempt(headers: Headers) -> None:
     assert translate(headers, NOW) is None
 
 
-def test_the_time_is_the_one_at_which_it_happened() -> None:
-    told = translate({"Event": "Newchannel", "Uniqueid": ID, "Timestamp": "1795438800.5"}, NOW)
-    assert told is not None
-    assert told[1].at == datetime.fromtimestamp(1795438800.5, UTC)
+def test_the_time_is_the_one_at_which_it_happened_by_our_clock() -> None:
+    clock = PbxClock("central", cast(Any, None))
+    clock.ahead = timedelta(seconds=10)
+    stamp = (NOW + timedelta(seconds=9.5)).timestamp()
+    assert clock.moment({"Timestamp": f"{stamp:.6f}"}, NOW) == NOW - timedelta(seconds=0.5)
+    assert clock.moment({}, NOW) == clock.moment({"Timestamp": "?"}, NOW) == NOW
 
 
 def channel(**values: str) -> Headers:
