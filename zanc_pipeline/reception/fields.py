@@ -28,7 +28,7 @@ from zanc_pipeline.common.codecs import (
     parse_phone,
 )
 from zanc_pipeline.common.masking import mask, mask_text
-from zanc_pipeline.reception.layout_fields import FieldSpec
+from zanc_pipeline.reception.layout_fields import EXCEL, FieldSpec
 from zanc_pipeline.reception.pictures import overpunched
 
 DECIMAL = pa.decimal128(24, 6)
@@ -338,12 +338,31 @@ def _signed_before(field: FieldSpec, text: str) -> str | None:
 
 
 _PART_SIZES = {"aaaa": 4, "aa": 2, "mm": 2, "dd": 2, "ddd": 3, "hh": 2, "ss": 2}
+_MONTHS = ["jan", "fev", "mar", "abr", "mai", "jun", "jul", "ago", "set", "out", "nov", "dez"]
+_MONTHS_OF = {name: number for number, name in enumerate(_MONTHS, start=1)} | {
+    "feb": 2, "apr": 4, "may": 5, "aug": 8, "sep": 9, "oct": 10, "dec": 12
+}  # fmt: skip
+_EXCEL_DAY = re.compile(r"\d{1,6}([.,]\d{1,12})?", re.ASCII)
+_EXCEL_FIRST = datetime(1899, 12, 30)  # noqa: DTZ001 - no zone
+_EXCEL_LEAST = 61
+"""The first of March of 1900: spreadsheets count a day before it that never was."""
 
 
 def _moment_parser(field: FieldSpec) -> Callable[[str], datetime | None]:
-    """Reads a text by ``formato``, strictly: every mark in its place, every part in full."""
+    """Reads a text by ``formato``, strictly: every mark in its place, every part in full.
+
+    A time is what is written: fractions of a second and the time zone say nothing more.
+    """
+    if field.date_format == EXCEL:
+        return moment_of_serial
     regex, hours = "", False
-    for part in re.findall(r"a+|m+|d+|h+|s+|.", field.date_format):
+    for part in re.findall(r"a+|m+|d+|h+|s+|f+|.", field.date_format):
+        if part == "mmm":
+            regex += r"(?P<mmm>[A-Za-z]{3})"
+            continue
+        if part[0] == "f":
+            regex += rf"\d{{{len(part)}}}"
+            continue
         if part not in _PART_SIZES:
             regex += re.escape(part)
             continue
@@ -357,7 +376,9 @@ def _moment_parser(field: FieldSpec) -> Callable[[str], datetime | None]:
         found = shape.fullmatch(text)
         if found is None:
             return None
-        parts = {name: int(value) for name, value in found.groupdict().items()}
+        texts = found.groupdict()
+        month = _MONTHS_OF.get(texts.pop("mmm", "").lower(), 0)
+        parts = {"mm": month} | {name: int(value) for name, value in texts.items()}
         year = parts.get("aaaa", -1)
         if year < 0:
             year = parts["aa"] + (2000 if parts["aa"] < century else 1900)
@@ -374,6 +395,30 @@ def _moment_parser(field: FieldSpec) -> Callable[[str], datetime | None]:
         return day if parts["ddd"] and day.year == year else None
 
     return parse
+
+
+def moment_of_serial(text: str) -> datetime | None:
+    """The day and time that a spreadsheet counts as a number; None for what is no such number."""
+    if not _EXCEL_DAY.fullmatch(text):
+        return None
+    days = Decimal(text.replace(",", "."))
+    if days < _EXCEL_LEAST:
+        return None
+    found = _EXCEL_FIRST + timedelta(seconds=round(days * 86_400))
+    return found if found.year in YEARS else None
+
+
+def serial_of_moment(moment: date) -> str:
+    """How a spreadsheet counts a day, or a day and its time."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001 - no zone
+    days = Decimal((moment - _EXCEL_FIRST) // timedelta(seconds=1)) / 86_400
+    return f"{days.quantize(Decimal('0.000001')):f}".rstrip("0").rstrip(".")
+
+
+def month_word(month: int) -> str:
+    """How a layout's ``mmm`` writes a month."""
+    return _MONTHS[month - 1]
 
 
 def _date_parser(field: FieldSpec) -> Parser:

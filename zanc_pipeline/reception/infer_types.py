@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from zanc_pipeline.reception.fields import convert, masked
+from zanc_pipeline.reception.fields import convert, masked, moment_of_serial
 from zanc_pipeline.reception.layout import CANONICAL, ColumnField
-from zanc_pipeline.reception.layout_fields import PAYMENT
+from zanc_pipeline.reception.layout_fields import EXCEL, PAYMENT
 
 SAMPLE_ROWS = 2_000
 SURE = 0.9
@@ -35,8 +35,15 @@ _DATES = (
     "dd.mm.aaaa",
     "aaaa/mm/dd",
     "mm/dd/aaaa",
+    "mm-dd-aaaa",
+    "aaaa-dd-mm",
+    "aaaa/dd/mm",
+    "dd-mmm-aaaa",
+    "dd/mmm/aaaa",
 )
-_SHORT_DATES = ("dd/mm/aa", "dd-mm-aa", "dd.mm.aa", "ddmmaa", "aammdd")
+_SHORT_DATES = (
+    "dd/mm/aa", "dd-mm-aa", "dd.mm.aa", "dd-mmm-aa", "dd/mmm/aa", "ddmmaa", "aammdd"
+)  # fmt: skip
 _FEWEST_SHORT = 5
 """Different values that six digits need to be a date: by chance one in thirty is."""
 
@@ -44,9 +51,21 @@ _TIMES = (
     "aaaa-mm-dd hh:mm:ss",
     "dd/mm/aaaa hh:mm:ss",
     "dd/mm/aaaa hh:mm",
+    "dd-mm-aaaa hh:mm:ss",
+    "aaaa-mm-dd hh:mm",
+    "aaaa-mm-dd hh:mm:ss.fff",
+    "aaaa-mm-dd hh:mm:ss.ffffff",
+    "aaaa-mm-ddThh:mm",
     "aaaa-mm-ddThh:mm:ss",
+    "aaaa-mm-ddThh:mm:ssZ",
+    "aaaa-mm-ddThh:mm:ss-03:00",
+    "aaaa-mm-ddThh:mm:ss.fff",
+    "aaaa-mm-ddThh:mm:ss.fffZ",
+    "aaaa-mm-ddThh:mm:ss.fff-03:00",
     "aaaammddhhmmss",
 )
+_SERIALS = range(10_000, 75_000)
+"""Numbers of days that a date in a spreadsheet may be: from 1927 to 2105."""
 _WORDS = {
     "cpf": "CPF com dígitos verificadores certos",
     "cnpj": "CNPJ com dígitos verificadores certos",
@@ -232,7 +251,14 @@ def named_type(title: str, values: Sequence[str]) -> Guess:
         words = {value.strip().upper() for value in values if value.strip()}
         if words and words <= {"S", "N", "SIM", "NÃO", "NAO"}:
             return Guess(type="sim_nao")
-    dates = {"vencimento", "nascimento", "pago_em"}
+    dates = ("vencimento", "nascimento", "pago_em")
+    dated = any(plain in _SYNONYMS[name] for name in dates) or plain.startswith(("data", "dt"))
+    filled = [value.strip() for value in values if value.strip()]
+    numbers = [int(value) for value in filled if re.fullmatch(r"\d{5}", value, re.ASCII)]
+    if dated and len(numbers) == len(filled) > 0 and all(one in _SERIALS for one in numbers):
+        first = moment_of_serial(filled[0])
+        doubt = f"número do dia de uma planilha: {filled[0]} seria {first:%d/%m/%Y}"
+        return Guess(type="data", keys={"formato": EXCEL}, doubt=doubt)
     if found.type == "data_hora" and any(plain in _SYNONYMS[name] for name in dates):
         return replace(found, type="data")
     return found

@@ -66,7 +66,10 @@ PAYMENT = {"pago_em": "data", "valor_pago": "dinheiro"}
 
 _NUMBERS = frozenset({"dinheiro", "decimal", "inteiro"})
 _DATES = frozenset({"data", "data_hora"})
-_DATE_PARTS = re.compile(r"a+|m+|d+|h+|s+")
+_DATE_PARTS = re.compile(r"a+|m+|d+|h+|s+|f+")
+_ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$", re.ASCII)
+EXCEL = "excel"
+"""A date as the number of its day in a spreadsheet: 1 is the first of January of 1900."""
 
 
 def _yes_no(value: object) -> object:
@@ -114,7 +117,8 @@ class FieldSpec(StrictModel):
         alias="formato",
         default="dd/mm/aaaa",
         description="Como a data é escrita: dd/mm/aaaa, aaaammdd, dd/mm/aa (com 'seculo'), "
-        "aaaaddd (dia do ano); com hora: dd/mm/aaaa hh:mm:ss.",
+        "aaaaddd (dia do ano), dd-mmm-aa (31-jan-26), excel (o número do dia: 46053); com hora: "
+        "dd/mm/aaaa hh:mm:ss, aaaa-mm-ddThh:mm:ss.fffZ.",
     )
     century: int | None = Field(
         alias="seculo",
@@ -189,18 +193,25 @@ class FieldSpec(StrictModel):
     @field_validator("date_format")
     @classmethod
     def _known_date_format(cls, value: str) -> str:
+        if value == EXCEL:
+            return value
         parts: list[str] = _DATE_PARTS.findall(value)
         day, hour = parts, list[str]()
         if "hh" in parts:
             day, hour = parts[: parts.index("hh")], parts[parts.index("hh") :]
-        days = sorted("aaaa" if part == "aa" else part for part in day)
+        alike = {"aa": "aaaa", "mmm": "mm"}
+        days = sorted(alike.get(part, part) for part in day)
         if days not in (["aaaa", "dd", "mm"], ["aaaa", "ddd"]):
             raise ValueError(
-                f"'{value}': escreva dia, mês e ano com d, m e a: dd/mm/aaaa, aaaammdd"
+                f"'{value}': escreva dia, mês e ano com d, m e a: dd/mm/aaaa, aaaammdd, "
+                "dd-mmm-aa (31-jan-26); ou excel (46053)"
             )
+        if hour and hour[-1].strip("f") == "":
+            hour = hour[:-1] if hour[-2:-1] == ["ss"] else hour
         if hour not in ([], ["hh", "mm"], ["hh", "mm", "ss"]):
-            raise ValueError(f"'{value}': depois da data só cabe hh:mm ou hh:mm:ss")
-        if _DATE_PARTS.sub("", value).strip("/-.: T"):
+            raise ValueError(f"'{value}': depois da data só cabe hh:mm, hh:mm:ss ou hh:mm:ss.fff")
+        zoneless = _ZONE.sub("", value) if hour else value
+        if _DATE_PARTS.sub("", zoneless).strip("/-.: T"):
             raise ValueError(f"'{value}': entre dd, mm e aaaa só cabem / - . ou nada")
         return value
 
@@ -227,7 +238,7 @@ class FieldSpec(StrictModel):
                 f"o campo '{self.name}' tem ano de dois algarismos: diga o 'seculo' (com seculo: "
                 "30, de 00 a 29 é 20aa e de 30 a 99 é 19aa)"
             )
-        if self.type == "data_hora" and "hh" not in self.date_format:
+        if self.type == "data_hora" and "hh" not in self.date_format != EXCEL:
             raise ValueError(f"o campo '{self.name}' tem hora: o 'formato' precisa de hh:mm")
         for key, limit in (("minimo", self.minimum), ("maximo", self.maximum)):
             allowed = _DATES if isinstance(limit, date) else _NUMBERS
@@ -242,8 +253,9 @@ class FieldSpec(StrictModel):
 
     @property
     def plain_date(self) -> bool:
-        """Whether ``formato`` is day, month and four-digit year, in ``date_order``, and no more."""
-        return sorted(_DATE_PARTS.findall(self.date_format)) == ["aaaa", "dd", "mm"]
+        """Whether ``formato`` is day, month and four-digit year in a usual order, and no more."""
+        parts = sorted(_DATE_PARTS.findall(self.date_format))
+        return parts == ["aaaa", "dd", "mm"] and self.date_order in {"dmy", "ymd", "mdy"}
 
     @property
     def date_order(self) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "bench"))
 
+from drift_files import shaped
 from drift_mutations import KINDS, Case, cases
 from drift_sets import SetCreditor
 
@@ -82,3 +83,17 @@ def test_phones_that_slid_to_the_next_person_are_not_loaded(
     rows = [replace(one, phones=of.phones) for one, of in zip(creditor.rows, slid, strict=True)]
     case = Case(content=creditor.file.content(rows), truth=creditor.rows, right="refuse")
     assert creditor.outcome(case).said == "quarantine"
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [("%Y-%d-%m", "adapt"), ("%Y-%m-%dT00:00:00", "adapt"), ("%d-%m-%y", "propose")],
+)
+def test_dates_written_otherwise_adapt_unless_the_century_is_gone(
+    creditors: dict[str, SetCreditor], shape: str, said: str
+) -> None:
+    creditor = creditors["contratos"]
+    file = replace(creditor.file, day=shaped(shape))
+    case = Case(content=file.content(creditor.rows), truth=creditor.rows, right="lossless")
+    found = creditor.outcome(case)
+    assert (found.said, found.wrong, found.proposal_wrong) == (said, "", "")

@@ -80,6 +80,20 @@ def one(text: str, **keys: Any) -> Any:
         ("31/01/29", {"tipo": "data", "formato": "dd/mm/aa", "seculo": 30}, date(2029, 1, 31)),
         ("31/01/30", {"tipo": "data", "formato": "dd/mm/aa", "seculo": 30}, date(1930, 1, 31)),
         ("2026032", {"tipo": "data", "formato": "aaaaddd"}, date(2026, 2, 1)),
+        ("2026-31-01", {"tipo": "data", "formato": "aaaa-dd-mm"}, date(2026, 1, 31)),
+        ("20120511", {"tipo": "data", "formato": "aaaaddmm"}, date(2012, 11, 5)),
+        ("31-JAN-2026", {"tipo": "data", "formato": "dd-mmm-aaaa"}, date(2026, 1, 31)),
+        ("05-fev-26", {"tipo": "data", "formato": "dd-mmm-aa", "seculo": 30}, date(2026, 2, 5)),
+        ("05/dec/2026", {"tipo": "data", "formato": "dd/mmm/aaaa"}, date(2026, 12, 5)),
+        ("05-fevereiro-2026", {"tipo": "data", "formato": "dd-mmm-aaaa"}, INVALID),
+        ("46053", {"tipo": "data", "formato": "excel"}, date(2026, 1, 31)),
+        ("46053,75", {"tipo": "data_hora", "formato": "excel"}, datetime(2026, 1, 31, 18)),  # noqa: DTZ001
+        ("60", {"tipo": "data", "formato": "excel"}, INVALID),
+        (
+            "2026-01-31T23:30:00.000Z",
+            {"tipo": "data_hora", "formato": "aaaa-mm-ddThh:mm:ss.fffZ"},
+            datetime(2026, 1, 31, 23, 30),  # noqa: DTZ001
+        ),
         ("2026366", {"tipo": "data", "formato": "aaaaddd"}, INVALID),
         ("2024366", {"tipo": "data", "formato": "aaaaddd"}, date(2024, 12, 31)),
         ("2026000", {"tipo": "data", "formato": "aaaaddd"}, INVALID),
@@ -133,6 +147,8 @@ def test_a_ninth_digit_is_added_by_the_rule_only_and_said() -> None:
     [
         ({"tipo": "data", "formato": "dd/mm/aa"}, "diga o 'seculo'"),
         ({"tipo": "data", "formato": "dd/mm"}, "escreva dia, mês e ano"),
+        ({"tipo": "data", "formato": "dd-mmmm-aaaa"}, "dd-mmm-aa"),
+        ({"tipo": "data", "formato": "dd/mm/aaaaZ"}, "só cabem"),
         ({"tipo": "data_hora"}, "precisa de hh:mm"),
         ({"tipo": "texto", "minimo": 3}, "não serve a texto"),
         ({"tipo": "dinheiro", "minimo": date(2026, 1, 1)}, "não serve a dinheiro"),

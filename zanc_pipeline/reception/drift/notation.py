@@ -15,9 +15,24 @@ from zanc_pipeline.reception.layout import FieldSpec
 
 _SETTLED, _SETTLED_BEYOND_CHANCE = 0.9, 0.7
 
-SHORT_SHAPES = ("dd/mm/aa", "mm/dd/aa", "aa-mm-dd", "ddmmaa", "aammdd", "dd-mm-aa")
+SHORT_SHAPES = (
+    "dd/mm/aa", "mm/dd/aa", "aa-mm-dd", "ddmmaa", "aammdd", "dd-mm-aa", "dd.mm.aa", "dd-mmm-aa",
+    "dd/mmm/aa",
+)  # fmt: skip
 """Dates that do not say their century: a person confirms them."""
 _CENTURIES = (30, 50, 10)
+_RARE_SHAPES = (
+    "aaaa-dd-mm", "aaaa/dd/mm", "aaaaddmm", "dd-mmm-aaaa", "dd/mmm/aaaa", "mm.dd.aaaa", "excel"
+)  # fmt: skip
+_DAYS_OF_TIMES = ("aaaa-mm-dd", "dd/mm/aaaa", "mm/dd/aaaa", "dd-mm-aaaa", "aaaa-dd-mm")
+_TIMED_SHAPES = tuple(
+    f"{day}{mark}{time}"
+    for day in _DAYS_OF_TIMES
+    for mark in " T"
+    for time in ("hh:mm", "hh:mm:ss", "hh:mm:ss.fff", "hh:mm:ssZ", "hh:mm:ss.fffZ")
+)
+_HEAD = 12
+"""Texts that are looked at to see which shapes of date are possible at all."""
 
 PURE = 0.97
 """Share of the rows with one word that must mean the same for the word to have that meaning."""
@@ -118,12 +133,14 @@ def _notations(
     filled = [text for text in texts if text.strip()]
     if not filled:
         return
-    if spec.type == "data":
-        for shape in DATE_SHAPES:
-            if shape != spec.date_format:
+    if spec.type in {"data", "data_hora"}:
+        dated = DATE_SHAPES + _RARE_SHAPES if spec.type == "data" else ()
+        for shape in (*dated, *_TIMED_SHAPES):
+            if shape != spec.date_format and _is_possible(spec, shape, filled):
                 yield {"formato": shape}
-        for shape in SHORT_SHAPES:
-            yield from ({"formato": shape, "seculo": century} for century in _CENTURIES)
+        for shape in SHORT_SHAPES if dated else ():
+            if _is_possible(spec, shape, filled):
+                yield from ({"formato": shape, "seculo": century} for century in _CENTURIES)
     elif spec.type == "dinheiro":
         for mark in (",", "."):
             if mark != spec.decimal_mark or spec.implied_decimals is not None:
@@ -141,6 +158,13 @@ def _notations(
         table = _codes(spec, texts, known, hasher)
         if table:
             yield {"tabela": table}
+
+
+def _is_possible(spec: FieldSpec, shape: str, filled: Sequence[str]) -> bool:
+    """Whether most of the first texts are dates of this shape."""
+    other = spec.model_copy(update={"date_format": shape, "century": _CENTURIES[0]})
+    head = filled[:_HEAD]
+    return 2 * sum(typed(other, head)[1]) < len(head)
 
 
 def _empties(spec: FieldSpec, texts: Sequence[str], known: Sequence[Token]) -> tuple[str, ...]:

@@ -7,7 +7,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from zanc_pipeline.reception.fields import month_word, serial_of_moment
 from zanc_pipeline.reception.layout import ColumnField, JsonField
+from zanc_pipeline.reception.layout_fields import EXCEL
 
 ERRORS = frozenset(
     {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA"}
@@ -66,6 +68,8 @@ def cell_text(value: Any, field: ColumnField | JsonField | None) -> str:
 def _moment(value: datetime | date, field: ColumnField | JsonField | None) -> str:
     timed = isinstance(value, datetime) and (value.hour or value.minute or value.second)
     shape = field.date_format if field is not None else "aaaa-mm-dd"
+    if shape == EXCEL:
+        return serial_of_moment(value)
     if "hh" not in shape and timed:
         return str(value)
     day, mark, clock = shape.partition("hh")
@@ -73,6 +77,7 @@ def _moment(value: datetime | date, field: ColumnField | JsonField | None) -> st
         day.replace("aaaa", f"{value.year:04}")
         .replace("aa", f"{value.year % 100:02}")
         .replace("ddd", f"{value.timetuple().tm_yday:03}")
+        .replace("mmm", month_word(value.month))
         .replace("mm", f"{value.month:02}")
         .replace("dd", f"{value.day:02}")
     )
@@ -81,4 +86,5 @@ def _moment(value: datetime | date, field: ColumnField | JsonField | None) -> st
     hour, minute, second = (
         (value.hour, value.minute, value.second) if isinstance(value, datetime) else (0, 0, 0)
     )
-    return text + f"{hour:02}" + clock.replace("mm", f"{minute:02}").replace("ss", f"{second:02}")
+    clock = clock.replace("mm", f"{minute:02}").replace("ss", f"{second:02}")
+    return text + f"{hour:02}" + clock.replace("f", "0")
