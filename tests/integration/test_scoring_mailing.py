@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from zanc_pipeline.stack import parts
 
 pytestmark = pytest.mark.integration
 
-DAY = datetime.now(UTC).date()
+NOW = datetime.now(UTC).replace(microsecond=0)
+DAY = NOW.date()
 PEOPLE = 400
 CALLS = 6000
 ANSWER = Path("models/answer/model.yaml")
@@ -100,11 +101,10 @@ def _healthy(settings: Settings) -> bool:
 def base(stack: Settings) -> Settings:
     """A small base: calls that even people answer more, contracts that even people pay more."""
     random, who = np.random.default_rng(7), np.random.default_rng(9)
-    now = datetime.now(UTC).replace(microsecond=0)
     calls = []
     for number in range(CALLS):
         person = int(random.integers(PEOPLE))
-        started = now - timedelta(days=60) + timedelta(seconds=int(60 * 86_400 * number / CALLS))
+        started = NOW - timedelta(days=60) + timedelta(seconds=int(60 * 86_400 * number / CALLS))
         answered = random.random() < (0.6 if person % 2 == 0 else 0.1)
         talk = float(random.integers(20, 200)) if answered else 0.0
         right = who.random() < (0.2 if person % 5 == 4 else 0.8)
@@ -172,7 +172,7 @@ def base(stack: Settings) -> Settings:
             "INSERT INTO crm.outcome (call_id, crm, convenio, cpf, phone, started_at, outcome, "
             "tabulation, promise_date) VALUES ('o1', 'norma', 'banco_aurora', %s, 'x', %s, "
             "'human', 'promise', %s)",
-            (cpf(11), now - timedelta(days=20), DAY + timedelta(days=2)),
+            (cpf(11), NOW - timedelta(days=20), DAY + timedelta(days=2)),
         )
     return stack
 
@@ -481,7 +481,7 @@ def test_scores_of_another_day_are_refused(base: Settings, scored: scoring.Score
 
 
 def test_the_latest_day_is_that_of_the_loaded_deliveries(base: Settings) -> None:
-    assert mailing.latest_day(base) == date.today()  # noqa: DTZ011 (the fixture's own day)
+    assert mailing.latest_day(base) == DAY
 
 
 def test_commands_print_json(
