@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from dialer import queries, rule_queries
@@ -20,6 +20,8 @@ from zanc_pipeline.common.settings import Settings
 LEADS_AT_ONCE = 500
 """A mailing may hold hundreds of thousands: who answers another campaign's call must not wait."""
 MAILING_SECONDS = 300.0
+AT_ONCE = datetime(2000, 1, 1, tzinfo=UTC)
+"""When somebody new is due, whatever the clocks of the database and the dialer say."""
 
 
 class LeadStore(Database):
@@ -50,11 +52,12 @@ class LeadStore(Database):
                 await connection.copy_records_to_table(
                     "lead",
                     columns=["campaign_id", "rank", "cpf", "name", "crm", "convenio", "contract",
-                             "amount", "phones", "refused", "segment", "hours", "best_hours"],
+                             "amount", "phones", "refused", "segment", "hours", "best_hours",
+                             "not_before"],
                     records=[
                         (campaign_id, lead.rank, lead.cpf, lead.name, lead.crm, lead.convenio,
                          lead.contract, lead.amount, list(lead.phones), lead.refused,
-                         lead.segment, lead.hours, _first_hours(lead))
+                         lead.segment, lead.hours, _first_hours(lead), AT_ONCE)
                         for lead in leads[start : start + LEADS_AT_ONCE]
                     ],
                 )  # fmt: skip
