@@ -37,6 +37,10 @@ def padded(data: bytes | memoryview | Bytes) -> Bytes:
     return buffer
 
 
+_ALIKE, _ALIKE_SIZE = 4, 40
+"""So many sizes, up to so many bytes, have numbers that are written with marks in one way."""
+
+
 class ByteCells:
     """The cells of a column.
 
@@ -263,6 +267,9 @@ class ByteCells:
 
     def only(self, kept: Mask) -> ByteCells:
         """The cells without the bytes for which ``kept`` (256 entries) is false."""
+        alike = self._only_alike(kept)
+        if alike is not None:
+            return alike
         starts, sizes = self.starts, self.sizes
         ends = np.cumsum(sizes)
         total = int(ends[-1]) if self.rows else 0
@@ -273,6 +280,37 @@ class ByteCells:
         return ByteCells(
             padded(flat[keep]), before[begins] + PAD, before[ends] - before[begins], self.rows
         )
+
+    def _only_alike(self, kept: Mask) -> ByteCells | None:
+        """``only`` where all cells of a size are to lose their bytes at the same places."""
+        sizes = self.sizes
+        if not self.rows or sizes.max() > _ALIKE_SIZE:
+            return None
+        different = np.flatnonzero(np.bincount(sizes))
+        if len(different) > _ALIKE:
+            return None
+        parts = []
+        for size in different.tolist():
+            rows = np.flatnonzero(sizes == size) if len(different) > 1 else slice(None)
+            starts = self.starts[rows]
+            cells = ByteCells(self.buffer, starts, size, len(starts)).matrix()
+            keep = kept[cells[0]]
+            others = kept[cells[:, ~keep]] if not keep.all() else None
+            if (others is not None and others.any()) or not kept[cells[:, keep]].all():
+                return None
+            parts.append((rows, cells[:, keep]))
+        if len(parts) == 1:
+            bare = np.ascontiguousarray(parts[0][1])
+            width = bare.shape[1]
+            return ByteCells(padded(bare.reshape(-1)), PAD, width, self.rows, stride=width)
+        width = max(bare.shape[1] for _, bare in parts)
+        every = np.zeros((self.rows, width), dtype=np.uint8)
+        new = np.zeros(self.rows, dtype=np.int64)
+        for rows, bare in parts:
+            every[rows, : bare.shape[1]] = bare
+            new[rows] = bare.shape[1]
+        starts = PAD + np.arange(self.rows, dtype=np.int64) * width
+        return ByteCells(padded(every.reshape(-1)), starts, new, self.rows)
 
     def texts(self) -> pa.Array:
         """The cells as they are, in a binary array."""

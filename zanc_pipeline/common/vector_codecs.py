@@ -101,6 +101,8 @@ _CNPJ_PUNCTUATION[ord("/")] = False
 def cpfs(cells: ByteCells) -> Decided:
     """``parse_cpf``: digits, with or without its marks."""
     whole = _whole_numbers(cells, 11, _CPF_PAIRS, _CPF_DIGIT)
+    if whole is None and cells.even_size == 14:
+        whole = _whole_numbers(cells.only(_PUNCTUATION), 11, _CPF_PAIRS, _CPF_DIGIT)
     if whole is not None:
         return whole
     value, known = integers(cells)
@@ -124,6 +126,8 @@ def cpfs(cells: ByteCells) -> Decided:
 def cnpjs(cells: ByteCells) -> Decided:
     """``parse_cnpj``: fourteen digits or letters, with or without marks."""
     whole = _whole_numbers(cells, 14, _CNPJ_PAIRS, _CNPJ_DIGIT)
+    if whole is None and cells.even_size == 18:
+        whole = _whole_numbers(cells.only(_CNPJ_PUNCTUATION), 14, _CNPJ_PAIRS, _CNPJ_DIGIT)
     if whole is not None:
         return whole
     value, known = integers(cells)
@@ -263,9 +267,9 @@ def phones(cells: ByteCells, *, between: str = "") -> Decided:
 
     A DDD alone is no phone and no mistake: null and valid.
     """
-    mobiles = _mobiles(cells)
-    if mobiles is not None:
-        return mobiles
+    usual = _mobiles(cells) or _ten_or_eleven(cells) or _with_marks(cells)
+    if usual is not None:
+        return usual
     value, known = integers(cells)
     count = cells.sizes
     alone = np.zeros(cells.rows, dtype=np.bool_)
@@ -358,6 +362,63 @@ def _some_mobiles(cells: ByteCells, filled: Mask) -> Decided | None:
         pa.string(), cells.rows, [validity(filled), pa.py_buffer(ends), found.values.buffers()[2]]
     )
     return Decided(values=values, valid=filled, known=filled)
+
+
+_FEW_OTHERS = 64
+"""One row in so many may be written otherwise: each is left to the one-value codec."""
+
+
+def _ten_or_eleven(cells: ByteCells) -> Decided | None:
+    """Phones in ten or eleven digits, and empty cells; None when too many are anything else."""
+    sizes = cells.sizes
+    numbers = np.flatnonzero((sizes == 10) | (sizes == 11))
+    if _FEW_OTHERS * (cells.rows - len(numbers) - np.count_nonzero(sizes == 0)) > cells.rows:
+        return None
+    starts = cells.starts[numbers]
+    matrix = ByteCells(cells.buffer, starts, 11, len(numbers)).matrix().copy()
+    short = sizes[numbers] == 10
+    matrix[short, 10] = ord("0")
+    lead = matrix[:, 2]
+    good = np.where(short, lead >= ord("2"), lead == ord("9"))
+    digits = matrix - np.uint8(48)
+    if digits.max(initial=0) > 9:
+        good &= (digits <= 9).all(1)
+    good &= _AREA_PAIRS.take(matrix[:, :2].copy().view(np.dtype("<u2"))[:, 0])
+    if not good.any() or _FEW_OTHERS * (len(good) - np.count_nonzero(good)) > cells.rows:
+        return None
+    if not good.all():
+        numbers, matrix, short, lead = numbers[good], matrix[good], short[good], lead[good]
+    valid = np.zeros(cells.rows, dtype=np.bool_)
+    valid[numbers] = True
+    old = short & (lead >= ord("6"))
+    inferred = None
+    if old.any():  # the ninth digit is missing
+        matrix[old, 3:] = matrix[old, 2:10]
+        matrix[old, 2] = ord("9")
+        inferred = np.zeros(cells.rows, dtype=np.bool_)
+        inferred[numbers] = old
+        short &= ~old
+    ends = np.zeros(cells.rows + 1, dtype=np.int32)
+    ends[1:][numbers] = np.int32(11) - short
+    np.cumsum(ends, out=ends)
+    # Each is put after the one before it, over the last byte of one that has ten.
+    data = np.empty(int(ends[-1]) + 1, dtype=np.uint8)
+    places = np.ndarray((len(data) - 10,), dtype="V11", buffer=data.data, strides=(1,))
+    places[ends[:-1][numbers]] = matrix.view("V11")[:, 0]
+    values = pa.Array.from_buffers(
+        pa.string(), cells.rows, [validity(valid), pa.py_buffer(ends), pa.py_buffer(data)]
+    )
+    return Decided(values=values, valid=valid, known=valid, inferred=inferred)
+
+
+def _with_marks(cells: ByteCells) -> Decided | None:
+    """``_ten_or_eleven`` of phones that are written with marks, ``(11) 98765-4321``."""
+    sizes = cells.sizes
+    filled = sizes > 0
+    if not filled.any() or sizes.max() > 20 or sizes[filled].min() < 10:
+        return None
+    bare = cells.only(_PHONE_MARKS)
+    return _ten_or_eleven(bare) if (bare.sizes[filled] >= 10).all() else None
 
 
 _TEN = np.array([10**power for power in range(19)], dtype=np.uint64)

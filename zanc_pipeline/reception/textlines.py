@@ -38,10 +38,10 @@ _KNOWN_BINARY = (
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x7f]")
 _CONTROL_SHARE, _CONTROL_COUNT = 0.05, 20
 _SEPARATING_CONTROLS = 3  # a text may use a few control characters as separators, never many
-_FEW_ZEROS = 4
+_FEW_ZEROS, _FEW_BYTES = 4, 64
 _SAMPLE = 64 * 1024
-_MAINFRAME = tuple(bytes([byte]) for byte in (0x40, *range(0x81, 0xFA)))
-"""The blank, the letters and the digits of EBCDIC."""
+_MAINFRAME = tuple(bytes([byte]) for byte in range(0x81, 0xFA))
+"""The letters and the digits of EBCDIC; its blank is 0x40."""
 _HIGH_WORDS = re.compile(rb"[^\x80-\xff]?[^\x80-\xff]?[\x80-\xff]+[^\x80-\xff]?")
 
 
@@ -117,8 +117,9 @@ def source_of(open_bytes: Callable[[], BinaryIO]) -> Source:
 
 def _require_ascii(head: bytes) -> None:
     """Raise FileRejected for the letters and digits of a mainframe (EBCDIC)."""
-    high = sum(map(head.count, _MAINFRAME))
-    if high > 0.6 * len(head) and head.count(b"\n") * 200 < len(head):
+    letters = sum(map(head.count, _MAINFRAME))
+    many = letters + head.count(b"\x40") > 0.6 * len(head) < 2 * letters
+    if len(head) >= _FEW_BYTES and many and head.count(b"\n") * 200 < len(head):
         text = head.decode("cp037")
         if sum(char.isascii() and char.isprintable() for char in text) > 0.95 * len(text):
             raise FileRejected(

@@ -102,7 +102,7 @@ def convert(spec: FieldSpec, batch: Batch) -> Column:
     if cells is None:
         cells, encoding = ByteCells.of(batch.cells[spec.name]), "utf-8"
     decided = decide(spec, cells, encoding)
-    if not (decided.valid | (cells.sizes == 0)).all():
+    if not decided.valid.all() and not (decided.valid | (cells.sizes == 0)).all():
         # What is decided as it stands needs no trimming; most columns of numbers are.
         bare = cells.without_blanks()
         if bare is not cells:
@@ -146,10 +146,12 @@ def _completed(
         said = pc.is_in(batch.cells[spec.name], value_set=pa.array(spec.empty, pa.string()))
         empty = blank | said.to_numpy(zero_copy_only=False)
     if values.null_count < np.count_nonzero(empty) or (spec.empty and empty.any()):
-        values = plain_values(values)
-        values = pc.if_else(pa.array(empty), pa.scalar(None, values.type), values)
-    invalid = decided.known & ~decided.valid & ~empty
+        values = _nulled(plain_values(values), empty)
     inferred = decided.inferred
+    if decided.valid.all():
+        nothing = np.zeros(len(values), dtype=np.bool_)
+        return Column(values=values, invalid=nothing, inferred=inferred)
+    invalid = decided.known & ~decided.valid & ~empty
     rest = np.flatnonzero(~(decided.known | empty))
     if not len(rest):
         return Column(values=values, invalid=invalid, inferred=inferred)
@@ -163,6 +165,14 @@ def _completed(
         inferred = np.zeros(len(places), dtype=np.bool_) if inferred is None else inferred
         inferred[rest] = others.inferred
     return Column(values=values, invalid=invalid, inferred=inferred)
+
+
+def _nulled(values: pa.Array, empty: Mask) -> pa.Array:
+    """The values without those of empty cells; nothing is copied where all are there."""
+    if values.null_count or values.offset or pa.types.is_boolean(values.type):
+        return pc.if_else(pa.array(empty), pa.scalar(None, values.type), values)
+    buffers = [validity(~empty), *values.buffers()[1:]]
+    return pa.Array.from_buffers(values.type, len(values), buffers)
 
 
 def _cpf(_spec: FieldSpec, cells: ByteCells, _encoding: str) -> Decided:
@@ -228,16 +238,22 @@ def _code(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
 
 
 def _state(_spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
-    words = tuple(_cased(tuple(sorted(STATES))))
+    words, states = _states()
     places, found = _codes(words, encoding).find(cells)
-    return _chosen(tuple(word.upper() for word in words), places, found)
+    return _chosen(states, places, found)
+
+
+@cache
+def _states() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    words = _cased(tuple(sorted(STATES)))
+    return words, tuple(word.upper() for word in words)
 
 
 def _yes_no(spec: FieldSpec, cells: ByteCells, encoding: str) -> Decided:
     # A word that is given as yes and as no is no, as the scalar rule reads it.
-    words = tuple(_cased(spec.false)) + tuple(_cased(spec.true))
+    words = _cased(spec.false) + _cased(spec.true)
     places, found = _codes(words, encoding).find(cells)
-    truth = places >= len(tuple(_cased(spec.false)))
+    truth = places >= len(_cased(spec.false))
     bits = pa.py_buffer(np.packbits(truth, bitorder="little"))
     values = pa.Array.from_buffers(pa.bool_(), cells.rows, [validity(found), bits])
     return Decided(values=values, valid=found, known=found)

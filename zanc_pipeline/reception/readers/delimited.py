@@ -7,6 +7,7 @@ expected number of cells: a stray quote costs its own line and never swallows th
 
 from __future__ import annotations
 
+import io
 from array import array
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Sequence
@@ -289,14 +290,11 @@ def _titles(
     There are no titles in lines of blanks alone: they come with the next chunk. Without a header
     the columns are named by their numbers, and the first row says how many there are.
     """
-    lines = chunk.data.split(b"\n")
-    if not lines[-1]:
-        lines.pop()
-    for index, raw in enumerate(lines):
+    for index, raw in enumerate(io.BytesIO(chunk.data)):
         if before:
             before -= 1
             continue
-        line = raw.decode(layout.encoding, "replace").rstrip("\r")
+        line = raw.decode(layout.encoding, "replace").rstrip("\n").rstrip("\r")
         if not line.strip(_NOTHING):
             continue
         cells = split_line(line, layout.delimiter, layout.quote) or [line]

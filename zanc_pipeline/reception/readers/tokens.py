@@ -330,6 +330,7 @@ def _marks(data: Bytes, delimiter: int | None, expected: int) -> Places:
     Some bytes at a time: what is compared stays in the core's own cache.
     """
     marked, other = np.empty((2, min(len(data), _MARKED_AT_ONCE)), dtype=np.bool_)
+    every = np.arange(len(marked), dtype=np.int32)
     marks, found = np.empty(expected + 1, dtype=np.int32), 1
     marks[0] = -1
     for start in range(0, len(data), _MARKED_AT_ONCE):
@@ -339,13 +340,12 @@ def _marks(data: Bytes, delimiter: int | None, expected: int) -> Places:
         if delimiter is not None:
             np.equal(piece, delimiter, out=there)
             np.logical_or(here, there, out=here)
-        places = np.flatnonzero(here)
+        places = every[: len(piece)].compress(here)  # faster than to ask for what is not zero
         until = found + len(places)
         if until > len(marks):
             room = max(until, 2 * len(marks))
             marks = np.concatenate((marks[:found], np.empty(room - found, dtype=np.int32)))
-        marks[found:until] = places
-        marks[found:until] += np.int32(start)
+        np.add(places, np.int32(start), out=marks[found:until])
         found = until
     return marks[:found]
 
