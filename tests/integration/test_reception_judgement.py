@@ -177,6 +177,30 @@ def test_a_file_far_from_the_usual_volume_waits_for_a_decision_that_is_recorded(
     assert send("AURORA_20261119.csv", aurora(rows[:79])).status == "accepted"
 
 
+def test_all_rules_that_hold_a_file_are_said_at_once_and_accepted_by_one_command(
+    stack: Settings, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(number) for number in range(120)]
+    assert send("AURORA_20261117.csv", aurora(rows)).status == "accepted"
+    # Few came again, of those a third is invalid, and the names are those of other people.
+    few = [one | {"NOME": rows[-place]["NOME"]} for place, one in enumerate(rows[:40], start=1)]
+    for one in few[:13]:
+        one["CPF"] = "11111111111"
+    held = send("AURORA_20261118.csv", aurora(few))
+    assert held.status == "quarantined" and {"rejeicao", "volume", "aspecto"} <= {*held.rules}
+    for words in ("13 de 40 linhas foram rejeitadas", "40 linhas", "não se parece"):
+        assert words in (held.reason or "")
+    monkeypatch.setattr("zanc_pipeline.reception.cli.settings", lambda: stack)
+    options = " ".join(f"--rule {rule}" for rule in held.rules)
+    command = f"zanc reception accept {held.id} {options} --by NOME --reason MOTIVO"
+    assert command in report(stack, held)
+    run: Any = CliRunner().invoke
+    assert command in run(cli, ["reception", "replay", str(held.id)]).output
+    words = command.replace("NOME", "Ana").replace("MOTIVO", "confirmado").split()[1:]
+    assert "27 de 40 linhas aceitas" in run(cli, words).output
+    assert service.get_delivery(stack, held.id).status == "accepted"
+
+
 def test_an_older_file_does_not_follow_a_newer_one(stack: Settings, send: Send) -> None:
     newer = send("AURORA_20261123.csv", aurora([row(1), row(2)]))
     older = send("AURORA_20261120.csv", aurora([row(1), row(3)]))

@@ -225,12 +225,22 @@ def _require_convenio(convenio: str) -> None:
 
 def conclude(delivery: Delivery, *, as_json: bool) -> None:
     """Print a delivery that has its verdict. Exit status 1 when it is quarantined or waits."""
+    from zanc_pipeline.reception.findings import RULES
+
     if as_json:
         click.echo(json.dumps(_record(delivery), ensure_ascii=False))
     else:
         click.echo(_line(delivery))
         if delivery.folder:
             click.echo(f"      relatório: {settings().var / delivery.folder / 'relatorio.txt'}")
+        if delivery.status == "quarantined" and delivery.rules:
+            named = ", ".join(f"{rule} ({RULES[rule]})" for rule in delivery.rules)
+            options = " ".join(f"--rule {rule}" for rule in delivery.rules)
+            click.echo(f"      regras que o retêm: {named}")
+            click.echo(
+                f"      se está certo assim: zanc reception accept {delivery.id} {options} "
+                "--by NOME --reason MOTIVO"
+            )
     if delivery.status in {"quarantined", "held"}:
         sys.exit(1)
 

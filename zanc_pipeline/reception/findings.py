@@ -47,13 +47,18 @@ class FileHeld(FileRejected):
     """The file waits for others; the message says for which, in Portuguese."""
 
 
-def refuse(findings: Iterable[Finding]) -> None:
-    """Raise FileRejected with all ``findings``, if there are any."""
+def refuse(findings: Iterable[Finding], first: FileRejected | None = None) -> None:
+    """Raise FileRejected with ``first``, what else refuses the file, and all ``findings``.
+
+    Nothing is raised when there is nothing against it.
+    """
     found = list(findings)
-    if found:
+    said = [str(first)] if first is not None else []
+    rules = first.rules if first is not None else ()
+    if found or said:
         raise FileRejected(
-            "; ".join(finding.sentence for finding in found),
-            rules=tuple(dict.fromkeys(finding.rule for finding in found if finding.rule)),
+            "; ".join([*said, *(finding.sentence for finding in found)]),
+            rules=tuple(dict.fromkeys([*rules, *(one.rule for one in found if one.rule)])),
         )
 
 

@@ -33,7 +33,7 @@ from zanc_pipeline.reception.process import (
 )
 from zanc_pipeline.reception.rejections import Rejections
 from zanc_pipeline.reception.sets import columns_of, join_members, set_key
-from zanc_pipeline.reception.validate import KEPT_ROWS, Validation, judge_file
+from zanc_pipeline.reception.validate import KEPT_ROWS, Validation, refused
 
 RULE = "conjunto"
 _ROWS_AT_ONCE = 50_000
@@ -223,8 +223,8 @@ def _conclude(place: Place, judge: Judge, result: Processed) -> None:
     assert validation is not None
     refusal: FileRejected | None = None
     try:
-        judge_file(place.layout, validation, decided=judge.decided)
-        judge.conclude(place.layout, place.facts, place.day, validation)
+        refusal = refused(place.layout, validation, decided=judge.decided)
+        judge.conclude(place.layout, place.facts, place.day, validation, refusal)
     except FileRejected as error:
         refusal = error
     result.findings = judge.findings

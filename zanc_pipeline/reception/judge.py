@@ -83,13 +83,18 @@ class Judge:
         return self._witness.completed(rows) if self._witness is not None else rows
 
     def conclude(
-        self, layout: AnyLayout, facts: NameFacts, day: date, validation: Validation
+        self,
+        layout: AnyLayout,
+        facts: NameFacts,
+        day: date,
+        validation: Validation,
+        first: FileRejected | None = None,
     ) -> None:
-        """Judge the whole file.
+        """Judge the whole file, which ``first`` may refuse already.
 
-        Raises FileHeld when others must come first, FileRejected with every finding against it.
+        Raises FileHeld when others must come first, FileRejected with all that is against it.
         """
-        if self.repeats(self.digest.text):
+        if first is None and self.repeats(self.digest.text):
             return
         if self.better_than is not None and validation.rows_accepted <= self.better_than:
             raise FileRejected(
@@ -100,6 +105,8 @@ class Judge:
             turn = judge_sequence(
                 layout.sequence, facts.sequence, day, self.standing.of(layout.content)
             )
+            if isinstance(turn, Gap) and first is not None:
+                raise first
             if isinstance(turn, Gap):
                 raise FileHeld(
                     f"{turn.words}: este é o {facts.sequence} e segue sozinho quando o que falta "
@@ -112,7 +119,7 @@ class Judge:
             for finding in self._against(layout, day, validation)
             if finding.rule not in self.decided
         ]
-        refuse(self.findings)
+        refuse(self.findings, first)
 
     @property
     def _refusing_rules(self) -> tuple[str, ...]:

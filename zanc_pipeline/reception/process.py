@@ -36,7 +36,7 @@ from zanc_pipeline.reception.validate import (
     Discard,
     Sink,
     Validation,
-    judge_file,
+    refused,
     spared_of,
     stream,
 )
@@ -177,14 +177,14 @@ def process(
             scratch=scratch,
             check=_check(judge, aside or {}),
         )
-        judge_file(
+        refusal = refused(
             chosen,
             result.validation,
             decided=judge.decided if judge is not None else decided,
             spared=spared_of(len(aside or {}), result.validation.rows_total),
         )
         if judge is not None:
-            judge.conclude(chosen, facts, reference, result.validation)
+            judge.conclude(chosen, facts, reference, result.validation, refusal)
     except FileRejected as error:
         refusal = error
     result.differences = treatment.differences if treatment is not None else None

@@ -192,6 +192,22 @@ def judge_file(
     ``decided`` are the rules that a person overruled for it. ``spared`` rejected rows do not count
     (``spared_of``).
     """
+    refusal = refused(layout, result, decided=decided, spared=spared)
+    if refusal is not None:
+        raise refusal
+
+
+def refused(
+    layout: AnyLayout,
+    result: Validation,
+    *,
+    decided: frozenset[str] = frozenset(),
+    spared: int = 0,
+) -> FileRejected | None:
+    """The refusal of a file most of whose rows are good, but too few; see ``judge_file``.
+
+    Raises FileRejected when none is, which nobody may overrule.
+    """
     total, rejected, limits = result.rows_total, result.rows_rejected, layout.limits
     if not total:
         raise FileRejected(
@@ -205,12 +221,13 @@ def judge_file(
             f"{known}se o layout mudou{_READ_ON * result.stopped}"
         )
     if rejected - spared > total * limits.rejected_share and "rejeicao" not in decided:
-        raise FileRejected(
+        return FileRejected(
             f"{rejected} de {total} linhas foram rejeitadas, mais que o limite de "
             f"{_percent(limits.rejected_share)}: {_most_common(result)}; confira se o layout "
             "mudou; se as rejeitadas estão mesmo erradas, aceite a rejeição ou corrija-as",
             rules=("rejeicao",),
         )
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

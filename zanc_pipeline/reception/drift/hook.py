@@ -26,7 +26,7 @@ from zanc_pipeline.reception.drift.diagnose import (
     remembered,
     too_many,
 )
-from zanc_pipeline.reception.drift.doubts import OddRow
+from zanc_pipeline.reception.drift.doubts import Doubt, OddRow
 from zanc_pipeline.reception.drift.every_row import odd_rows, with_known
 from zanc_pipeline.reception.drift.evidence import evidence, summary
 from zanc_pipeline.reception.drift.facts import file_facts
@@ -48,8 +48,8 @@ from zanc_pipeline.reception.process import Processed, layout_folders
 RULE = "aspecto"
 """The rule that a person may overrule: the fields do not look like those of the last file."""
 
-_OF_ITS_TURN = frozenset({"", "sequencia", "volume"})
-"""Rules about when and how much a convênio sends; the empty one is of files that are too old."""
+_OF_ITS_TURN = frozenset({"sequencia", "volume"})
+"""Rules about when and how much a convênio sends: no other layout is looked for."""
 
 Aside = Mapping[int, Sequence[RowProblem]]
 """Line → why that row alone is rejected."""
@@ -116,8 +116,8 @@ def _judged(
     own = result.layout
     if own is None or result.verdict.status == "held" or not delivery.size_bytes:
         return result, None
-    if result.findings and all(one.rule in _OF_ITS_TURN for one in result.findings):
-        return result, None  # too old, out of turn or of another size: the layout is not to blame
+    if any(not one.rule for one in result.findings):
+        return result, None  # too old: the layout is not to blame
     with transaction(settings, "zanc", application="reception") as cursor:
         accepted = store.past(
             cursor, delivery, own.content, within.member.name if within is not None else ""
@@ -146,6 +146,8 @@ def _judged(
 
     if first.refusal is None and crm is not None and crm.doubts:
         first = replace(first, refusal=crm.doubts[0].text)
+    if result.findings and set(result.verdict.rules) <= _OF_ITS_TURN:
+        return _held(result, _beside(first, before, earlier)), store.Finding()
     older = _other_versions(settings, delivery, own, within)
     beside = _Past(
         settings=settings,
@@ -322,10 +324,11 @@ def _held(result: Processed, found: Diagnosis) -> Processed:
             result.verdict = _quarantined(result, f"{found.trial.refusal}: confirme com o credor")
         return result
     doubts = "; ".join(f"'{doubt.field}': {doubt.text}" for doubt in found.doubts[:4])
+    ruled = f"{result.verdict.reason}; além disso, " if result.verdict.rules else ""
     result.verdict = _quarantined(
         result,
-        f"o arquivo cabe no layout, mas não se parece com o último aceito ({doubts}): confirme com "
-        "o credor e, se estiver certo, aceite a regra 'aspecto'",
+        f"{ruled}o arquivo cabe no layout, mas não se parece com o último aceito ({doubts}): "
+        "confirme com o credor e, se estiver certo, aceite a regra 'aspecto'",
     )
     return result
 
@@ -340,6 +343,15 @@ def _quarantined(result: Processed, reason: str) -> Verdict:
         content_digest=None,
         rules=tuple(rules),
     )
+
+
+def _beside(first: Trial, before: Fingerprint, earlier: Sequence[Fingerprint]) -> Diagnosis:
+    """What speaks against a file beside the rules that hold it already."""
+    doubts: list[Doubt] = []
+    if first.seen is not None:
+        comparison = compare(first.seen, before, earlier)
+        doubts = [*comparison.doubts, *too_many(comparison.aside, first)]
+    return Diagnosis(kind="quarantine", layout=first.layout, trial=first, doubts=tuple(doubts))
 
 
 def _trial(
