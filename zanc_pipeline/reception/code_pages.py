@@ -71,7 +71,8 @@ _DOS_OR_MAC = ("cp850", "mac_roman")
 _RATIO = 1.2  # how much more sense another encoding must make than Windows'
 _MARGIN = 0.15
 _LEAST_LATIN, _LEAST_SCRIPT, _LEAST_EASTERN = 0.85, 0.6, 0.75
-_LEAST_LETTERS = 3
+_LEAST_LETTERS, _MANY_LETTERS = 3, 5
+_SENSE = 0.6  # what makes so much sense in Windows' needs more letters to be something else
 _NONSENSE = 0.2
 
 
@@ -116,11 +117,10 @@ def _others(sample: bytes, windows: float) -> Iterator[tuple[float, str]]:
     for pages, languages in _LATIN if together < 0.8 else ():
         for page in pages:
             text = sample.decode(page, "replace")
-            letters = {char for char in text if ord(char) > 127 and char.isalpha()}
+            letters = {char.lower() for char in text if ord(char) > 127 and char.isalpha()}
             worth = _worth(text, languages)
-            if len(letters) >= _LEAST_LETTERS and worth > max(
-                _LEAST_LATIN, windows * _RATIO, windows + _MARGIN
-            ):
+            enough = len(letters) >= (_MANY_LETTERS if windows > _SENSE else _LEAST_LETTERS)
+            if enough and worth > max(_LEAST_LATIN, windows * _RATIO, windows + _MARGIN):
                 yield worth, page
     for pages, alphabets in _SCRIPTS if together > 0.5 else ():
         for page in pages:
@@ -183,7 +183,7 @@ def _fits(
             return 0.2  # Portuguese writes õe, Icelandic þ at the start of a word
     if not before.isalpha() and not after.isalpha():
         return 0.3
-    return 1.0 if low in letters else 0.4
+    return 1.0 if low in letters else 0.5
 
 
 @lru_cache(maxsize=32)

@@ -38,10 +38,11 @@ _WEIGHT = {
     "@": 0.3,
     "=": 0.6,
     "#": 0.8,
-    "%": 0.5,
+    "%": 0.35,
     "+": 0.6,
     "*": 0.7,
 }
+_WEIGHT |= dict.fromkeys("~^¬¦§", 0.95)
 _NEVER = frozenset("\"'`.-_()[]{}<>\r\n\x1e\x00\x1a\ufeff\ufffd\u00a0")
 _TITLES = {mark: re.compile(rf"[^\W\d]\w*( \w+)*({mark}[^\W\d]\w*( \w+)*)+") for mark in (",", ";")}
 _QUOTED_START = re.compile(r'"(?:[^"]|"")*"?')
@@ -155,7 +156,7 @@ def _runs(plain: Sequence[str], char: str) -> Iterator[str]:
     yield from (
         run
         for run, count in runs.most_common(2)
-        if _in_most(plain, run) and count > 1 and (parts or set(run) != {char})
+        if char != "%" and _in_most(plain, run) and count > 1 and (parts or set(run) != {char})
     )
     longer = [char * 2, char * 3] * parts + [f"{char} "]  # else columns that nobody filled
     yield from (run for run in longer if _in_most(plain, run))
@@ -195,7 +196,7 @@ def _escapes(text: str, separator: str, quote: str) -> list[str]:
 def _weight(separator: str) -> float:
     base = separator.strip(" ") or " "
     if len(base) > 1:
-        return 1.0
+        return 1.03  # what fits as well by chance is shorter
     usual = 1.0 if base in _USUAL else 0.85
     return _WEIGHT.get(base, usual) * (1.02 if separator != base else 1.0)
 
@@ -332,7 +333,8 @@ def _single_column_score(sample: Sequence[str]) -> float:
         if mark in cells[0] or any(map(titles.fullmatch, cells))
     ]
     known = sum(
-        kind(cell) in "ndta" and not any(mark in cell for mark in shared) for cell in cells
+        kind(cell) in "ndta" and "\t" not in cell and not any(mark in cell for mark in shared)
+        for cell in cells
     ) / len(cells)
     simple = sum(re.fullmatch(r"[\w.-]+( [\w.-]+)?", cell) is not None for cell in cells)
     return max(0.15, 0.75 * known, 0.35 * simple / len(cells))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -200,10 +199,9 @@ def _unwrapped(line: str) -> str:
 
 
 def _tabbed(lines: Sequence[str]) -> bool:
-    """Whether most lines have as many tabs as the others: they part cells, blanks do not."""
-    counts = Counter(line.count("\t") for line in lines if not is_blank(line))
-    count, times = counts.most_common(1)[0]
-    return count > 0 and times >= 0.8 * counts.total()
+    """Whether most lines have tabs: they part cells, blanks do not."""
+    filled = [line for line in lines if not is_blank(line)]
+    return sum("\t" in line.strip() for line in filled) > 0.5 * len(filled)
 
 
 def _blank_runs(lines: Sequence[str]) -> bool:

@@ -44,7 +44,10 @@ class Pages:
 
 
 def _stripped(record: Record) -> tuple[str, ...]:
-    return tuple(cell.strip() for cell in record.cells)
+    cells = [cell.strip() for cell in record.cells]
+    while cells and not cells[-1]:
+        cells.pop()
+    return tuple(cells)
 
 
 def _form(text: str) -> str:

@@ -132,7 +132,7 @@ def body(
     """The rows of the table, put right where that is unique; the footer is left out and told."""
     held: list[Record] = []
     width, profile = dialect.width, start.profile
-    regular = 0
+    regular, noted = 0, False
     for record in rows:
         if start.pages.hold(record, width):
             found.add("pages", record.line)
@@ -145,7 +145,9 @@ def body(
                 record = replace(record, cells=cells, mended=False)
         if record.mended:
             found.add("quotes", record.line)
-        if len(record.cells) == width and (width < 3 or filled_cells(record.cells) > 1):
+        noted = _begins_notes(record) or (noted and _is_odd(record, profile))
+        full = len(record.cells) == width and (width < 3 or filled_cells(record.cells) > 1)
+        if full and not noted:
             if held:
                 yield from _settled(held, dialect, profile, found)
                 held = []
@@ -235,14 +237,24 @@ def _footer_start(held: Sequence[Record], width: int, profile: Profile) -> int:
     notes = (
         at
         for at, record in enumerate(held[:place])
-        if record.after_blank
-        and _NOTE.fullmatch(record.cells[0].strip())
-        and all(len(other.cells) < width for other in held[at:])
+        if _begins_notes(record) and all(_is_odd(other, profile) for other in held[at:])
     )
     place = next(notes, place)
     while 0 < place < len(held) and not filled_cells(held[place - 1].cells):
         place -= 1
     return place
+
+
+def _begins_notes(record: Record) -> bool:
+    return record.after_blank and _NOTE.fullmatch(record.cells[0].strip()) is not None
+
+
+def _is_odd(record: Record, profile: Profile) -> bool:
+    """Whether a record has another width than the rows, or no value in a column of values."""
+    return len(record.cells) != len(profile.columns) or any(
+        column.typed and kind(cell) not in {column.typed, EMPTY}
+        for cell, column in zip(record.cells, profile.columns, strict=True)
+    )
 
 
 def _few(record: Record, width: int) -> bool:
@@ -296,8 +308,10 @@ def _first_row(head: Sequence[Record], width: int) -> int:
         titled = len(cells) == width and is_header(cells, profile, head[comments + 1 :])
         from_here = comments if titled else comments - 1
     for place, record in enumerate(head[from_here:], from_here):
-        size = len(record.cells)
-        if size == width and (width < 3 or filled_cells(record.cells) > max(1, width * 0.3)):
+        size, filled = len(record.cells), filled_cells(record.cells)
+        empty_below = place + 1 < len(head) and not filled_cells(head[place + 1].cells)
+        least = max(1, width * 0.3) if width > 2 or empty_below else 0
+        if size == width and (filled > least or width < 2):
             return place
         if size != width and place >= comments and _is_table(head[place:], size):
             return place
