@@ -303,10 +303,14 @@ def _first_row(head: Sequence[Record], width: int) -> int:
     marks = (place for place, record in enumerate(head) if record.text[:1] not in COMMENT_MARKS)
     comments = next(marks, 0)
     from_here = 0
-    if FEW_COMMENTS < comments < len(head) - 1:
-        profile, cells = _learnt(head[comments + 1 :], width), head[comments].cells
-        titled = len(cells) == width and is_header(cells, profile, head[comments + 1 :])
-        from_here = comments if titled else comments - 1
+    if 0 < comments < len(head) - 1:
+        below = _learnt(head[comments + 1 :], width)
+        if proves_header(head[comments], below):
+            from_here = comments
+        elif comments > FEW_COMMENTS:
+            last = head[comments - 1]
+            titles = len(last.cells) == width and not last.text[1:2].isspace()
+            from_here = comments - 1 if titles else comments
     for place, record in enumerate(head[from_here:], from_here):
         size, filled = len(record.cells), filled_cells(record.cells)
         empty_below = place + 1 < len(head) and not filled_cells(head[place + 1].cells)

@@ -48,6 +48,7 @@ _PATTERNS = tuple(
 _UNCUT = re.compile(r"[^\s\d],\S|\S,[^\s\d]")  # a comma in no number and with no blank after it
 _QUOTED = re.compile(r'"(?:[^"]*"")+[^"]*"')
 _PARTED_QUOTE = re.compile(r'[\w.!?)][",]"?[,;|]"|"[,;|]"?\w')
+_PARTING = (";", "\t", "|", "\x1f", "^", "~", "::")  # signs that part cells and are rarely text
 _EMPTY = frozenset({"", "-", "--", "na", "n/a", "n/d", "nan", "null", "none", "...", "..", "\\n"})
 _LIKENESS = {NUMBER: 1.0, DATE: 1.0, TIME: 1.0, ADDRESS: 1.0, CODE: 0.9, WORDS: 0.9, OTHER: 0.55}
 
@@ -87,7 +88,7 @@ def _likeness(cell: str) -> float:
     text = cell.strip()
     if text[0] in "\"'" or text[-1] == '"' or _PARTED_QUOTE.search(text):
         return 0.25  # quotes that the dialect did not explain
-    if found in {WORDS, OTHER} and any(mark in text for mark in ";\t|\x1f"):
+    if found in {WORDS, OTHER} and any(mark in text for mark in _PARTING):
         return 0.3
     if found in {WORDS, OTHER, CODE} and _UNCUT.search(text):
         return 0.4

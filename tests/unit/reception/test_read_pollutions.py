@@ -247,6 +247,28 @@ FILES = {
             for n in range(1, 9)
         ],
     ),
+    "one comment of as many cells": (
+        "# made by a; v1, ok\nborn,paid\n" + "".join(f"2001-02-0{n},{n}.50\n" for n in range(1, 9)),
+        ["born", "paid"],
+        [[f"2001-02-0{n}", f"{n}.50"] for n in range(1, 9)],
+    ),
+    "addresses between circumflexes": (
+        "day^mail\n" + "".join(f"0{n}/04/2007^ann{n}@mail.example\n" for n in range(1, 9)),
+        ["day", "mail"],
+        [[f"0{n}/04/2007", f"ann{n}@mail.example"] for n in range(1, 9)],
+    ),
+    "a source of two cells": (
+        "day,cost\n"
+        + "".join(f"0{n}/04/2007,{n}.10\n" for n in range(1, 9))
+        + "\nSource: Office of Data, 2024\n",
+        ["day", "cost"],
+        [[f"0{n}/04/2007", f"{n}.10"] for n in range(1, 9)],
+    ),
+    "the header again without its last separator": (
+        "".join("id;name;n\n" + "".join(f"{p}{n};Ann B;{n}5;\n" for n in range(8)) for p in (1, 2)),
+        ["id", "name", "n"],
+        [[f"{p}{n}", "Ann B", f"{n}5"] for p in (1, 2) for n in range(8)],
+    ),
     "quotes that are text between tabs": (
         "id\ttext\tn\n" + "".join(f'{n}\t"so" called {n}\t{n}\n' for n in range(8)),
         ["id", "text", "n"],

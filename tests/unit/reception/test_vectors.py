@@ -54,6 +54,7 @@ PHONES = st.tuples(
     st.sampled_from(["11", "(11) ", "20", "(99)", "11" + DDD_MARK, DDD_MARK, "11 \n" + DDD_MARK]),
     st.one_of(st.integers(10**6, 10**9).map(str), st.sampled_from(["", "98765-4321", "\n", "9 1"])),
 ).map("".join)
+AREAS = st.sampled_from(["11", "21", "20", "00", "99"])
 DAYS = st.dates(date(1890, 1, 1), date(2210, 12, 31))
 KINDS: dict[str, tuple[ColumnField, st.SearchStrategy[str]]] = {
     "cpf": (
@@ -166,6 +167,19 @@ def _marks(mask: Any, rows: int) -> list[bool]:
     return [False] * rows if mask is None else list(mask.tolist())
 
 
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_phones_of_every_writing_are_what_they_are_alone(data: st.DataObject) -> None:
+    number = st.tuples(AREAS, st.sampled_from("0236789"), st.integers(0, 10**8 - 1)).map(
+        lambda parts: f"{parts[0]}{parts[1]}{parts[2]:08}"[: 10 + parts[2] % 2]
+    )
+    usual = [data.draw(number) for _ in range(3)] + [""]
+    shown = data.draw(st.sampled_from(["{}{}", "({}) {}", "{}-{}"]))
+    texts = [shown.format(text[:2], text[2:]) if text else "" for text in usual * 40]
+    texts[data.draw(st.integers(0, 90))] = data.draw(PHONES).strip(" \t")
+    same(spec(tipo="telefone"), texts)
+
+
 @given(
     texts=st.lists(st.text("0123456789 \t", min_size=11, max_size=11), min_size=1, max_size=8),
     places=st.lists(st.integers(0, 7), min_size=1, max_size=8),
@@ -185,7 +199,6 @@ def test_cells_of_a_block_and_cells_apart_are_the_same(texts: list[str], places:
     assert even.take(rows).tail().tolist() == [apart.tail().tolist()[row] for row in rows]
 
 
-AREAS = st.sampled_from(["11", "21", "20", "00", "99"])
 EVEN: dict[str, tuple[ColumnField, st.SearchStrategy[str]]] = {
     "cpf": (spec(tipo="cpf"), st.one_of(CPFS, CPFS, st.sampled_from(["1" * 11, "0" * 11]))),
     "cnpj": (
@@ -196,6 +209,11 @@ EVEN: dict[str, tuple[ColumnField, st.SearchStrategy[str]]] = {
         spec(tipo="telefone"),
         st.tuples(AREAS, st.integers(8 * 10**8, 10**9 - 1)).map(lambda pair: f"{pair[0]}{pair[1]}"),
     ),
+    "phone of ten": (
+        spec(tipo="telefone"),
+        st.tuples(AREAS, st.integers(2 * 10**7, 10**8 - 1)).map(lambda pair: f"{pair[0]}{pair[1]}"),
+    ),
+    "cpf with marks": (spec(tipo="cpf"), CPFS.map(dotted)),
     "day first": (spec(tipo="data", formato="ddmmaaaa"), DAYS.map("{:%d%m%Y}".format)),
     "year first": (spec(tipo="data", formato="aaaa-mm-dd"), DAYS.map("{:%Y-%m-%d}".format)),
     "state": (spec(tipo="uf"), st.sampled_from(["SP", "rj", "XX", "S\x00"])),
