@@ -55,18 +55,19 @@ def read(file: Path, layout: Path | None, output: Path | None) -> None:
 
 
 @reception.command()
-@click.argument("file", type=_FILE)
+@click.argument("files", metavar="FILE...", type=_FILE, nargs=-1, required=True)
 @click.option("--output", type=_FILE, required=True, help="Onde gravar o rascunho do layout.")
 @click.option("--crm", help="De um convênio novo: o CRM (config/crms) em que ele carrega.")
 @click.option("--force", is_flag=True, help="Grava por cima do que já existe.")
-def infer(file: Path, output: Path, crm: str | None, force: bool) -> None:
+def infer(files: tuple[Path, ...], output: Path, crm: str | None, force: bool) -> None:
     """Draft a layout from the sample FILE, with a comment in Portuguese on every field.
 
+    Several FILEs are a set that makes one portfolio: contracts, people, phones.
     In the folder of a new convênio, --crm writes its convenio.yaml too.
     """
     from zanc_pipeline.reception.onboarding import onboard
 
-    for line in onboard(settings(), file, output, crm=crm, force=force):
+    for line in onboard(settings(), files, output, crm=crm, force=force):
         click.echo(line)
 
 

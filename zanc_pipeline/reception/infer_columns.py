@@ -26,6 +26,9 @@ _NUMBER = re.compile(
 )
 
 
+_IGNORED = ('ignorar: [""]',)
+
+
 def columns_of(
     titles: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -48,6 +51,9 @@ def columns_of(
             continue
         values = [row[place] for row in rows[:SAMPLE_ROWS] if place < len(row)]
         title = titles[place] if titles else ""
+        if titles and not title and not any(value.strip() for value in values):
+            out = [*_IGNORED, *out[out.index("campos:") :]]
+            continue
         if place in ddds:
             guess = guess_type(_joined(rows, ddds[place], place))
             guess = replace(guess, type="telefone")
@@ -62,6 +68,8 @@ def columns_of(
         keys: dict[str, Any] = {}
         if not titles:
             keys["posicao"] = place + 1 + before
+        elif not title:
+            keys["posicao"] = place + 1
         elif title != name:
             keys["coluna"] = title
         if place in ddds:

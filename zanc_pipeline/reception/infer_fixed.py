@@ -402,7 +402,13 @@ def guessed_name(
         return "", ""
     distinct = len(set(filled)) >= _NEARLY * len(filled) and len(filled) >= _NEARLY * len(values)
     coded = sum(any(char.isdigit() for char in value) for value in filled) >= _NEARLY * len(filled)
-    if distinct and coded and len(filled) > 1 and not any(" " in value for value in filled):
+    if (
+        distinct
+        and coded
+        and len(filled) > 1
+        and not _runs_on(filled)
+        and not any(" " in value for value in filled)
+    ):
         return "contrato", "não se repete: parece ser o contrato"
     return "", ""
 

@@ -66,6 +66,12 @@ _TIMES = (
 )
 _SERIALS = range(10_000, 75_000)
 """Numbers of days that a date in a spreadsheet may be: from 1927 to 2105."""
+_SMALL_NUMBER = re.compile(r"-?[1-9]\d{0,3}", re.ASCII)
+_PHONE = re.compile(r"(telefone|fone|tel|celular|cel)[1-9]?")
+_COUNT = re.compile(r"(qtde?|quantidade|dias|atraso|parcelas?|prazo|idade|meses|score)")
+_CODE = re.compile(r"(cod|codigo|id|num|numero|nr|no|cep|agencia|conta|loja|filial|banco)")
+"""How the titles of numbers begin that count something, or stand for something."""
+
 _WORDS = {
     "cpf": "CPF com dígitos verificadores certos",
     "cnpj": "CNPJ com dígitos verificadores certos",
@@ -91,8 +97,8 @@ _SYNONYMS = {
              "name", "customer", "fullname", "customername"),
     "contrato": (
         "contrato", "nrcontrato", "numerocontrato", "numcontrato", "nocontrato", "ncontrato",
-        "titulo", "instalacao", "idcontrato", "codcontrato", "contract", "contractid",
-        "contractnumber",
+        "titulo", "instalacao", "idcontrato", "codcontrato", "codigocontrato", "idtitulo",
+        "nrtitulo", "numtitulo", "numerotitulo", "contract", "contractid", "contractnumber",
     ),
     "produto": ("produto", "plano", "servico", "carteira", "modalidade", "product"),
     "valor": (
@@ -168,7 +174,13 @@ def guess_type(values: Sequence[str]) -> Guess:
         if zeros and kind not in {"inteiro", "dinheiro", "decimal", "texto", "sim_nao"}:
             found = replace(found, keys={**found.keys, "vazios": zeros})
         return _doubted(found, filled)
-    return Guess(type="texto")
+    return Guess(type="inteiro" if _counts(filled) else "texto")
+
+
+def _counts(filled: Sequence[str]) -> bool:
+    """Whether all are small numbers of several lengths, as days and scores are; codes have one."""
+    numbers = [text for text in filled if _SMALL_NUMBER.fullmatch(text)]
+    return len(numbers) == len(filled) and len({*map(len, numbers)}) > 1
 
 
 def _candidates() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -242,11 +254,22 @@ def named_type(title: str, values: Sequence[str]) -> Guess:
     """The type of a column with a title, which may say what digits alone do not."""
     found = guess_type(values)
     plain = _plain(title)
-    if plain in _SYNONYMS["valor"] and found.type in {"texto", "decimal", "sim_nao"}:
+    if not found.share and _PHONE.fullmatch(plain):
+        return replace(found, type="telefone")
+    if plain in _SYNONYMS["valor"] and found.type in {"texto", "decimal", "inteiro", "sim_nao"}:
         filled = [value.strip() for value in values if value.strip()]
         if filled and all(re.fullmatch(r"-?\d{1,15}", value, re.ASCII) for value in filled):
             doubt = "sem vírgula: se forem centavos, escreva também decimais: 2"
             return Guess(type="dinheiro", doubt=doubt)
+    if found.type == "inteiro" and (
+        _CODE.match(plain)
+        or any(plain in _SYNONYMS[name] for name in CANONICAL if "texto" in CANONICAL[name][1])
+    ):
+        return Guess(type="texto")
+    if found.type == "texto" and _COUNT.match(plain):
+        filled = [value.strip() for value in values if value.strip(" 0")]
+        if filled and all(_SMALL_NUMBER.fullmatch(value) for value in filled):
+            return Guess(type="inteiro")
     if plain in _SYNONYMS["obito"] and found.type == "texto":
         words = {value.strip().upper() for value in values if value.strip()}
         if words and words <= {"S", "N", "SIM", "NÃO", "NAO"}:

@@ -427,7 +427,10 @@ class SetLayout(_Layout):
 
     @cached_property
     def fields(self) -> tuple[FieldSpec, ...]:
-        """The fields of a row of the joined portfolio, each name once, the main member's first."""
+        """The fields of a row of the joined portfolio, each name once, the main member's first.
+
+        What is required of a member's rows is so of the portfolio's only where each must have one.
+        """
         found: dict[str, FieldSpec] = {field.name: field for field in self.main.layout.fields}
         for member in self.members:
             for field in member.layout.fields:
@@ -439,7 +442,9 @@ class SetLayout(_Layout):
                     else [field.name]
                 )
                 for name in names:
-                    found.setdefault(name, field.model_copy(update={"name": name}))
+                    must = field.required and member.must_match and name == names[0]
+                    own = field.model_copy(update={"name": name, "required": must})
+                    found.setdefault(name, own)
         return tuple(found.values())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,16 +12,18 @@ from zanc_pipeline.common.errors import ConfigError, DataError
 from zanc_pipeline.common.settings import Settings
 from zanc_pipeline.reception.archive import write_atomically
 from zanc_pipeline.reception.infer import draft
+from zanc_pipeline.reception.infer_set import draft_set
 from zanc_pipeline.reception.layout import REQUIRED, load_any_layout, unconfirmed
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def onboard(
-    settings: Settings, sample: Path, output: Path, *, crm: str | None, force: bool
+    settings: Settings, samples: Sequence[Path], output: Path, *, crm: str | None, force: bool
 ) -> Iterator[str]:
-    """Write the draft of ``sample`` to ``output``; yield lines that say what is next.
+    """Write the draft of ``samples`` to ``output``; yield lines that say what is next.
 
+    Several samples are the files of one set.
     In a folder of ``config/convenios`` without ``convenio.yaml``, ``crm`` writes that file too.
     Raises DataError for a sample that no layout fits and an output that exists, ConfigError for an
     unknown CRM or a folder's name that no convênio may have.
@@ -34,7 +36,8 @@ def onboard(
         _check_crm(settings, convenio, folder, crm)
     if convenio is not None and not _NAME.fullmatch(convenio):
         raise ConfigError(f"{folder}: o nome da pasta só pode ter letras minúsculas, números e _")
-    text = draft(sample, today=datetime.now(tz=UTC).date())
+    today = datetime.now(tz=UTC).date()
+    text = draft(samples[0], today=today) if len(samples) == 1 else draft_set(samples, today=today)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(output, lambda target: target.write(text.encode("utf-8")))
     yield f"{output}: rascunho escrito"
@@ -65,8 +68,9 @@ def onboard(
             f"  o nome traz '{number.group(1)}' depois da data: se é o número do arquivo, escreva "
             "{sequencia} no lugar dele em 'arquivos'"
         )
-    asked = shlex.quote(str(sample))
-    yield f"Depois, confira: zanc reception check {asked} --convenio {convenio}"
+    for sample in samples:
+        asked = shlex.quote(str(sample))
+        yield f"Depois, confira: zanc reception check {asked} --convenio {convenio}"
 
 
 def _check_crm(settings: Settings, convenio: str | None, folder: Path, crm: str) -> None:
