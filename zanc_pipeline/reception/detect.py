@@ -82,6 +82,8 @@ def detect_scored(lines: Sequence[str]) -> tuple[Dialect, float]:
                     else sum(any(map(is_quoted, row)) for row in rows)
                 )
                 score *= 1 - 0.3 * wrong / len(found)
+                if not quote:
+                    score *= 1 - 0.7 * sum(map(_splits_quoted, rows)) / len(rows)
                 width = usual_width(rows)
                 if not separator.strip(" ") and not _quotes(found, dialect) and _prose(rows):
                     score *= 0.4
@@ -209,6 +211,18 @@ def _has_stray(record: Record, dialect: Dialect) -> bool:
     return told is None or any(
         dialect.quote in cell and not quoted for cell, quoted in zip(*told, strict=True)
     )
+
+
+def _splits_quoted(row: Sequence[str]) -> bool:
+    """Whether a quote that opens a cell is closed at the end of a later one."""
+    opened = False
+    for cell in row:
+        text = cell.strip()
+        starts, ends = text[:1] == '"', text[-1:] == '"' and len(text) > 1
+        if opened and ends and not starts:
+            return True
+        opened = starts and not ends if starts else opened and '"' not in text
+    return False
 
 
 def _quotes(found: Sequence[Record], dialect: Dialect) -> bool:
