@@ -251,20 +251,28 @@ class DialerProcess:
             **options,
         )
 
+    def told(self, path: str, **options: Any) -> dict[str, Any]:
+        """What is at ``path``, asked again while the database of a slow machine is late."""
+        answers: list[httpx.Response] = []
+
+        def answered() -> bool:
+            answers.append(self.call("GET", path, **options))
+            return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+        self.wait(answered, f"{path} is told")
+        assert answers[-1].status_code == httpx.codes.OK, answers[-1].text
+        return dict(answers[-1].json())
+
     def figures(self, campaign: str) -> dict[str, Any]:
-        answer = self.call("GET", f"/v1/campaigns/{campaign}")
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        return self.told(f"/v1/campaigns/{campaign}")
 
     def attempts(self, campaign: str) -> list[dict[str, Any]]:
         """All closed attempts, page by page."""
         found: list[dict[str, Any]] = []
         while True:
             after = {"after": found[-1]["id"]} if found else {}
-            answer = self.call(
-                "GET", f"/v1/campaigns/{campaign}/attempts", params={"limit": 5, **after}
-            )
-            page = answer.json()["attempts"]
+            path = f"/v1/campaigns/{campaign}/attempts"
+            page = self.told(path, params={"limit": 5, **after})["attempts"]
             found += page
             if len(page) < 5:
                 return found

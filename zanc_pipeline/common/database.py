@@ -17,7 +17,8 @@ from zanc_pipeline.common.settings import Settings
 
 Connection = psycopg2.extensions.connection
 
-CONNECT_TIMEOUT_SECONDS = 5
+CONNECT_TIMEOUT_SECONDS = 20
+"""A server that a busy machine keeps waiting for seconds is not away."""
 
 
 def connect(settings: Settings, database: str, *, application: str = "zanc") -> Connection:

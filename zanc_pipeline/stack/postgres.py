@@ -105,7 +105,7 @@ def create_databases(settings: Settings, names: Sequence[str] = DATABASES) -> No
     """
     address = f"{settings.postgres.host}:{settings.postgres.port}"
     try:
-        connection = psycopg2.connect(**settings.postgres.target("postgres"), connect_timeout=5)
+        connection = psycopg2.connect(**settings.postgres.target("postgres"), connect_timeout=20)
     except psycopg2.OperationalError as error:
         raise UnavailableError("PostgreSQL", address, _first_line(error)) from None
     try:
