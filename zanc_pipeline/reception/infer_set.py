@@ -14,7 +14,7 @@ import yaml
 
 from zanc_pipeline.common.errors import DataError
 from zanc_pipeline.reception.drift.sample import loose
-from zanc_pipeline.reception.infer import draft
+from zanc_pipeline.reception.infer import draft, file_pattern
 from zanc_pipeline.reception.infer_content import missing
 from zanc_pipeline.reception.infer_write import quoted
 from zanc_pipeline.reception.layout import REQUIRED, SetLayout, parse_layout
@@ -51,8 +51,17 @@ class _File:
 def draft_set(paths: Sequence[Path], *, today: date) -> str:
     """The text of a layout for a set of files like ``paths``.
 
-    Raises DataError when nothing fits one of them, or when one has no field that joins it.
+    Raises DataError when nothing fits one of them, when two are of one file, or when one has no
+    field that joins it.
     """
+    patterns = [file_pattern(path.name, today=today) for path in paths]
+    twice = next(
+        (path for path, one in zip(paths, patterns, strict=True) if patterns.count(one) > 1), None
+    )
+    if twice is not None:
+        raise DataError(
+            f"{twice.name}: há outra amostra do mesmo arquivo: dê uma só de cada arquivo"
+        )
     files = [_read(path, place, today) for place, path in enumerate(paths, start=1)]
     main = max(
         files, key=lambda one: (len({*REQUIRED, "valor"} & one.keys.keys()), -files.index(one))

@@ -71,6 +71,9 @@ def test_a_file_that_joins_no_other_is_named(tmp_path: Path) -> None:
     lost = sample(tmp_path / "agenda.csv", ["dia;cidade", "x;Natal", "y;Recife"])
     with pytest.raises(DataError, match="nenhum campo de 'agenda'"):
         draft_set([*paths, lost], today=TODAY)
+    again = sample(tmp_path / "fones_20261124.csv", ["cpf;celular"])
+    with pytest.raises(DataError, match="uma só de cada arquivo"):
+        draft_set([*paths, again], today=TODAY)
 
 
 def test_a_column_without_title_and_values_is_not_in_the_way(tmp_path: Path) -> None:
