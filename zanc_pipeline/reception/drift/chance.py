@@ -10,6 +10,7 @@ UNLIKELY = 0.004
 
 _NEW, _NEW_ALONE, _NEW_OF_FEW = 1e-3, 0.02, 0.13
 _FEW_ROWS = 60
+_SEVERAL = 0.01
 
 
 def too_few(found: int, rows: int, share: float) -> bool:
@@ -48,6 +49,13 @@ def at_least(found: int, rows: int, share: float) -> float:
             for count in range(found, rows + 1)
         ),
     )
+
+
+def of_many(share: float, count: int, rows: int) -> float:
+    """The share of honest rows that are one of ``count``, or more, of ``rows`` that break a law
+    which a ``share`` of them break: several at once are less likely than one."""
+    chance = at_least(count, rows, share) if 1 < count <= rows else 1.0
+    return min(share, chance * count / rows) if chance < _SEVERAL else share
 
 
 def poisson_tail(found: int, expected: float) -> float:

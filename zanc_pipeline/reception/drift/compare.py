@@ -16,7 +16,7 @@ from zanc_pipeline.reception.drift.chance import too_few
 from zanc_pipeline.reception.drift.counters import counter_doubts, counters, movement, steps_of
 from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt, percent, weighed
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, Step
-from zanc_pipeline.reception.drift.moves import Moves, moves
+from zanc_pipeline.reception.drift.moves import Moves, moves, stale
 from zanc_pipeline.reception.drift.past import with_laws, with_rows
 from zanc_pipeline.reception.drift.renumbered import renumbered
 from zanc_pipeline.reception.drift.rows import (
@@ -67,10 +67,16 @@ class Comparison:
     steps: dict[str, Step] = field(default_factory=dict)
     aside: dict[int, list[Doubt]] = field(default_factory=dict)
     """Contract hash → why its row is put aside alone."""
-    insisted: frozenset[int] = frozenset()
-    """Contracts whose rows were put aside in the last file and came again as they were."""
+    waited: Mapping[int, Mapping[str, Token]] = field(default_factory=dict)
+    """Contracts whose rows were put aside in the last file and came again as they were: the fields
+    that were doubted, which are doubted no more."""
     past: dict[int, list[Token]] = field(default_factory=dict)
     """What is known of those contracts: remembered in place of what was put aside."""
+
+    @property
+    def insisted(self) -> frozenset[int]:
+        """The contracts that waited and are put aside no more."""
+        return frozenset(self.waited.keys() - self.aside.keys())
 
     @property
     def agreement(self) -> dict[str, float]:
@@ -93,22 +99,23 @@ def compare(
     before: Fingerprint,
     earlier: Sequence[Fingerprint] = (),
     confirmed: Collection[int] = (),
+    *,
+    taught: bool = False,
 ) -> Comparison:
     """Compare a delivery with the last accepted one, and with those ``earlier``, newest first.
 
     Earlier files know contracts that the last one did not bring, and answer doubts about the shape
     of a file when it has the shape of one of them. Of the contracts in ``confirmed`` (their hashes)
-    a person said that they are right.
+    a person said that they are right; ``taught``: of all of the file, which is a habit then.
     """
-    insisted = _insisted(seen, before)
-    confirmed = insisted.union(confirmed)
+    waited = _insisted(seen, before)
     last, before = before, with_rows(before, earlier)
     laws = with_laws(before, earlier)
     known = [key for key in seen.links if key in before.links]
     common = [key for key in known if key not in confirmed]
     comparison = Comparison(
         linked=len(common),
-        insisted=insisted,
+        waited=waited,
         overlap=overlap(seen, last),
         wanted_overlap=min(_OVERLAP, _OVERLAP_PART * last.overlap)
         if last.overlap is not None
@@ -132,18 +139,20 @@ def compare(
     doubts = [one for one in doubts if one.field not in counting or one.kind not in _OF_STILL]
     doubts += counter_doubts(moved, seen, last)
     comparison.doubts, comparison.aside = _parted(
-        weighed(_less(doubts, confirmed)),
+        weighed(_less(doubts, confirmed, waited)),
         len(seen.links),
         len(seen.links) - len(known),
         people_of(seen, before),
     )
-    odd = moves(seen, before, common)
+    odd = {**moves(seen, before, common), **stale(seen, last, earlier, common)}
     single = singles(seen, laws, common, moved, odd, but=counting, confirmed=confirmed)
     for key, why in single.items():
-        comparison.aside[key] = [*comparison.aside.get(key, ()), *why]
+        left = [one for one in why if one.field not in waited.get(key, ())]
+        if left:
+            comparison.aside[key] = [*comparison.aside.get(key, ()), *left]
     comparison.past = _past(comparison.aside, seen, before)
     news = {name: _news(name, seen, before, known, confirmed) for name in comparison.fields}
-    comparison.history = _remembered(comparison, swaps, odd, news, last)
+    comparison.history = _remembered(comparison, swaps, odd, news, last, taught=taught)
     comparison.steps = steps_of(moved, last)
     shape = {one.kind for one in comparison.doubts} & _SHAPES
     if shape and any(_has_shape(seen, one, comparison, shape) for one in earlier):
@@ -167,23 +176,29 @@ def _has_shape(
     )
 
 
-def _insisted(seen: Fingerprint, before: Fingerprint) -> frozenset[int]:
+def _insisted(seen: Fingerprint, before: Fingerprint) -> dict[int, Mapping[str, Token]]:
     """Rows that were put aside and come again in a later day's file, as they were: no slip then."""
     if not before.waiting or not (seen.days_since(before) or 0) > 0:
-        return frozenset()
+        return {}
     places = {name: place for place, name in enumerate(seen.names)}
-    return frozenset(
-        key
+    return {
+        key: row
         for key, row in before.waiting.items()
         if key in seen.links
-        and all(name in places and seen.links[key][places[name]] == row[name] for name in row)
-    )
+        and all(
+            name in places and token in (None, seen.links[key][places[name]])
+            for name, token in row.items()
+        )
+    }
 
 
-def _less(doubts: Iterable[Doubt], confirmed: Collection[int]) -> Iterator[Doubt]:
-    """The doubts without the rows that a person confirmed."""
+def _less(
+    doubts: Iterable[Doubt], confirmed: Collection[int], waited: Mapping[int, Mapping[str, Token]]
+) -> Iterator[Doubt]:
+    """The doubts without the rows that a person confirmed, or that came again as they were."""
     for one in doubts:
         rows = one.rows.difference(confirmed)
+        rows -= {key for key in rows if one.field in waited.get(key, ())}
         if rows or not one.rows:
             yield replace(one, rows=rows)
 
@@ -236,8 +251,10 @@ def _remembered(
     odd: Moves,
     news: dict[str, int],
     before: Fingerprint,
+    *,
+    taught: bool,
 ) -> dict[str, tuple[float, float]]:
-    aside = comparison.aside.keys()
+    aside = set() if taught else {*comparison.aside}
     found = {
         name: (one.linked - one.changed + len(one.moved & aside), one.linked + news[name])
         for name, one in comparison.fields.items()

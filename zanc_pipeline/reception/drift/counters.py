@@ -26,6 +26,7 @@ _COUNTER = 0.9
 """Share of the rows that move by the same step, in a field that counts."""
 _LAW = 0.95
 _MOST_FIELDS = 8
+_NUMBERS = frozenset({"inteiro", "texto"})
 _DIFFERENT = 3
 _FAR = 40
 _RESTING_DAYS = 4
@@ -49,7 +50,17 @@ class Movement:
 
 def movement(seen: Fingerprint, before: Fingerprint) -> Movement:
     """What moved from ``before`` to ``seen``."""
-    return Movement(moves=_moves(seen, before), anchors=_anchors(seen, before))
+    anchors = _anchors(seen, before)
+    sure = {number for (_, number, _), (now, _) in anchors.items() if not now.others}
+    return Movement(
+        moves=_moves(seen, before),
+        # Where one date explains every row, another that mostly goes with it proves nothing more.
+        anchors={
+            pair: both
+            for pair, both in anchors.items()
+            if pair[1] not in sure or not both[0].others
+        },
+    )
 
 
 def counter_doubts(moved: Movement, seen: Fingerprint, before: Fingerprint) -> Iterator[Doubt]:
@@ -226,7 +237,7 @@ def _anchors(seen: Fingerprint, before: Fingerprint) -> dict[Pair, tuple[Common,
     """The pairs that made one and the same day in (nearly) all rows of the file before."""
     kinds = {name: one.type for name, one in seen.fields.items() if name in before.fields}
     days = [name for name in seen.numbers if kinds.get(name) == "data"][:_MOST_FIELDS]
-    numbers = [name for name in seen.numbers if kinds.get(name) == "inteiro"][:_MOST_FIELDS]
+    numbers = [name for name in seen.numbers if kinds.get(name) in _NUMBERS][:_MOST_FIELDS]
     found = {}
     for day, number, sign in product(days, numbers, "+-"):
         was = day_of(before, day, number, sign)

@@ -19,6 +19,7 @@ from zanc_pipeline.reception.drift.content import content_of
 from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt
 from zanc_pipeline.reception.drift.ending import CUT, OPEN, ending
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
+from zanc_pipeline.reception.drift.past import unlinked
 from zanc_pipeline.reception.drift.sample import Hasher
 from zanc_pipeline.reception.layout import REQUIRED, Layout
 from zanc_pipeline.reception.validate import spared_of
@@ -92,10 +93,14 @@ def diagnose(
         kind: Kind = "quarantine" if first.refusal else "fits"
         return Diagnosis(kind=kind, layout=first.layout, trial=first)
 
+    past = [before, *earlier]
+    if first.layout.content != "carteira":
+        past = [unlinked(one) for one in past]
+
     def beside(seen: Fingerprint) -> Comparison:
         lines = seen.at_hand.lines if seen.at_hand is not None and confirmed else {}
         right = {key for key, line in lines.items() if line in confirmed}
-        return compare(seen, before, earlier, right)
+        return compare(seen, past[0], past[1:], right)
 
     comparison = beside(first.seen) if first.seen is not None else None
     _hold_many(comparison, first)
@@ -252,9 +257,14 @@ def remembered(found: Diagnosis, rejected: Collection[int] = ()) -> Fingerprint:
     places = {name: place for place, name in enumerate(seen.names)}
     waiting = {
         key: {
-            one.field: seen.links[key][places[one.field]]
-            for one in why
-            if seen.fields[one.field].type != "inteiro"  # it may count
+            **found.comparison.waited.get(key, {}),
+            **{
+                # What counts comes with another number then.
+                one.field: None
+                if seen.fields[one.field].type == "inteiro"
+                else seen.links[key][places[one.field]]
+                for one in why
+            },
         }
         for key, why in found.comparison.aside.items()
     }

@@ -129,7 +129,12 @@ def rows_of(accepted: Path) -> int:
 def with_known(of: Fingerprint, accepted: Path, layout: Layout, hasher: Hasher) -> Fingerprint:
     """The fingerprint ``of`` a past delivery with the values of its rows, from its ``accepted``
     ones; where these are gone, or too many, only its hashes can be compared."""
-    if of.key.many or not accepted.is_file() or rows_of(accepted) > MOST_ROWS:
+    if (
+        layout.content != "carteira"
+        or of.key.many
+        or not accepted.is_file()
+        or rows_of(accepted) > MOST_ROWS
+    ):
         return of
     file = Accepted(accepted, hasher, of.key)
     keys = list(of.links)

@@ -31,8 +31,9 @@ SCALE = {"dinheiro": 2, "decimal": 6}
 _HEAD, _HEAD_HOLDS = 30, 0.5
 """Rows that are tried first."""
 _MOST_FIELDS = 12
-_ROOM = 1.01
-"""Units by which a share may be rounded, or cut."""
+_ROOM, _SPARE = 1.01, 2
+"""Units by which a share may be rounded, or cut; and how much more of it in another file, where
+it was rounded day after day."""
 _FIRST, _LEAST, _DIFFERENT, _TELLING = 12, 4, 4, 0.03
 """Rows that are tried first; rows that prove a share, the values that they take, and how narrowly
 each of them has to tell it."""
@@ -196,7 +197,7 @@ def off_share(names: str, law: Law, columns: Mapping[str, Column]) -> Mask | Non
     if one not in columns or product is None:
         return None
     (a, has_a), (b, has_b) = columns[one], product
-    room = law["room"]
+    room = _SPARE * law["room"]
     wrong = (a < law["low"] * b - room) | (a > law["high"] * b + room)
     return np.asarray(has_a & has_b & (b > 0) & wrong, dtype=np.bool_)
 

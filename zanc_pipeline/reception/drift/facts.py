@@ -52,6 +52,8 @@ def _bytes(layout: FixedLayout | RecordsLayout, data: bytes) -> dict[str, Any]:
     if isinstance(layout, RecordsLayout):
         code, start = layout.records.detail.code.encode(), layout.records.start - 1
         lines = [line for line in lines if line.startswith(code, start)]
+    if not lines:
+        return facts  # a header and a trailer: nothing to collect today
     step = max(1, len(lines) // _PROFILE_LINES)
     profile = byte_profile(matrix_of(lines[::step]))
     return facts | {"bytes": [[round(share, 3) for share in row] for row in profile.tolist()]}

@@ -42,6 +42,7 @@ FORMAT = 3
 _FORMATS = frozenset({2, FORMAT})
 """Formats that can be compared: the older one knows less."""
 _PERSONAL_TYPES = frozenset({"cpf", "cnpj", "cpf_cnpj", "telefone", "telefones", "email"})
+_COUNTED_DIGITS, _COUNTED_SHARE = 5, 0.95
 _COUNTED = frozenset({"data", "inteiro"})
 _PERSONAL_NAMES = frozenset({"nome", "email", "contrato", "nascimento"})
 
@@ -341,7 +342,8 @@ def fingerprint(
         numbers={
             name: numbers_of(sample.keys, found[name])
             for name, one in fields.items()
-            if one.type in _COUNTED and name not in {key.name, *_PERSONAL_NAMES}
+            if (one.type in _COUNTED or (one.type == "texto" and _may_count(found[name])))
+            and name not in {key.name, *_PERSONAL_NAMES}
         },
         phones={
             name: phones_of(sample.keys, found[name], hasher)
@@ -392,12 +394,19 @@ def in_order_of(
     return made
 
 
+def _may_count(values: Iterable[Any]) -> bool:
+    """Whether texts are small whole numbers: days overdue, whatever the layout calls them."""
+    filled = [value for value in values if value is not None]
+    small = sum(value.isdecimal() and len(value) <= _COUNTED_DIGITS for value in filled)
+    return bool(filled) and small >= _COUNTED_SHARE * len(filled)
+
+
 def numbers_of(keys: list[int], values: list[Any]) -> dict[int, int]:
     """Contract hash → the number, or the ordinal of the date, where there is one."""
     return {
         key: value.toordinal() if isinstance(value, date) else int(value)
         for key, value in zip(keys, values, strict=True)
-        if value is not None
+        if value is not None and (not isinstance(value, str) or value.isdecimal())
     }
 
 

@@ -206,7 +206,7 @@ class _Past:
     def odd_rows(self, found: Diagnosis, kept: Kept) -> dict[int, OddRow]:
         """Line → what is odd in the accepted rows, of those that the sample left out."""
         files = (accepted_rows(self.settings, number) for number in self.ids)
-        if found.trial.seen is None:
+        if found.trial.seen is None or found.layout.content != "carteira":
             return {}
         return odd_rows(
             kept(),
@@ -388,7 +388,7 @@ def _taught(trial: Trial, before: Fingerprint | None) -> Trial:
     """What a person accepted teaches how many contracts come again, and how many values change."""
     if trial.seen is None or before is None:
         return trial
-    found = compare(trial.seen, before)
+    found = compare(trial.seen, before, taught=True)
     overlap = round(found.overlap, 4)
     return replace(
         trial, seen=replace(trial.seen, overlap=overlap, history=found.history, steps=found.steps)

@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from zanc_pipeline.reception.drift.chance import at_least
+from zanc_pipeline.reception.drift.chance import of_many
 from zanc_pipeline.reception.drift.fingerprint import AtHand, Fingerprint
 from zanc_pipeline.reception.drift.rows import near_after, people_of, price_of_change, same
 from zanc_pipeline.reception.drift.sample import Token
 
 NEVER = 0.005
 """Rows that may break a law which none broke yet: nearly all that never happened never will."""
-_FEW_OF = 6
+_FEW_OF, _SEVERAL = 6, 5
+"""Rows that are few: one of six, and so many."""
 _A_MONTH = range(28, 32)
 _ADDRESS_FIELDS = 3
-_STATES, _NEW_STATE = frozenset({"codigo", "sim_nao"}), 0.005
+_NEWS = {"codigo": 0.015, "sim_nao": 0.015, "telefone": 0.005, "email": 0.005}
+"""Share of the known contracts that may always get another state, or another contact."""
 _CONTACTS = frozenset({"telefone", "telefones", "email"})
 LEAST_ROWS = 12
 """Rows from which something is a law."""
@@ -94,13 +96,13 @@ class Rows:
         """
         usual, rows, kind = self.usual[name], len(self.known), self.seen.fields[name].type
         moved = self.moved[name] - self._usually_moved.get(kind, frozenset())
-        if kind in _STATES:
-            usual = max(usual, _NEW_STATE)
+        usual = max(usual, _NEWS.get(kind, 0.0))
+        usual = min(0.5, usual * max(1, self.seen.days_since(self.before) or 1))
         count = len({self.people.get(key, key) for key in moved})
         price = usual
         habit = self.before.history.get(name, (0.0, 0.0))[1] >= LEAST_ROWS
-        if kind not in _CONTACTS and habit and 1 < count <= rows / _FEW_OF:
-            price = min(usual, at_least(count, rows, usual) * count / rows)
+        if kind not in _CONTACTS and habit and count <= min(_SEVERAL, rows / _FEW_OF):
+            price = of_many(usual, count, rows)
         return Law(
             field=name,
             price=price,

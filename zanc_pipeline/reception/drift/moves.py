@@ -9,23 +9,35 @@ of each creditor: where it never did, a single row that does goes aside.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from zanc_pipeline.reception.drift.chance import poisson_tail
+from zanc_pipeline.reception.drift.chance import of_many, poisson_tail
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint, file_day
 from zanc_pipeline.reception.drift.rows import leaps, near_after, same, times
+from zanc_pipeline.reception.drift.sample import Token
 
 SPOILED, CENTS, STEP, EXCHANGED = "!", "~", "*", "&"
+EARLIER, BACK, MOVED = "<", "^", "+"
 """Behind the name of a field in the history: the rows in which it did not move so."""
 SAID = {
     SPOILED: "é o valor de antes estragado: cortado, trocado ou fora da escala",
     CENTS: "é o valor de antes arredondado, ou por um centavo",
     STEP: "mudou no mesmo passo em várias linhas, enquanto as demais ficaram",
     EXCHANGED: "é o valor que outra linha, que também mudou, trazia",
+    EARLIER: "a linha é a de um arquivo mais antigo, e não a do último",
+    BACK: "o contrato já tinha saído da carteira e voltou",
 }
-_PRIOR = {SPOILED: 0.001, CENTS: 0.02, STEP: 0.001, EXCHANGED: 0.0003}
+_PRIOR = {
+    SPOILED: 0.001,
+    CENTS: 0.02,
+    STEP: 0.01,
+    EXCHANGED: 0.0003,
+    EARLIER: 0.1,
+    BACK: 0.5,
+    MOVED: 1.0,
+}
 """How many rows move so, of one file more, before anything is known."""
 _SCALES = (10, 100, 1000)
 _FEW_DIGITS, _FEW_SIGNS = 3, 4
@@ -34,17 +46,28 @@ _ALIKE = 0.8
 """Part of the letters of a text that are to be found again, in order, in one that it became."""
 _MOST = 3
 """Fields that move in more than one row of so many move by themselves."""
+_TOLD_ROWS, _HARDLY, _MANY = 12, 20, 0.75
+"""But where hardly any of so many rows ever moved, a step that many make, and the others do not,
+is no interest."""
 _CHANCE = 0.05
+
+_STALE = frozenset({EARLIER, BACK})
 
 Moves = Mapping[str, frozenset[int]]
 """Field and mark → known contracts that moved so."""
 History = Mapping[str, tuple[float, float]]
 
 
-def price_of_move(name: str, history: History) -> float:
-    """The share of rows that move so, of one file more; ``name``: of a field, and the mark."""
+def price_of_move(name: str, history: History, count: int, rows: int) -> float:
+    """The share of rows that move so, of one file more; ``name``: of a field, and the mark.
+
+    In a file in which ``count`` of ``rows`` do.
+    """
     calm, of = history.get(name, (0.0, 0.0))
-    return (of - calm + _PRIOR[name[-1]]) / (of + 1)
+    share = (of - calm + _PRIOR[name[-1]]) / (of + 1)
+    if name[-1] not in _STALE:
+        return share
+    return of_many(share, count, rows) if of >= _TOLD_ROWS else 1.0
 
 
 def moves(seen: Fingerprint, before: Fingerprint, known: Collection[int]) -> Moves:
@@ -59,7 +82,9 @@ def moves(seen: Fingerprint, before: Fingerprint, known: Collection[int]) -> Mov
         here, there = _values(seen, name), _values(before, name)
         both = [key for key in known if here.get(key) is not None and there.get(key) is not None]
         changed = [key for key in both if here[key] != there[key]]
-        some = changed if _MOST * len(changed) <= len(both) else []
+        calm, told = before.history.get(name + MOVED, (0.0, 0.0))
+        still = (told - calm) * _MOST <= told
+        some = changed if still and _MOST * len(changed) <= len(both) else []
         far = [key for key in changed if not same(here[key], there[key], near)]
         found[name + SPOILED] = frozenset(
             key
@@ -69,10 +94,41 @@ def moves(seen: Fingerprint, before: Fingerprint, known: Collection[int]) -> Mov
         )
         if kind == "dinheiro":
             found[name + CENTS] = frozenset(key for key in some if _by_cents(here[key], there[key]))
-            found[name + STEP] = _one_step(there, here, some)
-        if kind not in {"telefone", "telefones"}:
+            found[name + MOVED] = frozenset(changed)
+            never = told >= _TOLD_ROWS and (told - calm) * _HARDLY <= told
+            many = never and len(changed) <= _MANY * len(both)
+            found[name + STEP] = _one_step(there, here, changed if many else some)
+        if kind != "telefones":
             found[name + EXCHANGED] = _exchanged(there, here, some)
     return found
+
+
+def stale(
+    seen: Fingerprint, last: Fingerprint, earlier: Sequence[Fingerprint], known: Collection[int]
+) -> Moves:
+    """The rows of a later day that are those of one of the ``earlier`` files, not of the ``last``;
+    and the contracts that only these had."""
+    if not (seen.days_since(last) or 0) > 0:
+        return {}
+    key = seen.key.name
+    names = [name for name in seen.names if all(name in one.fields for one in (last, *earlier))]
+    now, was = _rows(seen, names), _rows(last, names)
+    reverted, back = set[int](), set[int]()
+    for one in earlier:
+        then = _rows(one, names)
+        back |= {row for row in known if row in then and row not in was}
+        reverted |= {
+            row for row in known if row in then and row in was and now[row] == then[row] != was[row]
+        }
+    return {
+        key + EARLIER: frozenset(reverted),
+        key + BACK: frozenset(back),
+    }
+
+
+def _rows(of: Fingerprint, names: Sequence[str]) -> dict[int, list[Token]]:
+    places = [of.names.index(name) for name in names]
+    return {key: [row[place] for place in places] for key, row in of.links.items()}
 
 
 def _values(of: Fingerprint, name: str) -> Mapping[int, Any]:

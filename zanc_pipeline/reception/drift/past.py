@@ -29,6 +29,29 @@ def with_rows(before: Fingerprint, earlier: Sequence[Fingerprint]) -> Fingerprin
     return replace(before, links=links, known=known, at_hand=None) if earlier else before
 
 
+_FAR = 1 << 64
+
+
+def unlinked(of: Fingerprint) -> Fingerprint:
+    """A fingerprint of payments or of phones, none of whose rows is that of a contract now: each
+    file brings new facts. Its columns stay, and what its rows have in common."""
+    return replace(
+        of,
+        overlap=0.0,
+        links={key + _FAR: row for key, row in of.links.items()},
+        numbers={
+            name: {key + _FAR: one for key, one in column.items()}
+            for name, column in of.numbers.items()
+        },
+        phones={
+            name: {key + _FAR: one for key, one in column.items()}
+            for name, column in of.phones.items()
+        },
+        waiting={},
+        at_hand=None,
+    )
+
+
 def with_laws(before: Fingerprint, earlier: Sequence[Fingerprint]) -> Fingerprint:
     """``before``, with what it and those ``earlier`` have in common as the laws of single rows."""
     if not earlier:

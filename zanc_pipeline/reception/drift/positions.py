@@ -68,7 +68,8 @@ class Positions:
 
 def matrix_of(lines: Sequence[bytes]) -> Matrix:
     """Lines of one size as rows of bytes."""
-    return np.frombuffer(b"".join(lines), dtype=np.uint8).reshape(len(lines), -1)
+    size = len(lines[0]) if lines else 0
+    return np.frombuffer(b"".join(lines), dtype=np.uint8).reshape(len(lines), size)
 
 
 def align(

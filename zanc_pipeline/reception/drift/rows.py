@@ -60,8 +60,8 @@ _MOVES_NAMES = {KEY: 0.0025, "nome": 0.0025, "nascimento": 0.0025}
 _USUAL_MOVES = 0.1
 _PRIOR_ROWS = 4
 """How many rows that share weighs beside the rows that were compared up to now."""
-_SURELY = 0.1
-"""The same where single rows are judged, of what hardly ever moves: the share above is cautious."""
+_HARDLY, _SURELY = 0.0025, 0.1
+"""The same where single rows are judged: what hardly ever moves, names and CPFs, weighs less."""
 _LEAST_MOVES = 0.2
 """Part of that share that stays possible however long a field kept still."""
 _LEAP, _REST, _SMALL_CENTS = 0.3, 0.1, 1_000
@@ -69,6 +69,7 @@ EXACTLY = "="
 """Behind the name of an amount in the history: rows that stood still, but for interest."""
 _EXACT_ROWS, _EXACT_FILES, _EXACT_HABIT, _EXACT_TIMES, _ACCRUED = 12, 1.5, 0.8, 3, 0.015
 _UNLIKELY, _DOUBTFUL = 0.02, 0.2
+_FEW_OF = 6
 _UNLIKELY_HABIT = 1e-4
 """In large files, once a convênio's habits are known; days differ more than chance alone makes."""
 _UNLIKELY_STABLE = 0.05
@@ -192,7 +193,7 @@ def compare_field(
     usual = before.agreement.get(name)
     expected = usual if usual is not None else min(0.98, wanted + _USUAL_ROOM)
     if usual is not None and name != seen.key.name:
-        wanted = max(0.05, usual - _USUAL_ROOM)
+        wanted = max(0.0, usual - _USUAL_ROOM)
     like, best = None, share + _CROSS_MARGIN
     others = before.names if best < 1 else []
     for other in others:
@@ -322,6 +323,8 @@ def _changed(
     many = too_few(one.linked - changed, one.linked, one.wanted)
     usual = usual_moves(one.name, kind, history, days)
     chance = at_least(round(changed * people), one.linked, usual)
+    if one.linked < SMALL and changed * _FEW_OF <= one.linked:
+        return  # so few that each row is judged for itself
     if one.linked < SMALL:
         stable = _MOVES_NAMES.get(one.name, _MOVES.get(kind, _USUAL_MOVES)) < _USUAL_MOVES
         many = many or chance < (
@@ -369,7 +372,7 @@ def price_of_change(name: str, kind: str, history: History) -> float:
     """The share of rows that get another value, of one file more, from those known alone."""
     prior = min(_MOVES_NAMES.get(name, 1.0), _MOVES.get(kind, _USUAL_MOVES))
     agreed, linked = history.get(name, (0.0, 0.0))
-    rows = _PRIOR_ROWS if prior >= _USUAL_MOVES else _SURELY
+    rows = _PRIOR_ROWS if prior >= _USUAL_MOVES else _SURELY if prior <= _HARDLY else 1
     return (linked - agreed + prior * rows) / (linked + max(1, rows))
 
 

@@ -19,7 +19,7 @@ _ORDERS: dict[str, dict[str, tuple[str, Callable[[int, int], bool]]]] = {
     "dinheiro": {},
 }
 """Type of two fields → which of them being less, greater or equal may be a law."""
-_SLIPS = 0.04
+_SLIPS = 0.06
 """The same of two dates: one may be paid before it is due."""
 _EXACT = 1.2
 _ROOM = 0.01

@@ -7,6 +7,7 @@ that are broken least are taken, as many as put aside fewer than ``PRICE`` of al
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
@@ -31,6 +32,9 @@ _TEXTS = frozenset({"texto", "codigo", "email"})
 _MARKS = frozenset("'-. /(),ºª°")
 """Signs that any text may have once."""
 _SAME_DIGITS = 7
+_OF_COMPANIES = re.compile("..(?:[34]00|0?[38]00)")
+"""Numbers that companies have all over the country, written as if they were of a city."""
+_MOST_LISTED, _FEW_SIGNS = 60, 4
 _ONCE = 1.0
 
 
@@ -69,7 +73,7 @@ def singles(
     )
     found: defaultdict[int, list[Doubt]] = defaultdict(list)
     spent = 0.0
-    for law in sorted(_laws(rows, moved, odd), key=_price):
+    for law in sorted((law for law in _laws(rows, moved, odd) if law.broken), key=_price):
         spent += law.price
         if law.price > _EACH or spent > PRICE + PRICE_ROWS / rows.shares.rows:
             break
@@ -87,10 +91,10 @@ def _laws(rows: Rows, moved: Movement, odd: Moves) -> Iterator[Law]:
     for name in rows.still:
         yield rows.changed(name)
     for mark, keys in odd.items():
-        if mark[:-1] in rows.still:
+        if mark[-1] in SAID and mark[:-1] in {*rows.still, rows.seen.key.name}:
             yield Law(
                 field=mark[:-1],
-                price=price_of_move(mark, rows.before.history),
+                price=price_of_move(mark, rows.before.history, len(keys), rows.shares.rows),
                 text=SAID[mark[-1]],
                 broken=keys,
             )
@@ -99,6 +103,8 @@ def _laws(rows: Rows, moved: Movement, odd: Moves) -> Iterator[Law]:
     yield from _signs(rows)
     yield from _places(rows)
     yield from _phones(rows)
+    yield from _domains(rows)
+    yield from _nearly_listed(rows)
     yield from functions(rows)
     yield from belongs(rows)
     yield from crossed_rows(rows)
@@ -115,6 +121,44 @@ def _lists(rows: Rows) -> Iterator[Law]:
             yield from _unseen(
                 rows, name, new, Counter(old.values()), "não é nenhum dos valores que sempre vieram"
             )
+
+
+def _domains(rows: Rows) -> Iterator[Law]:
+    """E-mails of a domain that nobody had: the creditor's own, one that was cut."""
+    for name in rows.still:
+        if rows.seen.fields[name].type == "email" and rows.before.plain.get(name):
+            old, new = (
+                {key: str(value).rpartition("@")[2] for key, value in one.items() if value}
+                for one in (rows.before.plain[name], rows.here.values[name])
+            )
+            text = "traz um domínio que nunca veio em nenhum e-mail"
+            yield from _unseen(rows, name, new, Counter[Token](old.values()), text)
+
+
+def _nearly_listed(rows: Rows) -> Iterator[Law]:
+    """New values that are a value of several contracts, cut."""
+    for name in rows.still:
+        old = rows.before.plain.get(name)
+        if rows.seen.fields[name].type != "texto" or not old:
+            continue
+        times = Counter(str(value).casefold() for value in old.values() if value)
+        often = [value for value, count in times.items() if count > 1]
+        if len(often) > _MOST_LISTED or sum(times[one] for one in often) < LEAST_ROWS:
+            continue
+        new = rows.here.values[name]
+        yield Law(
+            field=name,
+            price=NEVER / times.total(),
+            text="é parte de um valor que outros contratos têm",
+            broken=frozenset(
+                key
+                for key in rows.news(name)
+                if (value := str(new.get(key) or "").casefold())
+                and value not in times
+                and len(value) >= _FEW_SIGNS
+                and any(one.startswith(value) or one.endswith(value) for one in often)
+            ),
+        )
 
 
 def _unseen(
@@ -212,6 +256,18 @@ def _phones(rows: Rows) -> Iterator[Law]:
             price=NEVER / len(rows.before.links),
             text="é um mesmo algarismo repetido",
             broken=frozenset(key for key in rows.news(name) if len({*digits[key]}) == 1),
+        )
+        known = {key: str(value) for key, value in rows.before.plain.get(name, {}).items() if value}
+        usual = sum(map(bool, map(_OF_COMPANIES.match, known.values())))
+        yield Law(
+            field=name,
+            price=(usual + NEVER) / len(rows.before.links),
+            text="é um número de empresa, e não de uma pessoa",
+            broken=frozenset(
+                key
+                for key in rows.news(name)
+                if (value := rows.here.values[name][key]) and _OF_COMPANIES.match(str(value))
+            ),
         )
         old = rows.before.phones.get(name, {})
         both = rows.moved[name] & phones.keys() & old.keys()
