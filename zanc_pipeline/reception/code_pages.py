@@ -74,6 +74,7 @@ _LEAST_LATIN, _LEAST_SCRIPT, _LEAST_EASTERN = 0.85, 0.6, 0.75
 _LEAST_LETTERS, _MANY_LETTERS = 3, 5
 _SENSE = 0.6  # what makes so much sense in Windows' needs more letters to be something else
 _NONSENSE = 0.2
+_ENOUGH = 16 * 1024  # bytes that tell the encoding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,8 @@ def likeliest(sample: bytes) -> Guess:
     cp1252 unless another one makes clearly more; latin-1 where cp1252 has no character.
     """
     windows = "latin-1" if any(byte in NOT_WINDOWS for byte in sample) else "cp1252"
+    if len(sample) > _ENOUGH:
+        sample = sample[:_ENOUGH].rpartition(b"\n")[0] or sample[:_ENOUGH]
     worth = {page: _worth(sample.decode(page), _WEST) for page in (windows, *_DOS_OR_MAC)}
     others = sorted(_others(sample, worth[windows]), key=lambda entry: -entry[0])
     if others:

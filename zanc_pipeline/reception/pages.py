@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from zanc_pipeline.reception.cut import Record
 
@@ -23,6 +24,11 @@ class Pages:
     header: frozenset[tuple[str, ...]]
     above: frozenset[str]
 
+    @cached_property
+    def starts(self) -> frozenset[str]:
+        """The first cells of the header's rows."""
+        return frozenset(row[0] for row in self.header)
+
     @classmethod
     def of(cls, preamble: Sequence[Record], header: Sequence[Record]) -> Pages:
         """What may come again of the lines before a table."""
@@ -35,10 +41,10 @@ class Pages:
 
     def hold(self, record: Record, width: int) -> bool:
         """Whether a record is no row but what each page repeats."""
-        cells = _stripped(record)
-        if cells in self.header:
+        cells = record.cells
+        if cells[0].strip() in self.starts and _stripped(record) in self.header:
             return True
-        if sum(map(bool, cells)) > max(1, width // 2):
+        if len(cells) - cells.count("") > max(1, width // 2):
             return False
         return not _form(record.text) or _form(record.text) in self.above
 
