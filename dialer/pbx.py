@@ -38,7 +38,8 @@ _STATE_RINGING, _STATE_UP = 5, 6
 _REASON_RANG_OUT = "3"
 FAILED_SECONDS = 1.0
 """Asterisk tells the failure of an order by another way than what happens to its channel: on a
-loaded PBX it could overtake the news that there is a channel at all."""
+loaded PBX either could overtake the other. So a failure waits for the news that there is a channel
+at all, and a hangup without a cause for the news that the phone rang until the limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +129,16 @@ def translate(headers: Headers, at: datetime) -> tuple[str, events.Event] | None
             cause = number_of(headers, "Cause")
             return headers.get("Uniqueid", ""), events.HungUp(at=at, cause=cause)
     return None
+
+
+def may_be_early(event: events.Event) -> bool:
+    """Whether what came before it may be told after it."""
+    match event:
+        case events.OriginateFailed(rang_out=rang_out):
+            return not rang_out
+        case events.HungUp(cause=cause):
+            return cause == 0
+    return False
 
 
 def _user_event(headers: Headers, at: datetime) -> tuple[str, events.Event] | None:
@@ -451,7 +462,7 @@ class AsteriskPbx:
         told = translate(headers, self.clock.moment(headers, now))
         if told is None or not ATTEMPT_ID.fullmatch(told[0]):
             return
-        if isinstance(told[1], events.OriginateFailed) and not told[1].rang_out:
+        if may_be_early(told[1]):
             asyncio.get_running_loop().call_later(FAILED_SECONDS, self.on_event, *told)
         else:
             self.on_event(*told)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 
 from tornado.httpserver import HTTPServer
 from tornado.web import Application
@@ -154,7 +155,6 @@ async def serve(settings: Settings) -> None:
 
     Raises StackError when the port is taken, ConflictError when another dialer took over.
     """
-    await _wait_for_our_tables(settings)
     dialer = Dialer(settings)
     server = HTTPServer(dialer.application(), max_body_size=MAX_BODY_BYTES)
     port = settings.dialer.port
@@ -169,15 +169,23 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log.info("dialer: listening on %s:%d", settings.host, port)
+    tables = asyncio.create_task(_wait_for_our_tables(settings))
+
+    async def once_they_are_there(work: Callable[[], Awaitable[None]]) -> None:
+        await tables  # until then every question is answered that we are starting
+        await work()
+
     jobs = [
-        asyncio.create_task(job)
-        for job in (
-            dialer.engine.run(),
-            *(pbx.run() for pbx in dialer.pbxs),
-            dialer.outbox.run(),
-            Watch(settings, dialer.engine.pbxs).run(),
-            stop.wait(),
-        )
+        *(
+            asyncio.create_task(once_they_are_there(work))
+            for work in (
+                dialer.engine.run,
+                *(pbx.run for pbx in dialer.pbxs),
+                dialer.outbox.run,
+                Watch(settings, dialer.engine.pbxs).run,
+            )
+        ),
+        asyncio.create_task(stop.wait()),
     ]
     try:
         done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)

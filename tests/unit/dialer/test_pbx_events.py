@@ -9,7 +9,7 @@ import pytest
 
 from dialer import attempt as events
 from dialer.ami import Headers
-from dialer.pbx import channel_events, translate
+from dialer.pbx import channel_events, may_be_early, translate
 from dialer.pbx_clock import PbxClock
 
 NOW = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)
@@ -85,6 +85,22 @@ def test_the_time_is_the_one_at_which_it_happened_by_our_clock() -> None:
     stamp = (NOW + timedelta(seconds=9.5)).timestamp()
     assert clock.moment({"Timestamp": f"{stamp:.6f}"}, NOW) == NOW - timedelta(seconds=0.5)
     assert clock.moment({}, NOW) == clock.moment({"Timestamp": "?"}, NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    ("event", "early"),
+    [
+        (events.OriginateFailed(at=NOW), True),  # the news of its channel may come yet
+        (events.OriginateFailed(at=NOW, rang_out=True), False),
+        (events.HungUp(at=NOW, cause=0), True),  # that it rang until the limit may come yet
+        (events.HungUp(at=NOW, cause=16), False),
+        (events.Answered(at=NOW), False),
+    ],
+)
+def test_what_tells_nothing_by_itself_waits_for_what_may_come_after_it(
+    event: events.Event, early: bool
+) -> None:
+    assert may_be_early(event) is early
 
 
 def channel(**values: str) -> Headers:
