@@ -36,7 +36,9 @@ class Pages:
             header=frozenset(
                 row for record in header if sum(map(bool, row := _stripped(record))) > 1
             ),
-            above=frozenset(form for record in preamble if (form := _form(record.text))),
+            above=frozenset(
+                form for record in preamble if any(map(str.isalpha, form := _form(record.text)))
+            ),
         )
 
     def hold(self, record: Record, width: int) -> bool:
@@ -46,7 +48,10 @@ class Pages:
             return True
         if len(cells) - cells.count("") > max(1, width // 2):
             return False
-        return not _form(record.text) or _form(record.text) in self.above
+        if len(cells) == width and (width < 3 or not cells[0].strip()):
+            return False  # a value alone in its column
+        form = _form(record.text)
+        return form in self.above if form else _NUMBER.search(record.text) is not None
 
 
 def _stripped(record: Record) -> tuple[str, ...]:
@@ -57,8 +62,6 @@ def _stripped(record: Record) -> tuple[str, ...]:
 
 
 def _form(text: str) -> str:
-    """A line without its page number, the hour and what only draws; empty for a page number."""
-    if not any(map(str.isalnum, text)):
-        return text.strip() or " "
+    """The words of a line without its page number, the hour and what only draws."""
     plain = _CLOCK.sub("", _NUMBER.sub("", text))
     return " ".join(re.sub(r"[\W_]+", " ", plain).split())

@@ -206,6 +206,16 @@ FILES = {
             for n, name in enumerate(["Ann", "Bob", "Cid"], 1)
         ],
     ),
+    "hours alone and pages that are values": (
+        "start::ref::n\n"
+        + "".join(f"1{n}:31::::\n" for n in range(5))
+        + "09:00::page 7::2\n::page 8::\n",
+        ["start", "ref", "n"],
+        [
+            *([f"1{n}:31", "", ""] for n in range(5)),
+            *(["09:00", "page 7", "2"], ["", "page 8", ""]),
+        ],
+    ),
     "pages in columns": (
         "".join(
             f"STATEMENT OF ACCOUNTS       PAGE {p}\n\nAcct  Name     Opened\n"
