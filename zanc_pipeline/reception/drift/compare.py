@@ -184,7 +184,8 @@ def _insisted(seen: Fingerprint, before: Fingerprint) -> dict[int, Mapping[str, 
     return {
         key: row
         for key, row in before.waiting.items()
-        if key in seen.links
+        if row
+        and key in seen.links
         and all(
             name in places and token in (None, seen.links[key][places[name]])
             for name, token in row.items()

@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 
+from zanc_pipeline.common.holidays import national_holidays
 from zanc_pipeline.reception.drift.chance import at_least
 from zanc_pipeline.reception.drift.doubts import SMALL, Doubt
 from zanc_pipeline.reception.drift.fingerprint import ARRIVED, Fingerprint, Step
@@ -170,19 +171,32 @@ def _may_move(step: int, past: Step | None, gone: int | None) -> bool:
 def _stale(now: Common, was: Common, seen: Fingerprint, before: Fingerprint) -> bool:
     """Whether the day that all rows speak of is further from the file's own than it was.
 
-    Counted in working days: on a Sunday the rows may speak of Friday.
+    Counted in working days: on a Sunday the rows may speak of Friday. Whether the creditor works on
+    holidays, and on which, is not known: one calendar in which it is as far is enough.
     """
-    late, before_late = _working_days(now, seen), _working_days(was, before)
-    return late is not None and before_late is not None and late != before_late
+    for rest in (None, False, True):
+        late, before_late = _working_days(now, seen, rest), _working_days(was, before, rest)
+        if late is None or before_late is None or late == before_late:
+            return False
+    return True
 
 
-def _working_days(common: Common, of: Fingerprint) -> int | None:
+def _working_days(common: Common, of: Fingerprint, optional: bool | None) -> int | None:
+    """Working days from the day of the rows to the file's; ``optional``: of the holidays on which
+    not all rest, None where nobody does."""
     day = of.file.get(ARRIVED)
     if day is None or abs(date.fromisoformat(day).toordinal() - common.value) > _FAR:
         return None
-    days = np.array([date.fromordinal(common.value), date.fromisoformat(day)], "datetime64[D]")
-    spoken, own = np.busday_offset(days, 0, roll="backward")
-    return int(np.busday_count(spoken, own))
+    spoken, own = date.fromordinal(common.value), date.fromisoformat(day)
+    rest = [
+        holiday
+        for year in {spoken.year, own.year}
+        for holiday in (() if optional is None else national_holidays(year, optional=optional))
+    ]
+    off = np.array(rest, "datetime64[D]")
+    days = np.array([spoken, own], "datetime64[D]")
+    first, last = np.busday_offset(days, 0, roll="backward", holidays=off)
+    return int(np.busday_count(first, last, holidays=off))
 
 
 def _moved_doubt(name: str, step: int) -> Doubt:

@@ -20,7 +20,7 @@ from zanc_pipeline.reception.drift.doubts import ENOUGH, Doubt
 from zanc_pipeline.reception.drift.ending import CUT, OPEN, ending
 from zanc_pipeline.reception.drift.fingerprint import Fingerprint
 from zanc_pipeline.reception.drift.past import unlinked
-from zanc_pipeline.reception.drift.sample import Hasher
+from zanc_pipeline.reception.drift.sample import Hasher, Token
 from zanc_pipeline.reception.layout import REQUIRED, Layout
 from zanc_pipeline.reception.validate import spared_of
 
@@ -242,7 +242,7 @@ def remembered(found: Diagnosis, rejected: Collection[int] = ()) -> Fingerprint:
     """The fingerprint to keep of an accepted delivery: with what was usual up to now.
 
     Of a row that was put aside, what was known of its contract before. Of the ``rejected`` lines
-    nothing is known.
+    nothing is known but that they came.
     """
     seen = found.trial.seen
     if seen is None:
@@ -251,11 +251,12 @@ def remembered(found: Diagnosis, rejected: Collection[int] = ()) -> Fingerprint:
         unknown = {key for key, line in seen.at_hand.lines.items() if line in rejected}
         links = {key: row for key, row in seen.links.items() if key not in unknown}
     else:
-        links = seen.links
+        unknown, links = set(), seen.links
+    waiting: dict[int, dict[str, Token]] = {key: {} for key in unknown}
     if found.comparison is None:
-        return replace(seen, links=links)
+        return replace(seen, links=links, waiting=waiting)
     places = {name: place for place, name in enumerate(seen.names)}
-    waiting = {
+    waiting |= {
         key: {
             **found.comparison.waited.get(key, {}),
             **{

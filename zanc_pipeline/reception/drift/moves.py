@@ -8,6 +8,7 @@ of each creditor: where it never did, a single row that does goes aside.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
@@ -51,6 +52,9 @@ _TOLD_ROWS, _HARDLY, _MANY = 12, 20, 0.75
 is no interest."""
 _CHANCE = 0.05
 
+_COARSE, _ACCIDENT = 6.0, 0.01
+"""How near to each other, in cents, two factors or differences come by chance; what is none."""
+_RETURNS = 0.005
 _STALE = frozenset({EARLIER, BACK})
 
 Moves = Mapping[str, frozenset[int]]
@@ -67,6 +71,7 @@ def price_of_move(name: str, history: History, count: int, rows: int) -> float:
     share = (of - calm + _PRIOR[name[-1]]) / (of + 1)
     if name[-1] not in _STALE:
         return share
+    share = max(share, _RETURNS)  # a line of yesterday that could not be read is back too
     return of_many(share, count, rows) if of >= _TOLD_ROWS else 1.0
 
 
@@ -113,10 +118,12 @@ def stale(
     key = seen.key.name
     names = [name for name in seen.names if all(name in one.fields for one in (last, *earlier))]
     now, was = _rows(seen, names), _rows(last, names)
+    reach = max(last.links, default=0) if last.rows > len(last.links) else math.inf
+    reached = [row for row in known if row <= reach and row not in last.waiting]
     reverted, back = set[int](), set[int]()
     for one in earlier:
         then = _rows(one, names)
-        back |= {row for row in known if row in then and row not in was}
+        back |= {row for row in reached if row in then and row not in was}
         reverted |= {
             row for row in known if row in then and row in was and now[row] == then[row] != was[row]
         }
@@ -149,7 +156,12 @@ def spoiled(kind: str, new: Any, old: Any, day: date | None, days: int | None) -
         return _digits(int(new), int(old)) if f"{new}{old}".isdigit() else False
     if kind == "data":
         return _date(new, old, day)
-    return kind in {"texto", "email"} and _text(new.casefold(), old.casefold())
+    if kind == "email":  # who has another address may well keep its domain, or half its name
+        one, other = new.casefold().split("@"), old.casefold().split("@")
+        return any(
+            one[at:][:1] == other[at:][:1] and _text(one[-1 - at], other[-1 - at]) for at in (0, 1)
+        )
+    return kind == "texto" and _text(new.casefold(), old.casefold())
 
 
 def _digits(new: int, old: int) -> bool:
@@ -215,23 +227,29 @@ def _common(one: str, other: str) -> int:
 def _one_step(
     old: Mapping[int, Any], new: Mapping[int, Any], keys: Collection[int]
 ) -> frozenset[int]:
-    """Contracts whose amounts moved by one and the same factor or difference, when two did."""
+    """Contracts whose amounts moved by one and the same factor or difference, when more did than
+    by chance."""
+    keys = [key for key in keys if old[key] > 0 and new[key] > 0]
+    if len(keys) < 2:
+        return frozenset()
     by_off: defaultdict[int, set[int]] = defaultdict(set)
     for key in keys:
         by_off[new[key] - old[key]].add(key)
-    found = {key for group in by_off.values() if len(group) > 1 for key in group}
-    factors = sorted((new[key] / old[key], key) for key in keys if old[key] > 0 and new[key] > 0)
-    group: set[int] = set()
+    groups = [*by_off.values()]
     low, high = 0.0, 0.0
-    for factor, key in factors:
+    for factor, key in sorted((new[key] / old[key], key) for key in keys):
         room = 1.01 / old[key]
         if max(low, factor - room) <= min(high, factor + room):
             low, high = max(low, factor - room), min(high, factor + room)
-            group.add(key)
-            found |= group
+            groups[-1].add(key)
         else:
-            group, low, high = {key}, factor - room, factor + room
-    return frozenset(found)
+            groups.append({key})
+            low, high = factor - room, factor + room
+    alike = sum(len(group) * (len(group) - 1) // 2 for group in groups)
+    each = sum(_COARSE / old[key] for key in keys) / len(keys)
+    if poisson_tail(alike, each * len(keys) * (len(keys) - 1) / 2) >= _ACCIDENT:
+        return frozenset()
+    return frozenset(key for group in groups if len(group) > 1 for key in group)
 
 
 def _exchanged(

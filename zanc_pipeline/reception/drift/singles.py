@@ -192,12 +192,14 @@ def _anothers(rows: Rows) -> Iterator[Law]:
         filled = sum(token is not None for token in old.values())
         if filled < LEAST_ROWS:
             continue
+        # A new debtor may be anybody's namesake; who had a name does not get another person's.
+        whose = rows.moved[name] if kind == "texto" else rows.news(name)
         shared = sum(token is not None and len(before[token]) > 1 for token in old.values())
         yield from rows.either(
             name,
             (shared + (_ONCE if kind in _TEXTS else NEVER)) / filled,
             "é o que outra pessoa tem",
-            {key for key in rows.news(name) if new[key] is not None and len(now[new[key]]) > 1},
+            {key for key in whose if new[key] is not None and len(now[new[key]]) > 1},
         )
 
 
