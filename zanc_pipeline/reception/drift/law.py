@@ -146,7 +146,9 @@ class Rows:
                 field=name,
                 price=share * self.usual.get(name, 0.0),
                 text=text,
-                broken=frozenset(moved),
+                broken=frozenset(
+                    moved - self._usually_moved.get(self.seen.fields[name].type, set())
+                ),
             ),
         ]
 
